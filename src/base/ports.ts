@@ -1,0 +1,197 @@
+/**
+ * What the core asks of the world: time, randomness, messages, durable state, files. Production,
+ * tests and simulator run the same code over different implementations of these. (The ports that
+ * only an agent has, processes, probes and release files, stand in `agent/ports.ts`.)
+ */
+
+/** A timer that was set; `cancel` may be called at any time, any number of times. */
+export interface Timer {
+  cancel(): void;
+}
+
+/** Time. All values are milliseconds. */
+export interface Clock {
+  /** Wall-clock time since the Unix epoch. May jump; for people to read, never for a deadline. */
+  nowMs(): number;
+  /** Time since an arbitrary start. Never goes back; for everything that is measured. */
+  monotonicMs(): number;
+  /** Calls `fire` once, `delayMs` from now (0: in a later turn of the loop), never synchronously. */
+  setTimer(delayMs: number, fire: () => void): Timer;
+}
+
+/** Randomness, seeded in tests. */
+export interface Random {
+  /** A new unique id of 22 characters out of `[A-Za-z0-9]`. */
+  id(): string;
+  /** A number in [0, 1). */
+  unit(): number;
+}
+
+/** Structured logging, the shape of pino's methods. Never the standard output of a command. */
+export interface Log {
+  debug(facts: object, sentence: string): void;
+  info(facts: object, sentence: string): void;
+  warn(facts: object, sentence: string): void;
+  error(facts: object, sentence: string): void;
+  child(facts: object): Log;
+}
+
+/** A message as it arrived. */
+export interface BusMessage {
+  readonly subject: string;
+  readonly data: Uint8Array;
+  /** The first value of a header, by its exact name. */
+  header(name: string): string | undefined;
+  /** True if the sender waits for an answer. */
+  readonly expectsReply: boolean;
+  /** Answers the sender; without effect if it does not wait. */
+  respond(data: Uint8Array | string, headers?: Readonly<Record<string, string>>): void;
+}
+
+export interface Subscription {
+  unsubscribe(): void;
+}
+
+/** Whether messages flow now. `reconnected` follows every `disconnected`, unless the bus is closed. */
+export type BusStatus = "disconnected" | "reconnected" | "closed";
+
+/**
+ * Messages between processes: at most once, unordered between subjects, lost without an error while
+ * disconnected. Everything built on it carries state, never a change, and says it again.
+ */
+export interface Bus {
+  /** Sends to whoever listens now. */
+  publish(subject: string, data: Uint8Array | string, headers?: Readonly<Record<string, string>>): void;
+  /**
+   * Calls `handle` for every message whose subject matches (`*` one token, `>` the rest). Within one
+   * `queue` only one subscriber gets each message. What `handle` throws is logged and counted, never fatal.
+   */
+  subscribe(subject: string, handle: (message: BusMessage) => void, options?: { queue?: string }): Subscription;
+  /**
+   * Sends and waits for the first answer.
+   * @throws RollcallError `NO_RESPONDERS` when nobody listens, `REQUEST_TIMEOUT` when nobody answered in time
+   */
+  request(
+    subject: string,
+    data: Uint8Array | string,
+    options: { timeoutMs: number; headers?: Readonly<Record<string, string>> },
+  ): Promise<BusMessage>;
+  /** Sends and collects all answers until `timeoutMs` or `max` of them. Nobody listening is an empty list. */
+  requestMany(
+    subject: string,
+    data: Uint8Array | string,
+    options: { timeoutMs: number; max: number },
+  ): Promise<BusMessage[]>;
+  /** Resolves when everything sent and subscribed so far has reached the server. */
+  flush(): Promise<void>;
+  onStatus(listener: (status: BusStatus) => void): Subscription;
+  close(): Promise<void>;
+}
+
+/** One key of the ledger. `value` is what was written, parsed from JSON; `undefined` for a deleted key. */
+export interface LedgerEntry {
+  readonly key: string;
+  readonly value: unknown;
+  /** Grows with every write to this ledger; orders writes of one `ledgerId`. */
+  readonly revision: number;
+  /** When the ledger stored it, in ledger time (epoch milliseconds). */
+  readonly writtenAtMs: number;
+}
+
+/** An event of the audit log, written in the same batch as the records that it explains. */
+export interface LedgerEvent {
+  /** The kind and id of the object that it is about, `deployment`, `d1`. */
+  readonly kind: string;
+  readonly id: string;
+  /** What happened, `deployment.batch.started`. */
+  readonly type: string;
+  readonly data: Readonly<Record<string, unknown>>;
+}
+
+/** What is committed together or not at all. */
+export interface LedgerBatch {
+  /** At least one: the first carries the fence and the id under which a repeat is recognised. */
+  readonly events: readonly [LedgerEvent, ...LedgerEvent[]];
+  readonly puts: readonly { readonly key: string; readonly value: unknown }[];
+  readonly deletes: readonly string[];
+}
+
+/** Messages in one batch, events and deletes included: JetStream's own limit. */
+export const batchMessagesMax = 1_000;
+
+/** What every process may see of a ledger, agents included; reads may be a little stale. */
+export interface LedgerReader {
+  /** The newest known entry, `undefined` if the key was never written or was deleted. @throws RollcallError `LEDGER_UNAVAILABLE` */
+  get(key: string): Promise<LedgerEntry | undefined>;
+  /**
+   * Calls `handle` with what is written to `key` from now on (a trailing `>` watches all keys below),
+   * at most once each, without what was written before: subscribe first, then `get`, and `get` again after a reconnect.
+   */
+  watch(key: string, handle: (entry: LedgerEntry) => void): Subscription;
+}
+
+/** Why leadership was not taken: who holds it, and for how long at most. */
+export interface LeaseHeld {
+  readonly heldBy: string;
+  readonly since: number;
+  readonly epoch: number;
+}
+
+/** The durable record of a fleet: keys, audit events, and who may write them. */
+export interface Ledger extends LedgerReader {
+  readonly fleet: string;
+  /** Minted with the ledger and anew by a restore: revisions compare only within one `ledgerId`. */
+  readonly ledgerId: string;
+  /** Every key but events, as one consistent-enough copy taken from the leader of the store. */
+  readAll(): Promise<LedgerEntry[]>;
+  /**
+   * Takes the lease and a new epoch in one batch, or says who has it.
+   * @throws RollcallError `LEDGER_UNAVAILABLE`
+   */
+  acquire(claim: { holder: string; leaseMs: number }): Promise<Leadership | LeaseHeld>;
+  /** The lease as it stands, to follow it. */
+  lease(): Promise<LeaseHeld | undefined>;
+  close(): Promise<void>;
+}
+
+/**
+ * The right to write. Every call but `renew` is refused by the store itself once another epoch began:
+ * the leader may have slept and believe anything.
+ */
+export interface Leadership {
+  readonly epoch: number;
+  readonly holder: string;
+  /** Ledger time now: the store's own stamp at the takeover plus this process's monotonic clock. */
+  ledgerNowMs(): number;
+  /** The value of `Clock.monotonicMs` at which this leader must have stopped acting, unless it renews. */
+  validUntilMs(): number;
+  /** Prolongs the lease. @throws RollcallError `DEPOSED`, `LEDGER_UNAVAILABLE` */
+  renew(): Promise<void>;
+  /**
+   * Writes a batch, whole or not at all, after a repeat of an unanswered try at most once. One at a time.
+   * @returns the revision of every written key
+   * @throws RollcallError `DEPOSED` another epoch began; `LEDGER_UNAVAILABLE` not known whether it was
+   *   written; `LEDGER_FULL` not written, the store has no room; `BATCH_TOO_LARGE` not written
+   */
+  commit(batch: LedgerBatch): Promise<{ readonly revisions: ReadonlyMap<string, number> }>;
+  /** Gives the lease back so that another may lead at once. */
+  resign(): Promise<void>;
+}
+
+/** A stored file of a release or configuration, addressed by its digest. */
+export interface StoredObject {
+  readonly name: string;
+  /** `sha256:` and 64 hexadecimal digits. */
+  readonly digest: string;
+  readonly sizeBytes: number;
+}
+
+/** The files of releases. */
+export interface Objects {
+  /** @throws RollcallError `OBJECT_STORE_FULL`, `LEDGER_UNAVAILABLE` */
+  put(name: string, chunks: AsyncIterable<Uint8Array>): Promise<StoredObject>;
+  /** Yields the bytes and checks size and digest at the end. @throws RollcallError `OBJECT_NOT_FOUND`, `CHECKSUM_MISMATCH`, `LEDGER_UNAVAILABLE` */
+  get(name: string): AsyncIterable<Uint8Array>;
+  remove(name: string): Promise<void>;
+  list(): Promise<StoredObject[]>;
+}

@@ -1,0 +1,31 @@
+import { escapeToken, unescapeToken } from "./names.js";
+
+/** Every subject of a fleet, built and parsed here and nowhere else. `*` may stand for any id when subscribing. */
+export function subjectsOf(fleet: string) {
+  const root = `rollcall.v1.${escapeToken(fleet)}`;
+  const token = (name: string) => (name === "*" ? "*" : escapeToken(name));
+  return {
+    root,
+    /** agent → coordinator: what an instance says of itself. */
+    health: (instance: string) => `${root}.health.${token(instance)}`,
+    /** ledger → agents: a key of the ledger below `desired`, republished. */
+    desired: (key: string) => `${root}.${key}`,
+    /** coordinator → agent, request/reply. */
+    ask: (instance: string, verb: string) => `${root}.ask.${token(instance)}.${verb}`,
+    /** anyone → control plane, request/reply. */
+    api: (resource: string, verb: string) => `${root}.api.${resource}.${verb}`,
+    /** ledger → all: audit events. */
+    event: (kind: string, id: string) => `${root}.event.${token(kind)}.${token(id)}`,
+    /** anyone → the host of an actor: its state. */
+    actorState: (kind: string, id: string) => `${root}.actor.${token(kind)}.${token(id)}.state`,
+    /** host of an actor → inspector, only while somebody watches. */
+    actorInspect: (kind: string, id: string) => `${root}.actor.${token(kind)}.${token(id)}.inspect`,
+  };
+}
+
+/** The instance that a health or ask subject names; `undefined` if the subject is another's. */
+export function instanceOfSubject(subject: string): string | undefined {
+  const [product, version, , area, instance] = subject.split(".");
+  if (product !== "rollcall" || version !== "v1" || (area !== "health" && area !== "ask") || instance === undefined) return undefined;
+  return unescapeToken(instance);
+}
