@@ -195,3 +195,11 @@ export interface Objects {
   remove(name: string): Promise<void>;
   list(): Promise<StoredObject[]>;
 }
+
+/** What must survive a restart of this process, one record an actor, written whole and synced before `save` resolves. */
+export interface RecordStore {
+  load(kind: string): Promise<{ readonly id: string; readonly record: unknown }[]>;
+  /** @throws RollcallError `DISK_FULL` */
+  save(kind: string, id: string, record: unknown): Promise<void>;
+  remove(kind: string, id: string): Promise<void>;
+}
