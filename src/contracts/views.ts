@@ -1,0 +1,117 @@
+import { z } from "zod";
+import { claimStateSchema, countsSchema, deploymentSpecSchema, markSchema, outcomeSchema } from "./deployment.js";
+import { healthSchema, labelsSchema, phaseSchema, reasonSchema } from "./instance.js";
+import { idSchema, versionSchema } from "./names.js";
+import { versionPairSchema } from "./version.js";
+
+/** One answer to "why is it not further?": the rule, the objects that block it, the clock that runs. */
+export const whySchema = z.object({
+  /** A stable word for programs: `waiting-for-slot`, `paused`, `mass-silence`. */
+  rule: z.string(),
+  sentence: z.string(),
+  blocking: z.array(z.string()),
+  /** When the clock that runs ends, in ledger time, and what happens then; `null` if none runs. */
+  nextAtMs: z.number().nullable(),
+});
+export type Why = z.infer<typeof whySchema>;
+
+/** `status` is the seed's word, `state` and `outcome` say it exactly. */
+export const deploymentViewSchema = z.object({
+  id: idSchema,
+  status: z.enum(["UNKNOWN", "RUNNING", "COMPLETED", "FAILED"]),
+  state: z.enum(["preparing", "rolling", "paused", "held", "finished"]),
+  outcome: outcomeSchema.nullable(),
+  reason: reasonSchema.nullable(),
+  spec: deploymentSpecSchema,
+  rollbackOf: idSchema.nullable(),
+  retryOf: idSchema.nullable(),
+  rolledBackBy: idSchema.nullable(),
+  batch: z.number(),
+  failureThreshold: z.number(),
+  matched: z.number(),
+  counts: countsSchema,
+  created: markSchema,
+  paused: markSchema.nullable(),
+  held: markSchema.nullable(),
+  finishedAtMs: z.number().nullable(),
+  generation: z.number(),
+  observedGeneration: z.number(),
+  why: whySchema,
+});
+export type DeploymentView = z.infer<typeof deploymentViewSchema>;
+
+export const updateStateSchema = z.enum(["NOT_NEEDED", "NEEDING_UPDATE", "IN_PROGRESS", "COMPLETED", "FAILED"]);
+export type UpdateState = z.infer<typeof updateStateSchema>;
+
+export const instanceViewSchema = z.object({
+  id: idSchema,
+  agent: idSchema,
+  labels: labelsSchema,
+  status: healthSchema,
+  updateState: updateStateSchema,
+  reason: reasonSchema.nullable(),
+  /** What it was told to run, and what it runs. */
+  desired: versionPairSchema.nullable(),
+  running: versionPairSchema.nullable(),
+  stable: versionPairSchema.nullable(),
+  generation: z.number(),
+  observedGeneration: z.number(),
+  phase: phaseSchema.nullable(),
+  progress: z.number(),
+  note: z.string(),
+  port: z.number().nullable(),
+  pid: z.number().nullable(),
+  restarts: z.number(),
+  /** Since its newest report; `null` if none came since this coordinator leads. */
+  reportAgeMs: z.number().nullable(),
+  deployment: idSchema.nullable(),
+  claim: claimStateSchema.nullable(),
+  /** Why it stands where it stands, in one sentence. */
+  why: z.string(),
+});
+export type InstanceView = z.infer<typeof instanceViewSchema>;
+
+export const releaseViewSchema = z.object({
+  version: versionSchema,
+  source: z.string(),
+  digest: z.string(),
+  sizeBytes: z.number().nullable(),
+  pushed: markSchema,
+  /** How many instances run it, and for how many it is the stable one. */
+  running: z.number(),
+  stable: z.number(),
+});
+export type ReleaseView = z.infer<typeof releaseViewSchema>;
+
+export const configViewSchema = z.object({
+  version: versionSchema,
+  digest: z.string(),
+  sizeBytes: z.number(),
+  pushed: markSchema,
+  running: z.number(),
+  stable: z.number(),
+});
+export type ConfigView = z.infer<typeof configViewSchema>;
+
+export const coordinatorViewSchema = z.object({
+  id: idSchema,
+  role: z.enum(["leading", "following", "campaigning", "loading", "stopping"]),
+  epoch: z.number().nullable(),
+  sinceMs: z.number(),
+  version: z.string(),
+  node: z.string(),
+});
+export type CoordinatorView = z.infer<typeof coordinatorViewSchema>;
+
+export const fleetStatusSchema = z.object({
+  fleet: idSchema,
+  leader: idSchema.nullable(),
+  epoch: z.number(),
+  ledgerNowMs: z.number(),
+  instances: z.object({ total: z.number(), UNKNOWN: z.number(), HEALTHY: z.number(), DEGRADED: z.number(), FAILED: z.number() }),
+  /** How many instances run what, the most frequent first. */
+  versions: z.array(z.object({ version: versionPairSchema.nullable(), instances: z.number() })),
+  active: z.array(deploymentViewSchema),
+  latest: deploymentViewSchema.nullable(),
+});
+export type FleetStatus = z.infer<typeof fleetStatusSchema>;
