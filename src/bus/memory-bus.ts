@@ -1,0 +1,163 @@
+import { assert } from "../base/assert.js";
+import type { Clock, Log, Subscription } from "../base/ports.js";
+import { type Listener, MemoryBus, type Sent } from "./memory-connection.js";
+import { SubjectTree } from "./subject-tree.js";
+
+/** What a fault may look at: one message on its way to one receiver. */
+export interface Delivery {
+  readonly from: string;
+  readonly to: string;
+  readonly subject: string;
+  readonly data: Uint8Array;
+}
+
+type Which = (delivery: Delivery) => boolean;
+
+/** All processes of a test or a simulation, and what goes wrong between them. */
+export interface MemoryHub {
+  /** The connection of one process. `name` must be free: never used, or closed. */
+  connect(name: string, options?: { log?: Log }): MemoryBus;
+  /** Cuts a process off: what it sends and what is sent to it is lost without an error. */
+  disconnect(name: string): void;
+  reconnect(name: string): void;
+  /** Loses the deliveries that `which` names, until unsubscribed. */
+  drop(which: Which): Subscription;
+  /** Delivers them twice. */
+  duplicate(which: Which): Subscription;
+  /** Delivers them later by `delayMs`, so behind what is sent after them. */
+  delay(delayMs: number, which: Which): Subscription;
+  /** Messages delivered so far. */
+  readonly delivered: number;
+}
+
+/**
+ * Messages in memory, as NATS carries them: at most once, in order from one sender to one receiver, never synchronous.
+ *
+ * @example
+ * const hub = createMemoryBus(clock);
+ * const coordinator = hub.connect("coordinator-1");
+ * const agent = hub.connect("agent-1");
+ */
+export function createMemoryBus(clock: Clock, options: { latencyMs?: number } = {}): MemoryHub {
+  return new Hub(clock, options.latencyMs ?? 0);
+}
+
+class Hub implements MemoryHub {
+  readonly #clock: Clock;
+  readonly #latencyMs: number;
+  readonly #buses = new Map<string, MemoryBus>();
+  readonly #listeners = new SubjectTree<Listener>();
+  readonly #drops = new Set<Which>();
+  readonly #duplicates = new Set<Which>();
+  readonly #delays = new Set<{ readonly delayMs: number; readonly which: Which }>();
+  /** Whose turn it is in the queue groups. */
+  #turn = 0;
+  #delivered = 0;
+
+  constructor(clock: Clock, latencyMs: number) {
+    this.#clock = clock;
+    this.#latencyMs = latencyMs;
+  }
+
+  get delivered(): number {
+    return this.#delivered;
+  }
+
+  connect(name: string, options: { log?: Log } = {}): MemoryBus {
+    assert(!this.#buses.has(name), `no living process has the name ${name}`);
+    const bus = new MemoryBus({
+      name,
+      clock: this.#clock,
+      log: options.log,
+      latencyMs: this.#latencyMs,
+      send: (message) => this.#send(message),
+      listen: (listener) => this.#listen(listener),
+      forget: () => this.#buses.delete(name),
+    });
+    this.#buses.set(name, bus);
+    return bus;
+  }
+
+  disconnect(name: string): void {
+    this.#busOf(name).setConnected(false);
+  }
+
+  reconnect(name: string): void {
+    this.#busOf(name).setConnected(true);
+  }
+
+  drop(which: Which): Subscription {
+    return entered(this.#drops, which);
+  }
+
+  duplicate(which: Which): Subscription {
+    return entered(this.#duplicates, which);
+  }
+
+  delay(delayMs: number, which: Which): Subscription {
+    return entered(this.#delays, { delayMs, which });
+  }
+
+  #listen(listener: Listener): Subscription {
+    this.#listeners.add(listener.pattern, listener);
+    return {
+      unsubscribe: () => {
+        listener.open = false;
+        this.#listeners.remove(listener.pattern, listener);
+      },
+    };
+  }
+
+  /** Sends to all who listen now. @returns how many that are */
+  #send(message: Sent): number {
+    const receivers = this.#receiversOf(message.subject);
+    for (const listener of receivers) this.#dispatch(message, listener);
+    return receivers.length;
+  }
+
+  #receiversOf(subject: string): Listener[] {
+    const receivers: Listener[] = [];
+    const groups = new Map<string, Listener[]>();
+    for (const listener of this.#listeners.match(subject)) {
+      if (!listener.bus.connected) continue;
+      if (listener.queue === undefined) receivers.push(listener);
+      else groups.set(listener.queue, [...(groups.get(listener.queue) ?? []), listener]);
+    }
+    for (const members of groups.values()) {
+      const chosen = members[this.#turn++ % members.length];
+      if (chosen !== undefined) receivers.push(chosen);
+    }
+    return receivers;
+  }
+
+  #dispatch(message: Sent, listener: Listener): void {
+    const delivery: Delivery = { from: message.from.name, to: listener.bus.name, subject: message.subject, data: message.data };
+    if (anyOf(this.#drops, delivery)) return;
+    let delayMs = this.#latencyMs;
+    for (const delay of this.#delays) if (delay.which(delivery)) delayMs += delay.delayMs;
+    const copies = anyOf(this.#duplicates, delivery) ? 2 : 1;
+    for (let copy = 0; copy < copies; copy++) this.#clock.setTimer(delayMs, () => this.#deliver(message, listener));
+  }
+
+  #deliver(message: Sent, listener: Listener): void {
+    if (!listener.open || !listener.bus.connected) return;
+    this.#delivered++;
+    listener.bus.receive(message, listener);
+  }
+
+  #busOf(name: string): MemoryBus {
+    const bus = this.#buses.get(name);
+    assert(bus !== undefined, `a living process has the name ${name}`);
+    return bus;
+  }
+}
+
+function entered<T>(set: Set<T>, item: T): Subscription {
+  set.add(item);
+  return { unsubscribe: () => void set.delete(item) };
+}
+
+function anyOf(faults: ReadonlySet<Which>, delivery: Delivery): boolean {
+  for (const which of faults) if (which(delivery)) return true;
+  return false;
+}

@@ -1,0 +1,209 @@
+import type { Bus, BusMessage, BusStatus, Clock, Log, Subscription } from "../base/ports.js";
+import { refusal } from "../contracts/errors.js";
+import { HandlerGuard } from "./handler-guard.js";
+import { assertPattern, assertSubject } from "./subject-tree.js";
+
+/** The default of a NATS server. */
+const payloadMaxBytes = 1_048_576;
+
+export interface Listener {
+  readonly bus: MemoryBus;
+  readonly pattern: string;
+  readonly queue: string | undefined;
+  readonly handle: (message: BusMessage) => unknown;
+  open: boolean;
+}
+
+/** A message as its sender gave it away; nobody changes `data` any more. */
+export interface Sent {
+  readonly from: MemoryBus;
+  readonly subject: string;
+  readonly data: Uint8Array;
+  readonly headers: Readonly<Record<string, string>> | undefined;
+  readonly reply: string | undefined;
+}
+
+/** What a connection needs of its hub. */
+interface HubPorts {
+  readonly name: string;
+  readonly clock: Clock;
+  readonly log: Log | undefined;
+  readonly latencyMs: number;
+  readonly send: (message: Sent) => number;
+  readonly listen: (listener: Listener) => Subscription;
+  readonly forget: () => void;
+}
+
+/** One process's connection to the hub of `createMemoryBus`. */
+export class MemoryBus implements Bus {
+  readonly #ports: HubPorts;
+  readonly #guard: HandlerGuard;
+  readonly #statusListeners = new Set<(status: BusStatus) => void>();
+  readonly #subscriptions = new Set<Subscription>();
+  /** What ends each request that waits, with the reason. */
+  readonly #waiting = new Set<(reason: Error) => void>();
+  #connected = true;
+  #closed = false;
+  #inboxes = 0;
+  #lost = 0;
+
+  constructor(ports: HubPorts) {
+    this.#ports = ports;
+    this.#guard = new HandlerGuard(ports.clock, ports.log);
+  }
+
+  get name(): string {
+    return this.#ports.name;
+  }
+
+  get connected(): boolean {
+    return this.#connected && !this.#closed;
+  }
+
+  /** Handlers that threw, and messages given away while disconnected. */
+  get counts(): { readonly handlerErrors: number; readonly lost: number } {
+    return { handlerErrors: this.#guard.errors, lost: this.#lost };
+  }
+
+  publish(subject: string, data: Uint8Array | string, headers?: Readonly<Record<string, string>>): void {
+    this.#send(subject, data, headers, undefined);
+  }
+
+  subscribe(subject: string, handle: (message: BusMessage) => void, options: { queue?: string } = {}): Subscription {
+    assertPattern(subject);
+    if (this.#closed) return { unsubscribe: () => undefined };
+    const heard = this.#ports.listen({ bus: this, pattern: subject, queue: options.queue, handle, open: true });
+    const subscription = {
+      unsubscribe: () => {
+        heard.unsubscribe();
+        this.#subscriptions.delete(subscription);
+      },
+    };
+    this.#subscriptions.add(subscription);
+    return subscription;
+  }
+
+  async request(
+    subject: string,
+    data: Uint8Array | string,
+    options: { timeoutMs: number; headers?: Readonly<Record<string, string>> },
+  ): Promise<BusMessage> {
+    const answers = await this.#ask(subject, data, { ...options, max: 1 });
+    if (answers === "nobody") throw refusal("NO_RESPONDERS", { subject });
+    const [first] = answers;
+    if (first === undefined) throw refusal("REQUEST_TIMEOUT", { subject, timeoutMs: options.timeoutMs });
+    return first;
+  }
+
+  async requestMany(subject: string, data: Uint8Array | string, options: { timeoutMs: number; max: number }): Promise<BusMessage[]> {
+    const answers = await this.#ask(subject, data, options);
+    return answers === "nobody" ? [] : answers;
+  }
+
+  async flush(): Promise<void> {
+    await this.#later(this.#ports.latencyMs);
+    if (!this.connected) throw this.#unreachable();
+  }
+
+  onStatus(listener: (status: BusStatus) => void): Subscription {
+    this.#statusListeners.add(listener);
+    return { unsubscribe: () => void this.#statusListeners.delete(listener) };
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    for (const subscription of [...this.#subscriptions]) subscription.unsubscribe();
+    for (const end of [...this.#waiting]) end(this.#unreachable());
+    this.#ports.forget();
+    this.#announce("closed");
+    await this.#later(0);
+  }
+
+  /** For the hub. */
+  setConnected(connected: boolean): void {
+    if (this.#connected === connected || this.#closed) return;
+    this.#connected = connected;
+    this.#announce(connected ? "reconnected" : "disconnected");
+  }
+
+  /** For the hub. */
+  receive(message: Sent, listener: Listener): void {
+    this.#guard.call(listener.pattern, listener.handle, this.#received(message));
+  }
+
+  #received({ subject, data, headers, reply }: Sent): BusMessage {
+    return {
+      subject,
+      data,
+      header: (name) => (headers !== undefined && Object.hasOwn(headers, name) ? headers[name] : undefined),
+      expectsReply: reply !== undefined,
+      respond: (answer, answerHeaders) => {
+        if (reply !== undefined) this.#send(reply, answer, answerHeaders, undefined);
+      },
+    };
+  }
+
+  #send(
+    subject: string,
+    data: Uint8Array | string,
+    headers: Readonly<Record<string, string>> | undefined,
+    reply: string | undefined,
+  ): number {
+    assertSubject(subject);
+    const bytes = typeof data === "string" ? new TextEncoder().encode(data) : data.slice();
+    if (bytes.length > payloadMaxBytes) throw refusal("PAYLOAD_TOO_LARGE", { sizeBytes: bytes.length, maxBytes: payloadMaxBytes });
+    if (!this.connected) {
+      this.#lost++;
+      return 0;
+    }
+    return this.#ports.send({ from: this, subject, data: bytes, headers: headers && { ...headers }, reply });
+  }
+
+  #ask(
+    subject: string,
+    data: Uint8Array | string,
+    { timeoutMs, max, headers }: { timeoutMs: number; max: number; headers?: Readonly<Record<string, string>> },
+  ): Promise<BusMessage[] | "nobody"> {
+    return new Promise((resolve, reject) => {
+      if (!this.connected) throw this.#unreachable();
+      const answers: BusMessage[] = [];
+      const inbox = `_INBOX.${this.name}.${++this.#inboxes}`;
+      const end = (settle: () => void) => {
+        inboxed.unsubscribe();
+        timer.cancel();
+        this.#waiting.delete(refuse);
+        settle();
+      };
+      const refuse = (reason: Error) => end(() => reject(reason));
+      const inboxed = this.subscribe(inbox, (answer) => {
+        answers.push(answer);
+        if (answers.length >= max) end(() => resolve(answers));
+      });
+      let timer = this.#ports.clock.setTimer(timeoutMs, () => end(() => resolve(answers)));
+      this.#waiting.add(refuse);
+      let receivers = 0;
+      try {
+        receivers = this.#send(subject, data, headers, inbox);
+      } catch (thrown) {
+        end(() => reject(thrown));
+        return;
+      }
+      if (receivers > 0) return;
+      timer.cancel();
+      timer = this.#ports.clock.setTimer(this.#ports.latencyMs, () => end(() => resolve("nobody")));
+    });
+  }
+
+  #announce(status: BusStatus): void {
+    for (const listener of this.#statusListeners) this.#ports.clock.setTimer(0, () => listener(status));
+  }
+
+  #later(delayMs: number): Promise<void> {
+    return new Promise((resolve) => this.#ports.clock.setTimer(delayMs, resolve));
+  }
+
+  #unreachable(): Error {
+    return refusal("NATS_UNREACHABLE", { url: "memory", problem: this.#closed ? "the connection is closed" : "disconnected" });
+  }
+}
