@@ -52,6 +52,8 @@ export const deploymentRecordSchema = z.strictObject({
   id: idSchema,
   /** What is asked of the deployment; grows by pause, resume and the like. */
   generation: z.int().min(1),
+  /** Repeats of the request that made it carry the same key. */
+  requestKey: z.string().max(64).nullable(),
   created: markSchema,
   spec: deploymentSpecSchema,
   /** The release and configuration as they stood at the creation; a deployment keeps its rules. */
@@ -80,7 +82,6 @@ export const deploymentRecordSchema = z.strictObject({
   /** Written last, once. */
   outcome: outcomeSchema.nullable(),
   finishedAtMs: z.int().nullable(),
-  rolledBackBy: idSchema.nullable(),
   /** The result's numbers, kept when the claims are gone. */
   counts: countsSchema.nullable(),
 });

@@ -1,0 +1,126 @@
+import type { Reason } from "../src/contracts/instance.js";
+import { isMassSilence, isSilenceOver, type Silence } from "./liveness.js";
+
+/**
+ * The arithmetic of a roll-out: who is next, is the threshold reached, what does it wait for. Pure and
+ * synchronous; the plan leaves whoever carries it out no choice. The deployment machine calls it at every
+ * observation and sequences what it says.
+ */
+
+/** What was asked for. */
+export interface Wanted {
+  readonly batch: number;
+  readonly failureThreshold: number;
+  readonly deadlineMs: number;
+  readonly progressDeadlineMs: number;
+  readonly isRollback: boolean;
+}
+
+export interface InFlight {
+  readonly instance: string;
+  /** On the deployment's clock. */
+  readonly toldAtMs: number;
+  readonly urgent: boolean;
+  readonly silent: boolean;
+}
+
+/** What is the case, drawn from the members that the deployment owns. */
+export interface Observed {
+  /** The newest of the deployment's steps whose effect on the members is in these numbers. */
+  readonly step: number;
+  readonly total: number;
+  readonly notNeeded: number;
+  readonly succeeded: number;
+  /** Failed now: a reset instance waits again. */
+  readonly failed: number;
+  /** Distinct instances that ever failed in this deployment and are still in the fleet. */
+  readonly everFailed: number;
+  /** Waiting and reachable, urgent ones left out. */
+  readonly waiting: number;
+  /** The first of these, in the order of their turn; as many as a batch has, if there are. */
+  readonly next: readonly string[];
+  /** Waiting, to be told at once: a rollback's in-flight, failed and unreachable instances. */
+  readonly urgent: readonly string[];
+  /** Waiting, but silent. */
+  readonly unreachable: number;
+  readonly inFlight: readonly InFlight[];
+  /** Of the instances that were told anything, those with a version to go back to. */
+  readonly returnable: number;
+  /** Changes of these instances that the ledger has not confirmed. */
+  readonly unwritten: number;
+  readonly silence: Silence;
+}
+
+/** What limits the decision besides what was asked for. */
+export interface Policy {
+  /** Paused by a person or held by a rule: nobody new is told and no deadline runs. */
+  readonly standing: boolean;
+  /** False in the first two report intervals of a leader: nobody is judged by what was not yet heard. */
+  readonly mayJudge: boolean;
+  /** The deployment's clock: how long it has run, and when an instance last moved. */
+  readonly ranMs: number;
+  readonly movedAtMs: number;
+  /** Failures of instances that have left. */
+  readonly leftFailed: number;
+}
+
+export interface Plan {
+  readonly verdict: "going" | "done" | "failed";
+  readonly reason: Reason | null;
+  /** Whose deadline has passed. */
+  readonly overdue: readonly string[];
+  /** Whom to tell now. */
+  readonly tell: readonly string[];
+  readonly massSilence: boolean;
+  readonly silenceOver: boolean;
+  /** Failures that count. */
+  readonly spent: number;
+  readonly freeSlots: number;
+  /** On the deployment's clock: when a deadline will pass; `null` if none runs. */
+  readonly nextDeadlineMs: number | null;
+}
+
+/** Instances told in one step: with its record, its desired state and its event each, they fit one ledger batch. */
+export const tellMax = 300;
+
+/** Unreachable instances of a rollback were told outside the slots, and nobody waits for them. */
+function isAwaited(wanted: Wanted, flight: InFlight): boolean {
+  return !(wanted.isRollback && flight.urgent && flight.silent);
+}
+
+export function plan(wanted: Wanted, observed: Observed, policy: Policy, nowMs: number): Plan {
+  const spent = observed.everFailed + policy.leftFailed;
+  const awaited = observed.inFlight.filter((flight) => isAwaited(wanted, flight));
+  const judging = policy.mayJudge && !policy.standing;
+  const overdue = judging
+    ? awaited.filter((flight) => policy.ranMs - flight.toldAtMs >= wanted.deadlineMs).map((flight) => flight.instance)
+    : [];
+  const pending = awaited.length > 0 || observed.waiting > 0 || observed.urgent.length > 0;
+  const stalledAtMs = policy.movedAtMs + wanted.progressDeadlineMs;
+  const reason = failureOf(wanted, spent, judging && pending && policy.ranMs >= stalledAtMs);
+  const freeSlots = Math.max(0, wanted.batch - awaited.length);
+  const deadlines = awaited.map((flight) => flight.toldAtMs + wanted.deadlineMs);
+  if (pending) deadlines.push(stalledAtMs);
+  return {
+    verdict: reason !== null ? "failed" : pending ? "going" : "done",
+    reason,
+    overdue,
+    tell: policy.standing || observed.unwritten > 0 ? [] : [...observed.urgent, ...observed.next.slice(0, freeSlots)].slice(0, tellMax),
+    massSilence: isMassSilence(observed.silence),
+    silenceOver: isSilenceOver(observed.silence, nowMs),
+    spent,
+    freeSlots,
+    nextDeadlineMs: deadlines.length === 0 ? null : Math.min(...deadlines),
+  };
+}
+
+function failureOf(wanted: Wanted, spent: number, stalled: boolean): Reason | null {
+  if (spent >= wanted.failureThreshold) {
+    const many = spent === 1 ? "1 instance has failed" : `${spent} instances have failed`;
+    return { code: "FAILURE_THRESHOLD", message: `${many}; the failure threshold is ${wanted.failureThreshold}.` };
+  }
+  if (stalled) {
+    return { code: "PROGRESS_DEADLINE", message: `No instance has moved for ${wanted.progressDeadlineMs} ms, the progress deadline.` };
+  }
+  return null;
+}

@@ -1,0 +1,90 @@
+import type { DeploymentRecord } from "../src/contracts/deployment.js";
+import type { Why } from "../src/contracts/views.js";
+import { ranMs, type DeploymentContext } from "./deployment.js";
+import type { InFlight } from "./deployment-plan.js";
+
+/** What is known of an instance that a sentence may name. */
+export interface Blocker {
+  readonly phase: string | null;
+  readonly note: string;
+  readonly reportAgeMs: number | null;
+}
+
+const ending: Readonly<Record<string, string>> = {
+  completed: "It has completed",
+  failed: "It has failed",
+  aborted: "It was aborted",
+  rolled_back: "Every touched instance is back on what was stable before",
+  rollback_failed: "The way back has failed, and a person is needed",
+};
+
+/** A duration as people say it: `12s`, `4m12s`, `2h05m`. */
+export function durationText(ms: number): string {
+  const seconds = Math.max(0, Math.round(ms / 1_000));
+  if (seconds < 60) return `${seconds}s`;
+  const two = (n: number) => String(n).padStart(2, "0");
+  if (seconds < 3_600) return `${Math.floor(seconds / 60)}m${two(seconds % 60)}s`;
+  return `${Math.floor(seconds / 3_600)}h${two(Math.floor((seconds % 3_600) / 60))}m`;
+}
+
+/**
+ * The one sentence for "why is it not further?": the rule, who blocks it, the clock that runs and what happens at
+ * its end. Command line, API and page show the same one.
+ */
+export function whyOf(context: DeploymentContext, nowMs: number, about: (instance: string) => Blocker): Why {
+  const { record, observed } = context;
+  if (record.stage === "finished") return finishedWhy(record);
+  if (record.stage === "preparing") return why("preparing", "It is taking its instances as its own; nobody has been told anything yet.");
+  if (record.stage !== "running") return why("ending", `${record.ending?.reason?.message ?? "Every instance is done."} Its last writes are under way.`);
+  if (record.paused !== null) {
+    const said = record.paused.reason === null ? "" : ` (${record.paused.reason})`;
+    return why("paused", `Paused by ${record.paused.by}${said}; it goes on by rollcall deployments resume ${record.id}.`);
+  }
+  if (record.held !== null) return heldWhy(context);
+  if (nowMs < context.judgeFromMs && observed === null) return why("taken-over", "A new leader has taken it over and listens before it judges.", [], context.judgeFromMs);
+  if (observed === null || observed.unwritten > 0) return why("writing", "Its last step is on the way into the ledger.");
+  if (observed.inFlight.length > 0) return inFlightWhy(context, nowMs, about);
+  if (observed.waiting > 0) return why("next-batch", `${observed.waiting} instances wait for their turn.`);
+  return why("unreachable", `${observed.unreachable} instances are silent and are left out; the others are done.`);
+}
+
+function why(rule: string, sentence: string, blocking: readonly string[] = [], nextAtMs: number | null = null): Why {
+  return { rule, sentence, blocking: [...blocking], nextAtMs };
+}
+
+function finishedWhy(record: DeploymentRecord): Why {
+  const how = ending[record.outcome ?? "failed"] ?? "It is over";
+  return why("finished", record.ending?.reason ? `${how}: ${record.ending.reason.message}` : `${how}.`);
+}
+
+function heldWhy({ record, observed }: DeploymentContext): Why {
+  const silence = observed?.silence;
+  const now = silence ? ` ${silence.silent} of ${silence.others} are silent now.` : "";
+  const calmAtMs = silence && silence.calmSinceMs !== null ? silence.calmSinceMs + silence.windowMs : null;
+  return why(
+    "mass-silence",
+    `Held: ${record.held?.reason}, so the network is suspect, not the release.${now} It goes on when less than 15 % have been silent for one window, or by rollcall deployments resume --force ${record.id}.`,
+    [],
+    calmAtMs,
+  );
+}
+
+/** The instance whose deadline comes first stands for all of them. */
+function inFlightWhy({ record, observed }: DeploymentContext, nowMs: number, about: (instance: string) => Blocker): Why {
+  const flights = [...(observed?.inFlight ?? [])].sort((one, other) => one.toldAtMs - other.toldAtMs);
+  const first = flights[0] as InFlight;
+  const ran = ranMs(record, nowMs);
+  const blocker = about(first.instance);
+  const heard = blocker.reportAgeMs === null ? "not heard of yet" : `last report ${durationText(blocker.reportAgeMs)} ago`;
+  const phase = blocker.phase === null ? "" : `, phase ${blocker.phase}`;
+  const waiting = observed?.waiting ?? 0;
+  const rule = waiting > 0 ? "waiting-for-slot" : "in-flight";
+  const lead = waiting > 0 ? `${waiting} wait for a free one of ${record.batch} slots` : `${flights.length} in flight`;
+  const others = flights.length > 1 ? ` and ${flights.length - 1} more` : "";
+  const sentence = `${lead}: ${first.instance} has been updating for ${durationText(ran - first.toldAtMs)} (deadline ${durationText(record.spec.deadlineMs)}; ${heard}${phase})${others}. ${failuresText(record, observed?.everFailed ?? 0)}`;
+  return why(rule, sentence, flights.slice(0, 20).map((flight) => flight.instance), nowMs + Math.max(0, first.toldAtMs + record.spec.deadlineMs - ran));
+}
+
+function failuresText(record: DeploymentRecord, failed: number): string {
+  return `${failed + record.leftFailed} of ${record.failureThreshold} failures that end it.`;
+}

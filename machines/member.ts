@@ -1,0 +1,258 @@
+import { assign, emit, setup } from "xstate";
+import type { Claim, ClaimState, InstanceRecord } from "../src/contracts/deployment.js";
+import type { Health, InstanceState, Reason } from "../src/contracts/instance.js";
+import { sameVersion, type VersionPair } from "../src/contracts/version.js";
+
+/*
+ * What the coordinator knows of one instance: its status (what it reports, or UNKNOWN while it is silent) beside its
+ * update state (how far it is with what it was told). Driven by reports, by the silence of the instance, and by the
+ * deployment that owns it. It decides whether an update has succeeded or failed, writes the desired state
+ * of its instance, and keeps the record by which a new leader knows it. Status follows the facts by eventless
+ * transitions; the update state moves by commands first and by facts then.
+ */
+
+/** The newest that an instance said of itself. */
+export interface Sighting {
+  readonly incarnation: string;
+  readonly observedGeneration: number;
+  readonly digest: string;
+  readonly healthyForMs: number;
+  readonly phaseAgeMs: number;
+  readonly state: InstanceState;
+}
+
+export interface MemberContext {
+  readonly record: InstanceRecord;
+  readonly seen: Sighting | null;
+  /** It has missed its reports. */
+  readonly silent: boolean;
+  /** Another agent that reports under this instance's name. */
+  readonly stranger: string | null;
+}
+
+export type MemberEvent =
+  | { readonly type: "report"; readonly sighting: Sighting }
+  | { readonly type: "silent" }
+  | { readonly type: "stranger"; readonly agent: string }
+  | { readonly type: "claim"; readonly deployment: string; readonly target: VersionPair | null; readonly before: VersionPair | null; readonly urgent: boolean; readonly minHealthyMs: number }
+  /** `target` is given where no claim names one: what is owed, or the way back. */
+  | { readonly type: "tell"; readonly deployment: string | null; readonly target?: VersionPair | null; readonly toldAtMs: number; readonly deadlineMs: number; readonly minHealthyMs: number }
+  | { readonly type: "expire"; readonly reason: Reason }
+  | { readonly type: "release"; readonly completed: boolean }
+  | { readonly type: "reset" }
+  | { readonly type: "owe"; readonly deployment: string; readonly target: VersionPair }
+  | { readonly type: "bind"; readonly agent: string; readonly deadlineMs: number };
+
+export type MemberCommand =
+  /** Durable: the desired state of this instance, under its new generation. */
+  | { readonly type: "desire"; readonly agent: string; readonly generation: number; readonly deployment: string | null; readonly target: VersionPair | null; readonly minHealthyMs: number; readonly deadlineMs: number }
+  /** Durable: an event of the audit log. */
+  | { readonly type: "note"; readonly what: string; readonly data: Readonly<Record<string, unknown>> };
+
+/** What the instance says, but for failures that were reset since. */
+export function reportedHealth(context: MemberContext): Health {
+  if (context.seen === null || context.silent) return "UNKNOWN";
+  const { health } = context.seen.state;
+  return health === "FAILED" && context.seen.observedGeneration <= context.record.resetGeneration ? "UNKNOWN" : health;
+}
+
+/** Runs, healthy and for long enough, exactly what it was last told, and says so of that very command. */
+function isThere({ record, seen, silent }: MemberContext): boolean {
+  if (seen === null || silent || seen.observedGeneration < record.generation) return false;
+  if (!sameVersion(seen.state.running, record.desired)) return false;
+  if (record.desired === null) return seen.state.phase === "STOPPED";
+  return seen.state.health === "HEALTHY" && seen.healthyForMs >= (record.claim?.minHealthyMs ?? 0);
+}
+
+function withClaim(context: MemberContext, change: Partial<Claim>): Partial<MemberContext> {
+  const { record } = context;
+  return record.claim === null ? {} : { record: { ...record, claim: { ...record.claim, ...change } } };
+}
+
+const unseen: Reason = { code: "UNKNOWN", message: "The instance failed without a reason." };
+
+export const memberMachine = setup({
+  types: {
+    context: {} as MemberContext,
+    events: {} as MemberEvent,
+    emitted: {} as MemberCommand,
+    input: {} as { readonly record: InstanceRecord },
+  },
+  guards: {
+    saysHealthy: ({ context }) => reportedHealth(context) === "HEALTHY",
+    saysDegraded: ({ context }) => reportedHealth(context) === "DEGRADED",
+    saysFailed: ({ context }) => reportedHealth(context) === "FAILED",
+    saysNothing: ({ context }) => reportedHealth(context) === "UNKNOWN",
+    /** The claimed version runs here already. */
+    runsTarget: ({ context, event }) =>
+      event.type === "claim" && !event.urgent && context.seen !== null && sameVersion(context.seen.state.running, event.target) && sameVersion(context.record.desired, event.target),
+    hasSucceeded: ({ context }) => isThere(context),
+    hasFailed: ({ context }) =>
+      context.seen !== null && context.seen.observedGeneration >= context.record.generation && reportedHealth(context) === "FAILED",
+  },
+  actions: {
+    remember: assign(({ event }) => (event.type === "report" ? { seen: event.sighting, silent: false } : {})),
+    fallSilent: assign({ silent: true }),
+    rememberStranger: assign(({ event }) => (event.type === "stranger" ? { stranger: event.agent } : {})),
+    takeClaim: assign(({ context, event }, params: { state: ClaimState }) => {
+      if (event.type !== "claim") return {};
+      const { deployment, target, before, urgent, minHealthyMs } = event;
+      const claim: Claim = { deployment, state: params.state, target, before, urgent, minHealthyMs, toldAtMs: null, hasFailed: false, reason: null };
+      // A rollback forgives the failures that led to it.
+      const resetGeneration = urgent ? context.record.generation : context.record.resetGeneration;
+      return { record: { ...context.record, claim, resetGeneration } };
+    }),
+    /** What it is told from now on, as a new generation. */
+    raiseGeneration: assign(({ context, event }) => {
+      if (event.type !== "tell") return {};
+      const { record } = context;
+      const target = event.target === undefined ? (record.claim?.target ?? null) : event.target;
+      const claim: Claim | null = record.claim && event.target === undefined ? { ...record.claim, state: "told", toldAtMs: event.toldAtMs } : record.claim;
+      return { record: { ...record, generation: record.generation + 1, desired: target, claim, owed: null } };
+    }),
+    desire: emit(({ context, event }): MemberCommand => {
+      const { record } = context;
+      const deadlineMs = event.type === "tell" || event.type === "bind" ? event.deadlineMs : 0;
+      const minHealthyMs = event.type === "tell" ? event.minHealthyMs : (record.claim?.minHealthyMs ?? 0);
+      const deployment = event.type === "tell" ? event.deployment : (record.claim?.deployment ?? null);
+      return { type: "desire", agent: record.agent, generation: record.generation, deployment, target: record.desired, minHealthyMs, deadlineMs };
+    }),
+    markSucceeded: assign(({ context }) => withClaim(context, { state: "succeeded", reason: null })),
+    markFailed: assign(({ context, event }) => {
+      const reason = event.type === "expire" ? event.reason : (context.seen?.state.reason ?? unseen);
+      return withClaim(context, { state: "failed", hasFailed: true, reason });
+    }),
+    noteTold: emit(({ context }): MemberCommand => ({ type: "note", what: "told", data: { generation: context.record.generation, target: context.record.desired } })),
+    noteSucceeded: emit(({ context }): MemberCommand => ({ type: "note", what: "succeeded", data: { generation: context.record.generation, version: context.record.desired } })),
+    noteFailed: emit(({ context, event }): MemberCommand => {
+      const reason = event.type === "expire" ? event.reason : (context.seen?.state.reason ?? unseen);
+      return { type: "note", what: "failed", data: { generation: context.record.generation, version: context.record.desired, reason } };
+    }),
+    noteReset: emit({ type: "note", what: "reset", data: {} } satisfies MemberCommand),
+    /** The claim ends; a completed deployment's success becomes the stable version. */
+    endClaim: assign(({ context, event }) => {
+      const { record } = context;
+      const { claim } = record;
+      if (event.type !== "release" || claim === null) return {};
+      const touched = claim.toldAtMs !== null;
+      const reached = claim.state === "succeeded" || (claim.state === "notNeeded" && reportedHealth(context) === "HEALTHY");
+      return {
+        record: {
+          ...record,
+          claim: null,
+          stable: event.completed && reached ? claim.target : record.stable,
+          last: touched ? { deployment: claim.deployment, before: claim.before, result: claim.state } : record.last,
+          owed: event.completed && claim.state === "waiting" && claim.target !== null ? { deployment: claim.deployment, target: claim.target } : record.owed,
+        },
+      };
+    }),
+    /** With a claim it waits for its turn again; without one the version that it was told is owed to it. */
+    forgive: assign(({ context }) => {
+      const { record } = context;
+      const claim = record.claim && { ...record.claim, state: "waiting" as const, toldAtMs: null, reason: null };
+      const owed = claim === null && record.desired !== null && record.last !== null ? { deployment: record.last.deployment, target: record.desired } : record.owed;
+      return { record: { ...record, resetGeneration: record.generation, claim, owed } };
+    }),
+    owe: assign(({ context, event }) => (event.type === "owe" ? { record: { ...context.record, owed: { deployment: event.deployment, target: event.target } } } : {})),
+    bind: assign(({ context, event }) =>
+      event.type === "bind" ? { stranger: null, seen: null, record: { ...context.record, agent: event.agent, generation: context.record.generation + 1 } } : {},
+    ),
+  },
+}).createMachine({
+  id: "member",
+  context: ({ input }) => ({ record: input.record, seen: null, silent: false, stranger: null }),
+  type: "parallel",
+  on: {
+    report: { actions: "remember" },
+    silent: { actions: "fallSilent" },
+    stranger: { actions: "rememberStranger" },
+    release: { actions: "endClaim" },
+    owe: { actions: "owe" },
+  },
+  states: {
+    status: {
+      initial: "UNKNOWN",
+      states: {
+        UNKNOWN: {
+          description: "Nothing is known of it: it has not reported yet, has missed its reports, or its failure was reset.",
+          always: [
+            { guard: "saysHealthy", target: "HEALTHY" },
+            { guard: "saysDegraded", target: "DEGRADED" },
+            { guard: "saysFailed", target: "FAILED" },
+          ],
+        },
+        HEALTHY: {
+          description: "Its health checks succeed.",
+          always: [
+            { guard: "saysFailed", target: "FAILED" },
+            { guard: "saysDegraded", target: "DEGRADED" },
+            { guard: "saysNothing", target: "UNKNOWN" },
+          ],
+        },
+        DEGRADED: {
+          description: "It serves, and says itself that something is wrong.",
+          always: [
+            { guard: "saysHealthy", target: "HEALTHY" },
+            { guard: "saysFailed", target: "FAILED" },
+            { guard: "saysNothing", target: "UNKNOWN" },
+          ],
+        },
+        FAILED: {
+          description: "Its update or its health checks have failed.",
+          always: [
+            { guard: "saysHealthy", target: "HEALTHY" },
+            { guard: "saysDegraded", target: "DEGRADED" },
+            { guard: "saysNothing", target: "UNKNOWN" },
+          ],
+        },
+      },
+    },
+    update: {
+      initial: "NOT_NEEDED",
+      on: {
+        claim: [
+          { guard: "runsTarget", target: ".NOT_NEEDED", actions: { type: "takeClaim", params: { state: "notNeeded" } } },
+          { target: ".NEEDING_UPDATE", actions: { type: "takeClaim", params: { state: "waiting" } } },
+        ],
+        tell: { target: ".IN_PROGRESS", actions: ["raiseGeneration", "desire", "noteTold"] },
+        bind: { target: ".IN_PROGRESS", actions: ["bind", "desire"] },
+      },
+      states: {
+        NOT_NEEDED: { description: "It runs what is wanted, or nothing is wanted of it." },
+        NEEDING_UPDATE: { description: "A deployment wants another version here and has not told it yet." },
+        IN_PROGRESS: {
+          description: "It was told a version and is on its way there.",
+          always: [
+            { guard: "hasSucceeded", target: "COMPLETED", actions: ["markSucceeded", "noteSucceeded"] },
+            { guard: "hasFailed", target: "FAILED", actions: ["markFailed", "noteFailed"] },
+          ],
+          on: { expire: { target: "FAILED", actions: ["markFailed", "noteFailed"] } },
+        },
+        COMPLETED: {
+          description: "It runs the version that it was told, healthy for as long as asked.",
+          always: { guard: "hasFailed", target: "FAILED", actions: ["markFailed", "noteFailed"] },
+        },
+        FAILED: {
+          description: "It did not get there, or failed after it did.",
+          on: { reset: { target: "NEEDING_UPDATE", actions: ["forgive", "noteReset"] } },
+        },
+      },
+    },
+  },
+});
+
+const updateOf: Readonly<Record<ClaimState, "NOT_NEEDED" | "NEEDING_UPDATE" | "IN_PROGRESS" | "COMPLETED" | "FAILED">> = {
+  notNeeded: "NOT_NEEDED",
+  waiting: "NEEDING_UPDATE",
+  told: "IN_PROGRESS",
+  succeeded: "COMPLETED",
+  failed: "FAILED",
+};
+
+/** The state in which a new leader takes a member over: known by its record, not yet heard. */
+export function memberFromRecord(record: InstanceRecord) {
+  const untold = record.generation === 0 ? "NOT_NEEDED" : "IN_PROGRESS";
+  const update = record.claim !== null ? updateOf[record.claim.state] : record.last !== null ? updateOf[record.last.result] : untold;
+  const context: MemberContext = { record, seen: null, silent: false, stranger: null };
+  return { value: { status: "UNKNOWN", update } as const, context };
+}
