@@ -1,5 +1,5 @@
 import { messageOf } from "../base/errors.js";
-import type { BusMessage, Clock, Log } from "../base/ports.js";
+import type { Clock, Log } from "../base/ports.js";
 
 /** One subject's failures are logged once in this time. */
 const quietMs = 60_000;
@@ -23,18 +23,18 @@ export class HandlerGuard {
     return this.#errors;
   }
 
-  /** Calls `handle`; a rejected promise of an async one counts as thrown. */
-  call(pattern: string, handle: (message: BusMessage) => unknown, message: BusMessage): void {
+  /** Calls `handle`, which got a message of `pattern`; a rejected promise of an async one counts as thrown. */
+  run(pattern: string, handle: () => unknown): void {
     try {
-      const returned = handle(message);
-      if (returned instanceof Promise) returned.catch((thrown: unknown) => this.failed(pattern, message.subject, thrown));
+      const returned = handle();
+      if (returned instanceof Promise) returned.catch((thrown: unknown) => this.failed(pattern, thrown));
     } catch (thrown) {
-      this.failed(pattern, message.subject, thrown);
+      this.failed(pattern, thrown);
     }
   }
 
   /** Counts a failure that somebody else caught. */
-  failed(pattern: string, subject: string, thrown: unknown): void {
+  failed(pattern: string, thrown: unknown): void {
     this.#errors++;
     const nowMs = this.#clock.monotonicMs();
     const loggedAtMs = this.#loggedAtMs.get(pattern);
@@ -42,7 +42,7 @@ export class HandlerGuard {
     if (this.#loggedAtMs.size >= subjectsMax) this.#loggedAtMs.clear();
     this.#loggedAtMs.set(pattern, nowMs);
     this.#log?.warn(
-      { subject, pattern, problem: messageOf(thrown), errors: this.#errors },
+      { subject: pattern, problem: messageOf(thrown), errors: this.#errors },
       "a message could not be handled and was dropped; more of this subject are counted, not logged, for a minute",
     );
   }

@@ -1,6 +1,7 @@
 import { assert } from "../base/assert.js";
 import type { Clock, Log, Subscription } from "../base/ports.js";
-import { type Listener, MemoryBus, type Sent } from "./memory-connection.js";
+import type { Listener, Sent } from "./memory-connection.js";
+import { MemoryBus } from "./memory-connection.js";
 import { SubjectTree } from "./subject-tree.js";
 
 /** What a fault may look at: one message on its way to one receiver. */
@@ -50,8 +51,8 @@ class Hub implements MemoryHub {
   readonly #drops = new Set<Which>();
   readonly #duplicates = new Set<Which>();
   readonly #delays = new Set<{ readonly delayMs: number; readonly which: Which }>();
-  /** Whose turn it is in the queue groups. */
-  #turn = 0;
+  /** Whose turn it is in each queue group. */
+  readonly #turns = new Map<string, number>();
   #delivered = 0;
 
   constructor(clock: Clock, latencyMs: number) {
@@ -123,20 +124,28 @@ class Hub implements MemoryHub {
       if (listener.queue === undefined) receivers.push(listener);
       else groups.set(listener.queue, [...(groups.get(listener.queue) ?? []), listener]);
     }
-    for (const members of groups.values()) {
-      const chosen = members[this.#turn++ % members.length];
+    for (const [queue, members] of groups) {
+      const turn = this.#turns.get(queue) ?? 0;
+      this.#turns.set(queue, turn + 1);
+      const chosen = members[turn % members.length];
       if (chosen !== undefined) receivers.push(chosen);
     }
     return receivers;
   }
 
   #dispatch(message: Sent, listener: Listener): void {
-    const delivery: Delivery = { from: message.from.name, to: listener.bus.name, subject: message.subject, data: message.data };
+    const delivery: Delivery = {
+      from: message.from.name,
+      to: listener.bus.name,
+      subject: message.subject,
+      data: message.data,
+    };
     if (anyOf(this.#drops, delivery)) return;
     let delayMs = this.#latencyMs;
     for (const delay of this.#delays) if (delay.which(delivery)) delayMs += delay.delayMs;
     const copies = anyOf(this.#duplicates, delivery) ? 2 : 1;
-    for (let copy = 0; copy < copies; copy++) this.#clock.setTimer(delayMs, () => this.#deliver(message, listener));
+    for (let copy = 0; copy < copies; copy++)
+      this.#clock.setTimer(delayMs, () => this.#deliver(message, listener));
   }
 
   #deliver(message: Sent, listener: Listener): void {

@@ -1,6 +1,7 @@
 import type { Bus, BusMessage, BusStatus, Clock, Log, Subscription } from "../base/ports.js";
 import { refusal } from "../contracts/errors.js";
 import { HandlerGuard } from "./handler-guard.js";
+import { headerValues } from "./headers.js";
 import { assertPattern, assertSubject } from "./subject-tree.js";
 
 /** The default of a NATS server. */
@@ -69,10 +70,20 @@ export class MemoryBus implements Bus {
     this.#send(subject, data, headers, undefined);
   }
 
-  subscribe(subject: string, handle: (message: BusMessage) => void, options: { queue?: string } = {}): Subscription {
+  subscribe(
+    subject: string,
+    handle: (message: BusMessage) => void,
+    options: { queue?: string } = {},
+  ): Subscription {
     assertPattern(subject);
     if (this.#closed) return { unsubscribe: () => undefined };
-    const heard = this.#ports.listen({ bus: this, pattern: subject, queue: options.queue, handle, open: true });
+    const heard = this.#ports.listen({
+      bus: this,
+      pattern: subject,
+      queue: options.queue,
+      handle,
+      open: true,
+    });
     const subscription = {
       unsubscribe: () => {
         heard.unsubscribe();
@@ -95,7 +106,11 @@ export class MemoryBus implements Bus {
     return first;
   }
 
-  async requestMany(subject: string, data: Uint8Array | string, options: { timeoutMs: number; max: number }): Promise<BusMessage[]> {
+  async requestMany(
+    subject: string,
+    data: Uint8Array | string,
+    options: { timeoutMs: number; max: number },
+  ): Promise<BusMessage[]> {
     const answers = await this.#ask(subject, data, options);
     return answers === "nobody" ? [] : answers;
   }
@@ -129,7 +144,7 @@ export class MemoryBus implements Bus {
 
   /** For the hub. */
   receive(message: Sent, listener: Listener): void {
-    this.#guard.call(listener.pattern, listener.handle, this.#received(message));
+    this.#guard.run(listener.pattern, () => listener.handle(this.#received(message)));
   }
 
   #received({ subject, data, headers, reply }: Sent): BusMessage {
@@ -152,18 +167,29 @@ export class MemoryBus implements Bus {
   ): number {
     assertSubject(subject);
     const bytes = typeof data === "string" ? new TextEncoder().encode(data) : data.slice();
-    if (bytes.length > payloadMaxBytes) throw refusal("PAYLOAD_TOO_LARGE", { sizeBytes: bytes.length, maxBytes: payloadMaxBytes });
+    if (bytes.length > payloadMaxBytes)
+      throw refusal("PAYLOAD_TOO_LARGE", { sizeBytes: bytes.length, maxBytes: payloadMaxBytes });
     if (!this.connected) {
       this.#lost++;
       return 0;
     }
-    return this.#ports.send({ from: this, subject, data: bytes, headers: headers && { ...headers }, reply });
+    return this.#ports.send({
+      from: this,
+      subject,
+      data: bytes,
+      headers: headers && headerValues(headers),
+      reply,
+    });
   }
 
   #ask(
     subject: string,
     data: Uint8Array | string,
-    { timeoutMs, max, headers }: { timeoutMs: number; max: number; headers?: Readonly<Record<string, string>> },
+    {
+      timeoutMs,
+      max,
+      headers,
+    }: { timeoutMs: number; max: number; headers?: Readonly<Record<string, string>> },
   ): Promise<BusMessage[] | "nobody"> {
     return new Promise((resolve, reject) => {
       if (!this.connected) throw this.#unreachable();
@@ -196,7 +222,9 @@ export class MemoryBus implements Bus {
   }
 
   #announce(status: BusStatus): void {
-    for (const listener of this.#statusListeners) this.#ports.clock.setTimer(0, () => listener(status));
+    for (const listener of this.#statusListeners) {
+      this.#ports.clock.setTimer(0, () => this.#guard.run(`status ${status}`, () => listener(status)));
+    }
   }
 
   #later(delayMs: number): Promise<void> {
@@ -204,6 +232,9 @@ export class MemoryBus implements Bus {
   }
 
   #unreachable(): Error {
-    return refusal("NATS_UNREACHABLE", { url: "memory", problem: this.#closed ? "the connection is closed" : "disconnected" });
+    return refusal("NATS_UNREACHABLE", {
+      url: "memory",
+      problem: this.#closed ? "the connection is closed" : "disconnected",
+    });
   }
 }

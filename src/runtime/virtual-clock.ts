@@ -89,7 +89,10 @@ class HeapClock implements VirtualClock {
 
   async runUntil(condition: () => boolean, { limitMs }: { limitMs: number }): Promise<void> {
     const held = await this.#run(this.#elapsedMs + limitMs, condition);
-    if (!held) throw new Error(`the condition does not hold after ${limitMs} ms of virtual time; ${this.pending} timers are pending`);
+    if (!held)
+      throw new Error(
+        `the condition does not hold after ${limitMs} ms of virtual time; ${this.pending} timers are pending`,
+      );
   }
 
   settle(): Promise<void> {

@@ -1,6 +1,22 @@
 import { expect, test } from "vitest";
 import { createMemoryBus } from "../../src/bus/memory-bus.js";
+import { createRealClock } from "../../src/runtime/real-clock.js";
 import { createVirtualClock } from "../../src/runtime/virtual-clock.js";
+import { busSuite } from "./bus-suite.js";
+
+busSuite("the bus in memory", async () => {
+  const hub = createMemoryBus(createRealClock());
+  const names: string[] = [];
+  return {
+    connect: async (name) => {
+      names.push(name);
+      return hub.connect(name);
+    },
+    cut: async () => names.forEach((name) => void hub.disconnect(name)),
+    heal: async () => names.forEach((name) => void hub.reconnect(name)),
+    end: async () => undefined,
+  };
+});
 
 const text = (data: Uint8Array) => new TextDecoder().decode(data);
 

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { createRealClock } from "../../src/runtime/real-clock.js";
 import { createRealRandom, createSeededRandom } from "../../src/runtime/random.js";
+import { createRealClock } from "../../src/runtime/real-clock.js";
 import { createVirtualClock } from "../../src/runtime/virtual-clock.js";
 
 describe("the virtual clock", () => {
@@ -88,7 +88,9 @@ describe("the virtual clock", () => {
 
   test("says so when a condition does not come to hold", async () => {
     const clock = createVirtualClock({ startMs: 0 });
-    await expect(clock.runUntil(() => false, { limitMs: 1_000 })).rejects.toThrow("after 1000 ms of virtual time");
+    await expect(clock.runUntil(() => false, { limitMs: 1_000 })).rejects.toThrow(
+      "after 1000 ms of virtual time",
+    );
     expect(clock.nowMs()).toBe(1_000);
     await clock.runUntil(() => true, { limitMs: 0 });
   });
@@ -108,13 +110,18 @@ describe("the virtual clock", () => {
   });
 
   test("timers fire in the order of deadline, then of setting, whatever is cancelled in between", async () => {
-    const delays = fc.array(fc.record({ delayMs: fc.integer({ min: 0, max: 20 }), cancelled: fc.boolean() }), { maxLength: 60 });
+    const delays = fc.array(
+      fc.record({ delayMs: fc.integer({ min: 0, max: 20 }), cancelled: fc.boolean() }),
+      { maxLength: 60 },
+    );
     await fc.assert(
       fc.asyncProperty(delays, async (timers) => {
         const clock = createVirtualClock({ startMs: 0 });
         const fired: { at: number; index: number }[] = [];
-        const set = timers.map(({ delayMs }, index) => clock.setTimer(delayMs, () => fired.push({ at: clock.nowMs(), index })));
-        timers.forEach(({ cancelled }, index) => cancelled && set[index]?.cancel());
+        const set = timers.map(({ delayMs }, index) =>
+          clock.setTimer(delayMs, () => fired.push({ at: clock.nowMs(), index })),
+        );
+        for (const [index, { cancelled }] of timers.entries()) if (cancelled) set[index]?.cancel();
         await clock.advance(20);
         const expected = timers
           .map(({ delayMs, cancelled }, index) => ({ at: delayMs, index, cancelled }))
@@ -133,7 +140,10 @@ describe("the real clock", () => {
     const clock = createRealClock();
     const startMs = clock.monotonicMs();
     let turn = "same";
-    const never = [clock.setTimer(0, () => expect.unreachable()), clock.setTimer(1, () => expect.unreachable())];
+    const never = [
+      clock.setTimer(0, () => expect.unreachable()),
+      clock.setTimer(1, () => expect.unreachable()),
+    ];
     for (const timer of never) timer.cancel();
     await new Promise<void>((resolve) => {
       clock.setTimer(0, () => {
