@@ -23,6 +23,7 @@ export const errorCodes = {
   UNKNOWN_DEPLOYMENT: { retry: "never", status: 404, sentence: "There is no deployment {deployment}: see rollcall deployments ls." },
   UNKNOWN_INSTANCE: { retry: "never", status: 404, sentence: "There is no instance {instance}: see rollcall instances ls." },
   UNKNOWN_ENDPOINT: { retry: "never", status: 404, sentence: "There is no endpoint {endpoint}: see $SRV.INFO.rollcall." },
+  NO_RELEASE_YET: { retry: "never", status: 409, sentence: "Instance {example} and {others} others run no release yet, so a configuration alone cannot be deployed there: name a release too." },
   NO_MATCHING_INSTANCES: { retry: "later", status: 409, sentence: "No instance matches {selector}: see rollcall instances ls for the labels that there are." },
   ROLLOUT_IN_PROGRESS: { retry: "later", status: 409, sentence: "Deployment {other} is not finished and has {shared} of these instances, {example} among them: wait for it, or stop it by rollcall deployments abort {other}." },
   NO_PREVIOUS_DEPLOYMENT: { retry: "never", status: 409, sentence: "No instance that {deployment} touched had a version before it, so there is nothing to go back to: deploy a release that works." },
