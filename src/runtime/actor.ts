@@ -15,12 +15,16 @@ export interface Actor<M extends AnyStateMachine = AnyStateMachine> {
 
 /** What of an actor must survive, and where it goes. */
 export interface Durable<M extends AnyStateMachine> {
-  /** The record of a state, plain JSON; equal JSON texts are saved once. */
-  recordOf(snapshot: SnapshotFrom<M>): unknown;
+  /**
+   * The record of a state, plain JSON; equal JSON texts are saved once. `timers` are the delayed transitions
+   * that are armed in it: a record that leaves them out begins them anew when it is restored.
+   */
+  recordOf(snapshot: SnapshotFrom<M>, timers: readonly ArmedTimer[]): unknown;
   /**
    * Makes the record durable together with whatever of the commands is itself a durable write; called in
    * the order of the transitions, the next while earlier ones are still under way. The commands are
-   * performed after it resolved: what the world sees is never ahead of what would survive.
+   * performed after it resolved: what the world sees is never ahead of what would survive. Called for
+   * each transition with a changed record or with commands.
    */
   save(record: unknown, commands: readonly EmittedFrom<M>[]): Promise<void>;
   /** A save that failed for good. The actor stops; its owner decides what to do. */
@@ -41,7 +45,12 @@ export interface Supervision {
   /** Wait before the first restart, doubled for each further one up to `backoffMaxMs`. */
   readonly backoffMs: number;
   readonly backoffMaxMs: number;
-  /** The state to restart from: by default the last record or, without one, the input. */
+  /**
+   * The state to restart from. By default, and when it returns `undefined`, the last good one: as it was before
+   * the event that failed, which is dropped as a dead letter (a delayed event is not dropped but tried again).
+   */
+  restoreFrom?(): RestoredState | undefined;
+  /** The actor is given up: it is stopped and gone, and what waited for it is dead letters. */
   onGiveUp(error: unknown): void;
 }
 
@@ -59,12 +68,17 @@ export interface ActorSpec<M extends AnyStateMachine> {
   readonly supervision?: Partial<Supervision>;
   /** Called after each handled event, to keep derived views; must be cheap. */
   onTransition?(snapshot: SnapshotFrom<M>, self: Actor<M>): void;
+  /** What of the context anybody on the bus may see; nothing of it by default. */
+  publicView?(snapshot: SnapshotFrom<M>): Readonly<Record<string, unknown>>;
 }
 
 /** A machine's state from elsewhere: its value and context, and the delayed transitions that were armed. */
-export interface RestoredState<M extends AnyStateMachine> {
+export interface RestoredState<M extends AnyStateMachine = AnyStateMachine> {
   readonly value: SnapshotFrom<M>["value"];
   readonly context: SnapshotFrom<M>["context"];
+  /** What the machine's history states remember: ids of states, by the id of the history state. */
+  readonly history?: Readonly<Record<string, readonly string[]>>;
+  /** Left out: the delayed transitions of the state begin anew, with their whole delays. */
   readonly timers?: readonly ArmedTimer[];
 }
 
@@ -75,12 +89,36 @@ export interface ArmedTimer {
   readonly dueAtMs: number;
 }
 
+/**
+ * Why something was not delivered or not done: `unknownActor` nobody has that identity; `notAnEvent` no
+ * event of a machine; `mailboxFull`; `failed` the machine threw while handling it; `final` the machine is in
+ * a final state; `stopped` the actor was stopped or given up before it; `notPerformed` a command whose
+ * actor stopped before its save resolved.
+ */
+export type DeadLetterReason =
+  | "unknownActor"
+  | "notAnEvent"
+  | "mailboxFull"
+  | "failed"
+  | "final"
+  | "stopped"
+  | "notPerformed";
+
+/** An event (or command) that came to nothing. */
+export interface DeadLetter {
+  readonly kind: string;
+  readonly id: string;
+  readonly eventType: string;
+  readonly why: DeadLetterReason;
+}
+
 /** Counters of a host, for people and metrics. */
 export interface HostStats {
   readonly actors: number;
   readonly queued: number;
   readonly handled: number;
   readonly deadLetters: number;
+  readonly deadLettersBy: Readonly<Record<DeadLetterReason, number>>;
   readonly restarts: number;
   readonly givenUp: number;
   readonly failedCommands: number;
@@ -88,6 +126,10 @@ export interface HostStats {
 
 /** Runs actors: one XState root actor each, in fair turns. */
 export interface ActorHost {
+  /**
+   * Starts an actor. Its first commands are performed in a later turn.
+   * @throws Error when the identity is taken, the machine cannot start or has children, or the restored state does not exist in it
+   */
   spawn<M extends AnyStateMachine>(spec: ActorSpec<M>): Actor<M>;
   find(kind: string, id: string): Actor | undefined;
   list(kind?: string): Iterable<Actor>;
@@ -95,8 +137,8 @@ export interface ActorHost {
   send(kind: string, id: string, event: { readonly type: string }): boolean;
   readonly stats: HostStats;
   /** The newest dead letters, for people. */
-  deadLetters(): readonly { kind: string; id: string; eventType: string; why: string }[];
-  /** Resolves when no event is queued and no save is under way. */
+  deadLetters(): readonly DeadLetter[];
+  /** Resolves when no event is queued (also none for an actor that waits for its restart) and no save is under way. */
   idle(): Promise<void>;
   stop(): void;
 }
