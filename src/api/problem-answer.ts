@@ -1,0 +1,48 @@
+import { messageOf, RollcallError } from "../base/errors.js";
+import { refusal, statusOf } from "../contracts/errors.js";
+
+/** ADR-32: a reply that carries these headers is an error. */
+export const errorHeader = "Nats-Service-Error";
+export const errorCodeHeader = "Nats-Service-Error-Code";
+
+/** A header is one line; the whole sentence stands in the body. */
+const headerCharactersMax = 512;
+const messageCharactersMax = 8_192;
+const detailsCharactersMax = 65_536;
+
+/** An error as it travels. */
+export interface ProblemAnswer {
+  readonly body: string;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/** Whatever was thrown, as an error that somebody outside may read. */
+export function asRefusal(thrown: unknown): RollcallError {
+  return thrown instanceof RollcallError
+    ? thrown
+    : refusal("INTERNAL", { problem: messageOf(thrown) }, thrown);
+}
+
+/** Headers and JSON body of a refusal, whatever its details hold. */
+export function problemAnswer(problem: RollcallError): ProblemAnswer {
+  const { code, retry } = problem;
+  const message = problem.message.slice(0, messageCharactersMax);
+  return {
+    body: JSON.stringify({ error: { code, message, retry, details: plainDetails(problem.details) } }),
+    headers: { [errorHeader]: oneLine(message), [errorCodeHeader]: String(statusOf(code)) },
+  };
+}
+
+function oneLine(text: string): string {
+  const line = text.replace(/[\p{Cc}\s]+/gu, " ").trim();
+  return line.length <= headerCharactersMax ? line : `${line.slice(0, headerCharactersMax - 1)}…`;
+}
+
+/** Details are facts beside the sentence: ones that JSON cannot carry, or that would burst a message, stay here. */
+function plainDetails(details: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+  try {
+    return JSON.stringify(details).length <= detailsCharactersMax ? details : {};
+  } catch {
+    return {};
+  }
+}

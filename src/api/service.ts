@@ -1,0 +1,215 @@
+import { assert } from "../base/assert.js";
+import { RollcallError } from "../base/errors.js";
+import type { Bus, BusMessage, Clock, Log, Subscription } from "../base/ports.js";
+import { type ControlPlane, type EndpointName, endpoints } from "../contracts/api.js";
+import { refusal } from "../contracts/errors.js";
+import { idPattern } from "../contracts/names.js";
+import { jsonSchemasOf } from "../contracts/schemas-json.js";
+import { subjectsOf } from "../contracts/subjects.js";
+import { type ServedEndpoint, serveDiscovery } from "./discovery.js";
+import { EndpointStats } from "./endpoint-stats.js";
+import { asRefusal, problemAnswer } from "./problem-answer.js";
+import { parseRequest } from "./request.js";
+
+/** Requests that may be under way at once; one more is refused. */
+const underWayMax = 1_000;
+/** How long a request that no leader seems to answer is left to others before it is refused. */
+const othersFirstMs = 250;
+/** Reads are answered by one of these, whichever coordinator it is. */
+const readQueue = "q";
+/** The pattern that semver.org gives, without the capturing groups. */
+const semanticVersion =
+  /^(?:0|[1-9]\d*)\.(?:0|[1-9]\d*)\.(?:0|[1-9]\d*)(?:-(?:0|[1-9]\d*|\d*[A-Za-z-][0-9A-Za-z-]*)(?:\.(?:0|[1-9]\d*|\d*[A-Za-z-][0-9A-Za-z-]*))*)?(?:\+[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*)?$/;
+
+/** What a coordinator knows of the leadership of its fleet. */
+export interface ApiRole {
+  readonly leading: boolean;
+  /** Of the leadership that it knows, 0 if none. */
+  readonly epoch: number;
+  /** Who leads, itself included, as far as it knows; `null` if nobody does. */
+  readonly leader: string | null;
+}
+
+export interface ApiOptions {
+  readonly bus: Bus;
+  readonly fleet: string;
+  readonly plane: ControlPlane;
+  /** This coordinator's name: the service's id. */
+  readonly node: string;
+  /** Of Rollcall, a SemVer string. */
+  readonly version: string;
+  /** Asked at every request. */
+  readonly role: () => ApiRole;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/**
+ * Serves a control plane by request/reply, findable by the NATS service protocol.
+ *
+ * - Reads are answered by one member of a queue group, whoever leads.
+ * - Writes reach every coordinator and only the leader answers. A follower stays silent, unless it
+ *   knows of no leader for {@link othersFirstMs}: then it says `NO_LEADER`, and nothing was carried out.
+ * - A refusal carries `Nats-Service-Error` and `Nats-Service-Error-Code`, and a JSON body.
+ * - Nothing that arrives can stop it.
+ *
+ * @returns unsubscribe: stop answering; requests under way still get their answers
+ */
+export function serveApi(options: ApiOptions): Subscription {
+  assert(semanticVersion.test(options.version), `${options.version} is a SemVer version`);
+  assert(idPattern.test(options.node), `${options.node} is a name`);
+  return new Service(options).start();
+}
+
+class Service {
+  readonly #options: ApiOptions;
+  readonly #subjects: ReturnType<typeof subjectsOf>;
+  #underWay = 0;
+
+  constructor(options: ApiOptions) {
+    this.#options = options;
+    this.#subjects = subjectsOf(options.fleet);
+  }
+
+  start(): Subscription {
+    const { bus, node, version, clock } = this.#options;
+    const names = Object.keys(endpoints) as EndpointName[];
+    const served = names.map((name) => ({ name, stats: new EndpointStats() }));
+    const subscriptions = [
+      ...served.map(({ name, stats }) => this.#serve(name, stats)),
+      this.#refuseUnknown(new Set(names.map((name) => this.#subjectOf(name)))),
+      serveDiscovery(bus, {
+        id: node,
+        version,
+        startedAtMs: clock.nowMs(),
+        metadata: () => this.#metadata(),
+        endpoints: served.map(({ name, stats }) => this.#described(name, stats)),
+      }),
+    ];
+    return { unsubscribe: () => subscriptions.forEach((subscription) => void subscription.unsubscribe()) };
+  }
+
+  #serve(name: EndpointName, stats: EndpointStats): Subscription {
+    const answer = (message: BusMessage) => {
+      if (message.expectsReply) void this.#answer(name, stats, message);
+    };
+    if (endpoints[name].kind === "read")
+      return this.#options.bus.subscribe(this.#subjectOf(name), answer, { queue: readQueue });
+    return this.#options.bus.subscribe(this.#subjectOf(name), (message) => {
+      if (this.#options.role().leading) answer(message);
+      else this.#refuseUnlessLed(stats, message);
+    });
+  }
+
+  async #answer<E extends EndpointName>(name: E, stats: EndpointStats, message: BusMessage): Promise<void> {
+    const startedMs = this.#options.clock.monotonicMs();
+    const tookMs = () => this.#options.clock.monotonicMs() - startedMs;
+    this.#underWay++;
+    try {
+      if (this.#underWay > underWayMax) throw tooBusy();
+      const reply = await this.#options.plane[name](parseRequest(name, message.data));
+      respond(message, JSON.stringify(reply));
+      stats.answered(tookMs());
+    } catch (thrown) {
+      const problem = asRefusal(thrown);
+      stats.refused(tookMs(), problem);
+      this.#refuse(message, problem);
+    } finally {
+      this.#underWay--;
+    }
+  }
+
+  /** A follower's part in a write: silence while somebody leads. */
+  #refuseUnlessLed(stats: EndpointStats, message: BusMessage): void {
+    if (!message.expectsReply || this.#options.role().leader !== null) return;
+    this.#later(() => {
+      // Also said when this one leads by now: another follower may be saying the same.
+      const { leading, leader } = this.#options.role();
+      if (!leading && leader !== null) return;
+      const problem = refusal("NO_LEADER", { fleet: this.#options.fleet });
+      stats.refused(0, problem);
+      this.#refuse(message, problem);
+    });
+  }
+
+  /** Only the leader tells a caller that there is no such endpoint, after a newer coordinator had time to answer. */
+  #refuseUnknown(known: ReadonlySet<string>): Subscription {
+    return this.#options.bus.subscribe(`${this.#subjects.root}.api.>`, (message) => {
+      if (!message.expectsReply || known.has(message.subject) || !this.#options.role().leading) return;
+      const endpoint = message.subject.slice(`${this.#subjects.root}.api.`.length);
+      this.#later(() => this.#refuse(message, refusal("UNKNOWN_ENDPOINT", { endpoint })));
+    });
+  }
+
+  /** Leaves others the time to answer first. Past the bound nothing is said: the caller runs into its time limit. */
+  #later(say: () => void): void {
+    if (this.#underWay >= underWayMax) return;
+    this.#underWay++;
+    this.#options.clock.setTimer(othersFirstMs, () => {
+      this.#underWay--;
+      say();
+    });
+  }
+
+  #refuse(message: BusMessage, problem: RollcallError): void {
+    const { log } = this.#options;
+    if (problem.code === "INTERNAL")
+      log.error({ subject: message.subject, error: problem.cause ?? problem }, problem.message);
+    const { body, headers } = problemAnswer(problem);
+    try {
+      message.respond(body, headers);
+    } catch (thrown) {
+      log.warn(
+        { subject: message.subject, error: thrown, refusal: problem.code },
+        "a refusal could not be sent",
+      );
+    }
+  }
+
+  #subjectOf(name: EndpointName): string {
+    const [resource = "", verb = ""] = name.split(".");
+    return this.#subjects.api(resource, verb);
+  }
+
+  #metadata(): Readonly<Record<string, string>> {
+    const { leading, epoch } = this.#options.role();
+    return { fleet: this.#options.fleet, role: leading ? "leading" : "following", epoch: String(epoch) };
+  }
+
+  #described(name: EndpointName, stats: EndpointStats): ServedEndpoint {
+    const { kind, summary } = endpoints[name];
+    return {
+      name: name.replace(".", "-"),
+      subject: this.#subjectOf(name),
+      queueGroup: kind === "read" ? readQueue : "",
+      get metadata() {
+        const schemas = jsonSchemasOf(name);
+        return { summary, kind, schema_request: schemas.request, schema_response: schemas.reply };
+      },
+      numbers: () => stats.numbers(),
+    };
+  }
+}
+
+/** @throws RollcallError `PAYLOAD_TOO_LARGE`, said of an answer */
+function respond(message: BusMessage, body: string): void {
+  try {
+    message.respond(body);
+  } catch (thrown) {
+    const problem = asRefusal(thrown);
+    if (problem.code !== "PAYLOAD_TOO_LARGE") throw problem;
+    throw answerTooLarge(problem);
+  }
+}
+
+function answerTooLarge({ details, cause }: RollcallError): RollcallError {
+  const { sizeBytes = "?", maxBytes = "?" } = details;
+  const sentence = `The answer of ${sizeBytes} bytes is larger than ${maxBytes}: ask for less at once, by a selector, a limit or a single name.`;
+  return new RollcallError("PAYLOAD_TOO_LARGE", sentence, { details, cause });
+}
+
+function tooBusy(): RollcallError {
+  return refusal("INTERNAL", {
+    problem: `${underWayMax} requests are under way already, ask again in a few seconds`,
+  });
+}

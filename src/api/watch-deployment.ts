@@ -1,0 +1,102 @@
+import { assert } from "../base/assert.js";
+import { RollcallError } from "../base/errors.js";
+import type { Clock } from "../base/ports.js";
+import type { ReplyOf } from "../contracts/api.js";
+import { isPassing } from "./retry.js";
+import { wait } from "./wait.js";
+
+/** A deployment at one moment. */
+export type DeploymentSnapshot = ReplyOf<"deployments.get">;
+
+export interface WatchOptions {
+  /** Time between two looks; longer where an answer takes long. */
+  readonly everyMs?: number;
+  /** How long a control plane may be away before the watching ends with its error. */
+  readonly patienceMs?: number;
+  /** Ends the watching. */
+  readonly signal?: AbortSignal;
+  /** Told of every look that failed and will be repeated. */
+  readonly onAway?: (problem: RollcallError) => void;
+}
+
+const everyDefaultMs = 250;
+const patienceDefaultMs = 60_000;
+/** A watcher spends at most this share of its time in asking. */
+const askingShare = 1 / 4;
+
+type Ask = (request: { deployment: string; instances: boolean }) => Promise<DeploymentSnapshot>;
+
+/** See `Client.watchDeployment`. */
+export async function* watchDeployment(
+  ask: Ask,
+  clock: Clock,
+  deployment: string,
+  options: WatchOptions = {},
+): AsyncGenerator<DeploymentSnapshot, void, undefined> {
+  const { everyMs = everyDefaultMs, patienceMs = patienceDefaultMs, signal, onAway } = options;
+  assert(everyMs > 0, "a watcher pauses between two looks");
+  const looker = new Looker(ask, deployment);
+  let answeredAtMs = clock.monotonicMs();
+  while (!signal?.aborted) {
+    const askedAtMs = clock.monotonicMs();
+    let pauseMs = everyMs;
+    try {
+      const news = await looker.look();
+      answeredAtMs = clock.monotonicMs();
+      pauseMs = Math.max(everyMs, (answeredAtMs - askedAtMs) / askingShare);
+      if (signal?.aborted) return;
+      if (news !== undefined) yield news;
+      if (looker.finished) return;
+    } catch (thrown) {
+      if (!isPassing(thrown) || clock.monotonicMs() - answeredAtMs > patienceMs) throw thrown;
+      onAway?.(thrown);
+    }
+    await wait(clock, pauseMs, signal);
+  }
+}
+
+/** Remembers what was shown, and shows nothing older or equal. */
+class Looker {
+  readonly #ask: Ask;
+  readonly #deployment: string;
+  #withInstances = true;
+  #shown: { readonly text: string; readonly epoch: number; readonly asOf: number } | undefined;
+  finished = false;
+
+  constructor(ask: Ask, deployment: string) {
+    this.#ask = ask;
+    this.#deployment = deployment;
+  }
+
+  async look(): Promise<DeploymentSnapshot | undefined> {
+    const snapshot = await this.#snapshot();
+    const { epoch, asOf } = snapshot;
+    const shown = this.#shown;
+    // Reads are answered by any coordinator, and one of them may lag.
+    if (shown !== undefined && (epoch < shown.epoch || (epoch === shown.epoch && asOf < shown.asOf)))
+      return undefined;
+    const text = comparable(snapshot);
+    this.#shown = { text, epoch, asOf };
+    this.finished = snapshot.deployment.state === "finished";
+    return text === shown?.text ? undefined : snapshot;
+  }
+
+  /** A deployment whose instances do not fit into one message is watched without them. */
+  async #snapshot(): Promise<DeploymentSnapshot> {
+    try {
+      return await this.#ask({ deployment: this.#deployment, instances: this.#withInstances });
+    } catch (thrown) {
+      if (!this.#withInstances || !(thrown instanceof RollcallError) || thrown.code !== "PAYLOAD_TOO_LARGE")
+        throw thrown;
+      this.#withInstances = false;
+      return this.#ask({ deployment: this.#deployment, instances: false });
+    }
+  }
+}
+
+/** Ages move by themselves: they are no change. */
+function comparable({ deployment, instances }: DeploymentSnapshot): string {
+  return JSON.stringify([deployment, instances], (key, value: unknown) =>
+    key === "reportAgeMs" ? null : value,
+  );
+}
