@@ -1,0 +1,205 @@
+import type { ChildProcess } from "node:child_process";
+import { spawn } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { once } from "node:events";
+import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { afterAll, beforeAll } from "vitest";
+import { findFreePort } from "../../src/base-node/free-port.js";
+import { findNatsServer } from "../../src/nats-server/find.js";
+import { quietLog } from "./quiet-log.js";
+
+/** A NATS server of a test's own. */
+export interface TestNats {
+  /** Stays the same over `restart`. */
+  readonly url: string;
+  readonly credentials: { readonly user: string; readonly password: string };
+  /** Its folder: configuration, `server.log`, JetStream's store. */
+  readonly dir: string;
+  /** Of the running server. */
+  readonly pid: number;
+  /** Starts it on the same port and store: after an orderly end if it runs. */
+  restart(): Promise<void>;
+  /** SIGKILL; `restart` brings it back. */
+  kill9(): Promise<void>;
+  /** SIGSTOP: it neither answers nor closes its connections. */
+  pause(): Promise<void>;
+  /** SIGCONT. */
+  resume(): Promise<void>;
+  /** Ends it and removes its folder. */
+  stop(): Promise<void>;
+}
+
+export interface TestNatsOptions {
+  /** As in production: every write is synced before it is acknowledged. Slower; off unless asked for. */
+  readonly syncAlways?: boolean;
+  /** Text added to the configuration; `DIR` in it is the server's folder. What it says of `jetstream` or `authorization` replaces the default. */
+  readonly config?: string;
+  /** Bytes that JetStream may store, 1 GiB unless told. */
+  readonly storeBytesMax?: number;
+}
+
+/**
+ * Starts a server with JetStream on a free loopback port and in a temporary folder. Whoever starts it
+ * stops it; the end of this process kills it in any case. Where `ROLLCALL_TEST_NATS` is `container`, it runs in one.
+ */
+export async function startNats(options: TestNatsOptions = {}): Promise<TestNats> {
+  if (process.env.ROLLCALL_TEST_NATS === "container") {
+    const { startNatsContainer } = await import("./nats-container.js");
+    return await startNatsContainer(options);
+  }
+  const nats = new SpawnedNats(await natsBinary(), await findFreePort(), options);
+  try {
+    await nats.restart();
+  } catch (error) {
+    await nats.stop();
+    throw error;
+  }
+  return nats;
+}
+
+/**
+ * A server for all tests of a file (or of a `describe`).
+ *
+ * @example const nats = withNats(); test("…", async () => connect({ servers: nats().url, … }));
+ */
+export function withNats(options: TestNatsOptions = {}): () => TestNats {
+  let running: TestNats | undefined;
+  // A fresh machine fetches the server first.
+  beforeAll(async () => {
+    running = await startNats(options);
+  }, 180_000);
+  afterAll(async () => {
+    await running?.stop();
+  });
+  return () => {
+    if (running === undefined) throw new Error("the server runs only within tests and hooks");
+    return running;
+  };
+}
+
+let binary: Promise<string> | undefined;
+
+/** The path of the nats-server that tests run, fetched first on a machine that has none. */
+export function natsBinary(): Promise<string> {
+  binary ??= findNatsServer({
+    env: process.env,
+    dataDir: join(tmpdir(), "rollcall-test-server"),
+    log: quietLog,
+  }).then(({ path }) => path);
+  return binary;
+}
+
+/** Credentials and configuration that hold for a spawned server and one in a container. */
+export function testConfig(
+  options: TestNatsOptions,
+  where: { listen: string; dir: string; credentials: TestNats["credentials"] },
+): string {
+  const config = (options.config ?? "").replaceAll("DIR", where.dir);
+  const { user, password } = where.credentials;
+  const sections = [`listen: "${where.listen}"`, "write_deadline: 10s", config];
+  if (!/^\s*(authorization|accounts)\b/m.test(config)) {
+    sections.push(`authorization { user: "${user}", password: "${password}" }`);
+  }
+  if (!/^\s*jetstream\b/m.test(config)) {
+    const sync = options.syncAlways === true ? ", sync_interval: always" : "";
+    const bytes = options.storeBytesMax ?? 1024 ** 3;
+    sections.push(
+      `jetstream { store_dir: "${where.dir}/jetstream", max_mem: 64MB, max_file: ${bytes}${sync} }`,
+    );
+  }
+  return `${sections.join("\n")}\n`;
+}
+
+export function newCredentials(): TestNats["credentials"] {
+  return { user: "test", password: randomBytes(16).toString("hex") };
+}
+
+class SpawnedNats implements TestNats {
+  readonly url: string;
+  readonly credentials = newCredentials();
+  readonly dir = mkdtempSync(join(tmpdir(), "rollcall-nats-"));
+  readonly #binary: string;
+  readonly #killWithUs = () => this.#child?.kill("SIGKILL");
+  #child: ChildProcess | undefined;
+
+  constructor(path: string, port: number, options: TestNatsOptions) {
+    this.#binary = path;
+    this.url = `nats://127.0.0.1:${port}`;
+    const listen = `127.0.0.1:${port}`;
+    writeFileSync(
+      join(this.dir, "nats.conf"),
+      testConfig(options, { listen, dir: this.dir, credentials: this.credentials }),
+    );
+    process.once("exit", this.#killWithUs);
+  }
+
+  get pid(): number {
+    if (this.#child?.pid === undefined) throw new Error("the server does not run");
+    return this.#child.pid;
+  }
+
+  async restart(): Promise<void> {
+    await this.#end("SIGTERM");
+    const child = spawn(this.#binary, ["-c", join(this.dir, "nats.conf")], {
+      stdio: ["ignore", "ignore", "pipe"],
+    });
+    this.#child = child;
+    await once(child, "spawn");
+    const ended = once(child, "exit");
+    await Promise.race([
+      untilReady(child, join(this.dir, "server.log")),
+      ended.then(() => {
+        throw new Error(`nats-server ended at its start:\n${this.#logTail()}`);
+      }),
+    ]);
+  }
+
+  async kill9(): Promise<void> {
+    await this.#end("SIGKILL");
+  }
+
+  pause(): Promise<void> {
+    process.kill(this.pid, "SIGSTOP");
+    return Promise.resolve();
+  }
+
+  resume(): Promise<void> {
+    process.kill(this.pid, "SIGCONT");
+    return Promise.resolve();
+  }
+
+  async stop(): Promise<void> {
+    process.off("exit", this.#killWithUs);
+    await this.#end("SIGKILL");
+    rmSync(this.dir, { recursive: true, force: true, maxRetries: 3 });
+  }
+
+  async #end(signal: "SIGTERM" | "SIGKILL"): Promise<void> {
+    const child = this.#child;
+    this.#child = undefined;
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    const ended = once(child, "exit");
+    child.kill(signal);
+    await ended;
+  }
+
+  #logTail(): string {
+    return readFileSync(join(this.dir, "server.log"), "utf8").split("\n").slice(-20).join("\n");
+  }
+}
+
+/** Resolves when the server says so; keeps what it says in its log. */
+function untilReady(child: ChildProcess, log: string): Promise<void> {
+  const { stderr } = child;
+  if (stderr === null) throw new Error("the server's output is not read");
+  appendFileSync(log, "");
+  return new Promise((resolve) => {
+    createInterface({ input: stderr }).on("line", (line) => {
+      appendFileSync(log, `${line}\n`);
+      if (line.includes("Server is ready")) resolve();
+    });
+  });
+}
