@@ -1,14 +1,16 @@
 import type { AnyStateMachine, EventObject } from "xstate";
 import { assert } from "../base/assert.js";
 import { messageOf } from "../base/errors.js";
-import type { Clock, Log, Random, Subscription } from "../base/ports.js";
+import type { Bus, Clock, Log, Random, Subscription } from "../base/ports.js";
 import type { Actor, ActorHost, ActorSpec, DeadLetter, HostStats } from "./actor.js";
+import { ActorService } from "./actor-service.js";
 import { DeadLetters } from "./dead-letters.js";
-import { HostedActor, type HostServices } from "./hosted-actor.js";
+import { type HostCounters, HostedActor, type HostServices } from "./hosted-actor.js";
 import { Inspection, type InspectionObserver } from "./inspection.js";
 import { defaultLimits, type HostLimits } from "./limits.js";
 import { MachineRunner } from "./machine-runner.js";
 import { Turns } from "./turns.js";
+import type { ActorSubjects } from "./watches.js";
 
 /** What an actor host needs of the world. */
 export interface ActorHostOptions {
@@ -17,6 +19,9 @@ export interface ActorHostOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
+  /** With both, the state of each actor can be asked for and watched over the bus. */
+  readonly bus?: Bus;
+  readonly subjects?: ActorSubjects;
   readonly limits?: Partial<HostLimits>;
 }
 
@@ -44,7 +49,7 @@ class Host implements InspectableHost {
   readonly #inspection: Inspection;
   readonly #turns: Turns;
   readonly #services: HostServices;
-  readonly #counters: HostServices["counters"] = {
+  readonly #counters: HostCounters = {
     queued: 0,
     handled: 0,
     savesUnderWay: 0,
@@ -53,11 +58,12 @@ class Host implements InspectableHost {
     failedCommands: 0,
   };
   readonly #actors = new Map<string, Map<string, HostedActor>>();
+  readonly #service: ActorService | undefined;
   #actorCount = 0;
   #waiting: (() => void)[] = [];
   #stopped = false;
 
-  constructor({ node, clock, log, limits }: ActorHostOptions) {
+  constructor({ node, clock, random, log, bus, subjects, limits }: ActorHostOptions) {
     this.#limits = { ...defaultLimits, ...limits };
     this.#deadLetters = new DeadLetters(clock, log, this.#limits.deadLettersKeptMax);
     this.#inspection = new Inspection(
@@ -78,6 +84,17 @@ class Host implements InspectableHost {
       settled: () => this.#tellIdle(),
       gone: (actor) => this.#forget(actor),
     };
+    if (bus === undefined || subjects === undefined) return;
+    this.#service = new ActorService({
+      node,
+      incarnation: random.id(),
+      clock,
+      bus,
+      subjects,
+      limits: this.#limits,
+      inspection: this.#inspection,
+      find: (kind, id) => this.find(kind, id),
+    });
   }
 
   spawn<M extends AnyStateMachine>(spec: ActorSpec<M>): Actor<M> {
@@ -142,6 +159,7 @@ class Host implements InspectableHost {
 
   stop(): void {
     this.#stopped = true;
+    this.#service?.stop();
     for (const actor of [...this.list()]) actor.stop();
     this.#turns.stop();
     this.#tellIdle();

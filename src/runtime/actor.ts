@@ -10,6 +10,10 @@ export interface Actor<M extends AnyStateMachine = AnyStateMachine> {
   snapshot(): SnapshotFrom<M>;
   /** False from the moment at which the newest record differs from what `save` has confirmed. */
   readonly saved: boolean;
+  /**
+   * Ends it now and takes it off its host. Events that wait, and commands whose save has not resolved, become
+   * dead letters; saves under way go on.
+   */
   stop(): void;
 }
 

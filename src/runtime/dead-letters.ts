@@ -4,6 +4,8 @@ import type { DeadLetter, DeadLetterReason } from "./actor.js";
 const logEveryMs = 60_000;
 /** Kinds whose last log line is remembered; kinds come from anybody who sends, so there must be a bound. */
 const kindsMax = 100;
+/** Names come from anybody who sends, too. */
+const nameLengthMax = 200;
 const otherKinds = "(other kinds)";
 
 /** Counts what came to nothing, keeps the newest for people, and logs one line for each kind and minute. */
@@ -46,7 +48,7 @@ export class DeadLetters {
   add(kind: string, id: string, eventType: string, why: DeadLetterReason): void {
     this.#total++;
     this.#counts[why]++;
-    const letter: DeadLetter = { kind, id, eventType, why };
+    const letter: DeadLetter = { kind: cut(kind), id: cut(id), eventType: cut(eventType), why };
     this.#newest.push(letter);
     if (this.#newest.length > this.#keptMax) this.#newest.shift();
     this.#logNowAndThen(letter);
@@ -64,4 +66,8 @@ export class DeadLetters {
       "an event came to nothing; further ones of this kind are only counted for a minute",
     );
   }
+}
+
+function cut(name: string): string {
+  return name.length <= nameLengthMax ? name : name.slice(0, nameLengthMax);
 }
