@@ -1,4 +1,4 @@
-import type { TestNats, TestNatsOptions } from "./nats.js";
+import type { TestNats, TestNatsOptions } from "./test-nats.js";
 
 /** Refuses until the container suite is set up. */
 export function startNatsContainer(_options: TestNatsOptions): Promise<TestNats> {

@@ -1,6 +1,5 @@
 import type { ChildProcess } from "node:child_process";
 import { spawn } from "node:child_process";
-import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -10,36 +9,8 @@ import { afterAll, beforeAll } from "vitest";
 import { findFreePort } from "../../src/base-node/free-port.js";
 import { findNatsServer } from "../../src/nats-server/find.js";
 import { quietLog } from "./quiet-log.js";
-
-/** A NATS server of a test's own. */
-export interface TestNats {
-  /** Stays the same over `restart`. */
-  readonly url: string;
-  readonly credentials: { readonly user: string; readonly password: string };
-  /** Its folder: configuration, `server.log`, JetStream's store. */
-  readonly dir: string;
-  /** Of the running server. */
-  readonly pid: number;
-  /** Starts it on the same port and store: after an orderly end if it runs. */
-  restart(): Promise<void>;
-  /** SIGKILL; `restart` brings it back. */
-  kill9(): Promise<void>;
-  /** SIGSTOP: it neither answers nor closes its connections. */
-  pause(): Promise<void>;
-  /** SIGCONT. */
-  resume(): Promise<void>;
-  /** Ends it and removes its folder. */
-  stop(): Promise<void>;
-}
-
-export interface TestNatsOptions {
-  /** As in production: every write is synced before it is acknowledged. Slower; off unless asked for. */
-  readonly syncAlways?: boolean;
-  /** Text added to the configuration; `DIR` in it is the server's folder. What it says of `jetstream` or `authorization` replaces the default. */
-  readonly config?: string;
-  /** Bytes that JetStream may store, 1 GiB unless told. */
-  readonly storeBytesMax?: number;
-}
+import type { TestNats, TestNatsOptions } from "./test-nats.js";
+import { newCredentials, testConfig } from "./test-nats.js";
 
 /**
  * Starts a server with JetStream on a free loopback port and in a temporary folder. Whoever starts it
@@ -90,31 +61,6 @@ export function natsBinary(): Promise<string> {
     log: quietLog,
   }).then(({ path }) => path);
   return binary;
-}
-
-/** Credentials and configuration that hold for a spawned server and one in a container. */
-export function testConfig(
-  options: TestNatsOptions,
-  where: { listen: string; dir: string; credentials: TestNats["credentials"] },
-): string {
-  const config = (options.config ?? "").replaceAll("DIR", where.dir);
-  const { user, password } = where.credentials;
-  const sections = [`listen: "${where.listen}"`, "write_deadline: 10s", config];
-  if (!/^\s*(authorization|accounts)\b/m.test(config)) {
-    sections.push(`authorization { user: "${user}", password: "${password}" }`);
-  }
-  if (!/^\s*jetstream\b/m.test(config)) {
-    const sync = options.syncAlways === true ? ", sync_interval: always" : "";
-    const bytes = options.storeBytesMax ?? 1024 ** 3;
-    sections.push(
-      `jetstream { store_dir: "${where.dir}/jetstream", max_mem: 64MB, max_file: ${bytes}${sync} }`,
-    );
-  }
-  return `${sections.join("\n")}\n`;
-}
-
-export function newCredentials(): TestNats["credentials"] {
-  return { user: "test", password: randomBytes(16).toString("hex") };
 }
 
 class SpawnedNats implements TestNats {
