@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { Bus, BusMessage } from "../../src/base/ports.js";
+import { eventually } from "../kit/eventually.js";
 
 /** The same suite runs over every bus. */
 export interface BusWorld {
@@ -12,15 +13,6 @@ export interface BusWorld {
 }
 
 const text = (message: BusMessage) => new TextDecoder().decode(message.data);
-
-/** Waits until `condition` holds: what was sent takes a moment. */
-export async function until(condition: () => boolean, what: string, limitMs = 20_000): Promise<void> {
-  const startMs = performance.now();
-  while (!condition()) {
-    if (performance.now() - startMs > limitMs) throw new Error(`not so within ${limitMs} ms: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 2));
-  }
-}
 
 export function busSuite(name: string, open: () => Promise<BusWorld>): void {
   describe(name, () => {
@@ -55,7 +47,7 @@ export function busSuite(name: string, open: () => Promise<BusWorld>): void {
       });
       await to.flush();
       from.publish("mark.settled", "");
-      await until(() => arrived, "a message sent last arrives");
+      await eventually(() => arrived, { everyMs: 2 });
       mark.unsubscribe();
     }
 
@@ -66,7 +58,7 @@ export function busSuite(name: string, open: () => Promise<BusWorld>): void {
       one.publish("a.b", "text", { "ce-type": "x y", empty: "" });
       one.publish("a.b", Uint8Array.of(0, 255, 10));
       expect(messages).toEqual([]);
-      await until(() => messages.length === 2, "both arrive");
+      await eventually(() => messages.length === 2, { everyMs: 2 });
       const [first, second] = messages;
       expect(first && text(first)).toBe("text");
       expect(first?.header("ce-type")).toBe("x y");
@@ -82,7 +74,7 @@ export function busSuite(name: string, open: () => Promise<BusWorld>): void {
       const got = await listen(one, "self");
       one.publish("self", "x");
       expect(got).toEqual([]);
-      await until(() => got.length === 1, "it arrives");
+      await eventually(() => got.length === 1, { everyMs: 2 });
     });
 
     test("wildcards: * is one token, > is one or more", async () => {
@@ -254,7 +246,7 @@ export function busSuite(name: string, open: () => Promise<BusWorld>): void {
       two.onStatus((status) => statuses.push(`two ${status}`));
       const got = await listen(two, "news");
       await world.cut();
-      await until(() => statuses.length === 2, "both are told");
+      await eventually(() => statuses.length === 2, { everyMs: 2 });
       expect(statuses.sort()).toEqual(["one disconnected", "two disconnected"]);
       one.publish("news", "lost");
       await expect(one.request("news", "", { timeoutMs: 10_000 })).rejects.toMatchObject({
@@ -266,11 +258,11 @@ export function busSuite(name: string, open: () => Promise<BusWorld>): void {
       });
       await expect(one.flush()).rejects.toMatchObject({ code: "NATS_UNREACHABLE" });
       await world.heal();
-      await until(() => statuses.length === 4, "both are told again");
+      await eventually(() => statuses.length === 4, { everyMs: 2 });
       expect(statuses.slice(2).sort()).toEqual(["one reconnected", "two reconnected"]);
       await two.flush();
       one.publish("news", "kept");
-      await until(() => got.includes("news=kept"), "it arrives");
+      await eventually(() => got.includes("news=kept"), { everyMs: 2 });
       expect(got).toEqual(["news=kept"]);
     });
 
@@ -285,7 +277,7 @@ export function busSuite(name: string, open: () => Promise<BusWorld>): void {
       await one.close();
       await one.close();
       await waiting;
-      await until(() => statuses.length > 0, "the status arrives");
+      await eventually(() => statuses.length > 0, { everyMs: 2 });
       expect(statuses).toEqual(["closed"]);
       one.publish("anything", "");
       one.subscribe("anything", () => undefined).unsubscribe();

@@ -1,6 +1,8 @@
+import { readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
+import { join } from "node:path";
 import { connect, headers } from "@nats-io/transport-node";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { Log } from "../../src/base/ports.js";
 import { parseNatsAddress } from "../../src/bus/nats-address.js";
 import { connectNatsBus } from "../../src/bus/nats-bus.js";
@@ -8,31 +10,37 @@ import type { NatsBusOptions } from "../../src/bus/nats-connect.js";
 import { isTooOld } from "../../src/bus/nats-connect.js";
 import { OutboundMeter } from "../../src/bus/outbound-meter.js";
 import { createRealClock } from "../../src/runtime/real-clock.js";
-import { busSuite, until } from "./bus-suite.js";
-import type { PrivateNats } from "./private-nats.js";
-import { startPrivateNats } from "./private-nats.js";
+import { eventually } from "../kit/eventually.js";
+import { startNats, withNats } from "../kit/nats.js";
+import { quietLog } from "../kit/quiet-log.js";
+import type { TestNats } from "../kit/test-nats.js";
+import { busSuite } from "./bus-suite.js";
 
 const clock = createRealClock();
 
-function quietLog(lines: string[] = []): Log {
+/** A log whose lines a test reads. */
+function collect(lines: string[]): Log {
   const note = (facts: object, sentence: string) => void lines.push(`${sentence} ${JSON.stringify(facts)}`);
-  const log: Log = { debug: () => undefined, info: note, warn: note, error: note, child: () => log };
-  return log;
+  return { ...quietLog, info: note, warn: note, error: note };
 }
 
-const connectTo = (server: PrivateNats, options: Partial<NatsBusOptions> = {}) =>
-  connectNatsBus({ servers: server.url, name: "test", clock, log: quietLog(), ...options });
+const connectTo = (server: TestNats, options: Partial<NatsBusOptions> = {}) =>
+  connectNatsBus({
+    servers: server.url,
+    user: server.credentials.user,
+    pass: server.credentials.password,
+    name: "test",
+    clock,
+    log: quietLog,
+    ...options,
+  });
 
-let shared: PrivateNats;
-beforeAll(async () => {
-  shared = await startPrivateNats();
-});
-afterAll(() => shared.end());
+const shared = withNats();
 
 busSuite("the bus over NATS", async () => ({
-  connect: (name) => connectTo(shared, { name }),
-  cut: () => shared.kill(),
-  heal: () => shared.start(),
+  connect: (name) => connectTo(shared(), { name }),
+  cut: () => shared().kill9(),
+  heal: () => shared().restart(),
   end: async () => undefined,
 }));
 
@@ -47,7 +55,7 @@ describe("a NATS connection", () => {
       servers: `nats://u:secret@127.0.0.1:${port}`,
       name: "test",
       clock,
-      log: quietLog(),
+      log: quietLog,
     });
     await expect(trying).rejects.toMatchObject({
       code: "NATS_UNREACHABLE",
@@ -55,7 +63,7 @@ describe("a NATS connection", () => {
     });
     await expect(trying).rejects.not.toMatchObject({ message: expect.stringContaining("secret") });
     await expect(
-      connectNatsBus({ servers: "nats://a:b:c", name: "test", clock, log: quietLog() }),
+      connectNatsBus({ servers: "nats://a:b:c", name: "test", clock, log: quietLog }),
     ).rejects.toMatchObject({
       code: "NATS_UNREACHABLE",
     });
@@ -73,7 +81,7 @@ describe("a NATS connection", () => {
     const address = old.address();
     const port = typeof address === "object" ? address?.port : undefined;
     await expect(
-      connectNatsBus({ servers: `127.0.0.1:${port}`, name: "test", clock, log: quietLog() }),
+      connectNatsBus({ servers: `127.0.0.1:${port}`, name: "test", clock, log: quietLog }),
     ).rejects.toMatchObject({
       code: "NATS_TOO_OLD",
       message: expect.stringContaining(`2.11.9 at 127.0.0.1:${port}`),
@@ -105,8 +113,12 @@ describe("a NATS connection", () => {
   });
 
   test("headers that the client cannot read do not stop the connection, not even in an answer", async () => {
-    const bus = await connectTo(shared);
-    const raw = await connect({ servers: shared.url });
+    const bus = await connectTo(shared());
+    const raw = await connect({
+      servers: shared().url,
+      user: shared().credentials.user,
+      pass: shared().credentials.password,
+    });
     const got: (string | undefined)[] = [];
     bus.subscribe("odd", (message) => got.push(message.header("a b")));
     await bus.flush();
@@ -125,31 +137,31 @@ describe("a NATS connection", () => {
   });
 
   test("a server that stands still delays, and loses nothing that it had accepted", async () => {
-    const server = await startPrivateNats();
+    const server = await startNats();
     const [one, two] = [await connectTo(server), await connectTo(server)];
     const got: string[] = [];
     two.subscribe("s", (message) => got.push(new TextDecoder().decode(message.data)));
     await two.flush();
-    server.pause();
+    await server.pause();
     one.publish("s", "during the pause");
     await expect(one.request("s", "", { timeoutMs: 100 })).rejects.toMatchObject({ code: "REQUEST_TIMEOUT" });
-    server.resume();
-    await until(() => got.length >= 1, "it arrives");
+    await server.resume();
+    await eventually(() => got.length >= 1);
     expect(got[0]).toBe("during the pause");
     await one.close();
     await two.close();
-    await server.end();
+    await server.stop();
   });
 
   test("closing while the server is gone or stands still ends", async () => {
-    const server = await startPrivateNats();
+    const server = await startNats();
     const [one, two] = [await connectTo(server), await connectTo(server)];
-    server.pause();
+    await server.pause();
     await one.close();
-    await server.kill();
-    await until(() => !two.connected, "the loss is noticed");
+    await server.kill9();
+    await eventually(() => !two.connected);
     await two.close();
-    await server.end();
+    await server.stop();
   });
 });
 
@@ -161,24 +173,20 @@ describe("a connection with few rights", () => {
           publish: ["allowed.>"], subscribe: ["_INBOX_few.>", "allowed.>"], allow_responses: true } }
       { user: deaf, password: pw, permissions: { publish: ">", subscribe: ["nothing"] } }
     ] }`;
-  let server: PrivateNats;
-  beforeAll(async () => {
-    server = await startPrivateNats({ config });
-  });
-  afterAll(() => server.end());
+  const server = withNats({ config });
 
   const as = (user: string, options: Partial<NatsBusOptions> = {}) =>
-    connectTo(server, { user, pass: "pw", ...options });
+    connectTo(server(), { user, pass: "pw", ...options });
 
   test("wrong credentials are told from an unreachable server", async () => {
     await expect(as("all", { pass: "wrong" })).rejects.toMatchObject({ code: "NOT_ALLOWED", retry: "never" });
-    await expect(connectTo(server)).rejects.toMatchObject({ code: "NOT_ALLOWED" });
+    await expect(connectTo(server())).rejects.toMatchObject({ code: "NOT_ALLOWED" });
   });
 
   test("a request on another's subject is refused at once, what is allowed goes on", async () => {
     const all = await as("all");
     const lines: string[] = [];
-    const few = await as("few", { inboxPrefix: "_INBOX_few", log: quietLog(lines) });
+    const few = await as("few", { inboxPrefix: "_INBOX_few", log: collect(lines) });
     all.subscribe(">", (message) => message.expectsReply && message.respond("yes"));
     await all.flush();
     await expect(few.request("forbidden.x", "", { timeoutMs: 20_000 })).rejects.toMatchObject({
@@ -220,15 +228,17 @@ describe("a connection with few rights", () => {
     const statuses: string[] = [];
     const all = await as("all");
     all.onStatus((status) => statuses.push(status));
-    await server.kill();
-    await server.start("authorization { user: other, password: pw }");
+    const file = join(server().dir, "nats.conf");
+    const before = readFileSync(file, "utf8");
+    writeFileSync(file, before.replace("{ user: all, password: pw }", "{ user: all, password: other }"));
+    await server().restart();
     let refusals = 0;
     for await (const status of all.connection.status()) {
       if (status.type === "error" && ++refusals === 4) break;
     }
-    await server.kill();
-    await server.start();
-    await until(() => all.connected, "it is connected again");
+    writeFileSync(file, before);
+    await server().restart();
+    await eventually(() => all.connected);
     expect(statuses).toEqual(["disconnected", "reconnected"]);
     await all.close();
   });
