@@ -24,9 +24,16 @@ type Seen<T> = { readonly value: T } | { readonly thrown: unknown };
  */
 export async function eventually<T>(
   check: () => T | Promise<T>,
-  patience: Patience = {},
+  { withinMs = 20_000, everyMs = 20 }: Patience = {},
 ): Promise<Exclude<T, Falsy>> {
-  return await repeat(check, patience, (value): value is Exclude<T, Falsy> => Boolean(value));
+  const startedAtMs = performance.now();
+  for (let tries = 1; ; tries++) {
+    const seen = await attempt(check);
+    if ("value" in seen && isThere(seen.value)) return seen.value;
+    const waitedMs = performance.now() - startedAtMs;
+    if (waitedMs >= withinMs) throw tooLate(seen, waitedMs, tries);
+    await pause(everyMs);
+  }
 }
 
 /**
@@ -41,22 +48,14 @@ export async function eventuallyPasses(
   check: () => void | Promise<void>,
   patience: Patience = {},
 ): Promise<void> {
-  await repeat(check, patience, (value): value is void => true);
+  await eventually(async () => {
+    await check();
+    return true;
+  }, patience);
 }
 
-async function repeat<T, Wanted extends T>(
-  check: () => T | Promise<T>,
-  { withinMs = 20_000, everyMs = 20 }: Patience,
-  isWanted: (value: T) => value is Wanted,
-): Promise<Wanted> {
-  const startedAtMs = performance.now();
-  for (let tries = 1; ; tries++) {
-    const seen = await attempt(check);
-    if ("value" in seen && isWanted(seen.value)) return seen.value;
-    const waitedMs = performance.now() - startedAtMs;
-    if (waitedMs >= withinMs) throw tooLate(seen, waitedMs, tries);
-    await pause(everyMs);
-  }
+function isThere<T>(value: T): value is Exclude<T, Falsy> {
+  return Boolean(value);
 }
 
 async function attempt<T>(check: () => T | Promise<T>): Promise<Seen<T>> {
