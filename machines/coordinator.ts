@@ -60,8 +60,12 @@ export const coordinatorMachine = setup({
     renew: emit({ type: "renew" }),
     drop: emit({ type: "drop" }),
     resign: emit({ type: "resign" }),
-    noteEpoch: assign(({ event }) => (event.type === "acquired" ? { epoch: event.epoch, leader: null, problem: null } : {})),
-    noteLeader: assign(({ event }) => (event.type === "heldBy" ? { leader: event.leader, epoch: event.epoch, problem: null } : {})),
+    noteEpoch: assign(({ event }) =>
+      event.type === "acquired" ? { epoch: event.epoch, leader: null, problem: null } : {},
+    ),
+    noteLeader: assign(({ event }) =>
+      event.type === "heldBy" ? { leader: event.leader, epoch: event.epoch, problem: null } : {},
+    ),
     noteProblem: assign(({ event }) => ("problem" in event ? { problem: event.problem } : {})),
   },
 }).createMachine({

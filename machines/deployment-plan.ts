@@ -93,7 +93,9 @@ export function plan(wanted: Wanted, observed: Observed, policy: Policy, nowMs: 
   const awaited = observed.inFlight.filter((flight) => isAwaited(wanted, flight));
   const judging = policy.mayJudge && !policy.standing;
   const overdue = judging
-    ? awaited.filter((flight) => policy.ranMs - flight.toldAtMs >= wanted.deadlineMs).map((flight) => flight.instance)
+    ? awaited
+        .filter((flight) => policy.ranMs - flight.toldAtMs >= wanted.deadlineMs)
+        .map((flight) => flight.instance)
     : [];
   const pending = awaited.length > 0 || observed.waiting > 0 || observed.urgent.length > 0;
   const stalledAtMs = policy.movedAtMs + wanted.progressDeadlineMs;
@@ -105,7 +107,10 @@ export function plan(wanted: Wanted, observed: Observed, policy: Policy, nowMs: 
     verdict: reason !== null ? "failed" : pending ? "going" : "done",
     reason,
     overdue,
-    tell: policy.standing || observed.unwritten > 0 ? [] : [...observed.urgent, ...observed.next.slice(0, freeSlots)].slice(0, tellMax),
+    tell:
+      policy.standing || observed.unwritten > 0
+        ? []
+        : [...observed.urgent, ...observed.next.slice(0, freeSlots)].slice(0, tellMax),
     massSilence: isMassSilence(observed.silence),
     silenceOver: isSilenceOver(observed.silence, nowMs),
     spent,
@@ -117,10 +122,16 @@ export function plan(wanted: Wanted, observed: Observed, policy: Policy, nowMs: 
 function failureOf(wanted: Wanted, spent: number, stalled: boolean): Reason | null {
   if (spent >= wanted.failureThreshold) {
     const many = spent === 1 ? "1 instance has failed" : `${spent} instances have failed`;
-    return { code: "FAILURE_THRESHOLD", message: `${many}; the failure threshold is ${wanted.failureThreshold}.` };
+    return {
+      code: "FAILURE_THRESHOLD",
+      message: `${many}; the failure threshold is ${wanted.failureThreshold}.`,
+    };
   }
   if (stalled) {
-    return { code: "PROGRESS_DEADLINE", message: `No instance has moved for ${wanted.progressDeadlineMs} ms, the progress deadline.` };
+    return {
+      code: "PROGRESS_DEADLINE",
+      message: `No instance has moved for ${wanted.progressDeadlineMs} ms, the progress deadline.`,
+    };
   }
   return null;
 }

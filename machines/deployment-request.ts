@@ -1,5 +1,5 @@
-import { refusal } from "../src/contracts/errors.js";
 import type { Amount, DeploymentRecord, DeploymentSpec, Mark } from "../src/contracts/deployment.js";
+import { refusal } from "../src/contracts/errors.js";
 import type { Config, Release } from "../src/contracts/release.js";
 import type { VersionPair } from "../src/contracts/version.js";
 
@@ -10,11 +10,16 @@ import type { VersionPair } from "../src/contracts/version.js";
  *
  * @throws RollcallError `BAD_BATCH` or `BAD_FAILURE_THRESHOLD`, as `code` says
  */
-export function resolveAmount(amount: Amount, of: number, code: "BAD_BATCH" | "BAD_FAILURE_THRESHOLD"): number {
+export function resolveAmount(
+  amount: Amount,
+  of: number,
+  code: "BAD_BATCH" | "BAD_FAILURE_THRESHOLD",
+): number {
   const text = String(amount);
   const percent = text.endsWith("%");
   const number = Number(percent ? text.slice(0, -1) : text);
-  if (!Number.isSafeInteger(number) || number < 1 || (percent && number > 100)) throw refusal(code, { given: text });
+  if (!Number.isSafeInteger(number) || number < 1 || (percent && number > 100))
+    throw refusal(code, { given: text });
   return percent ? Math.max(1, Math.floor((of * number) / 100)) : number;
 }
 
@@ -37,8 +42,10 @@ export interface NewDeployment {
  */
 export function newDeployment(asked: NewDeployment): DeploymentRecord {
   const { spec, matched } = asked;
-  if (asked.rollbackOf === null && spec.release === null && spec.config === null) throw refusal("NOTHING_TO_DEPLOY");
-  if (spec.deadlineMs <= spec.minHealthyMs) throw refusal("BAD_DEADLINE", { deadlineMs: spec.deadlineMs, minHealthyMs: spec.minHealthyMs });
+  if (asked.rollbackOf === null && spec.release === null && spec.config === null)
+    throw refusal("NOTHING_TO_DEPLOY");
+  if (spec.deadlineMs <= spec.minHealthyMs)
+    throw refusal("BAD_DEADLINE", { deadlineMs: spec.deadlineMs, minHealthyMs: spec.minHealthyMs });
   const batch = resolveAmount(spec.batch, matched, "BAD_BATCH");
   const threshold = resolveAmount(spec.failureThreshold, matched, "BAD_FAILURE_THRESHOLD");
   return {
@@ -71,10 +78,25 @@ export function newDeployment(asked: NewDeployment): DeploymentRecord {
 }
 
 /** The deployment that takes the touched instances of `failed` back: same batch, threshold and deadlines. */
-export function newRollback(failed: DeploymentRecord, id: string, mark: Mark, touched: number): DeploymentRecord {
+export function newRollback(
+  failed: DeploymentRecord,
+  id: string,
+  mark: Mark,
+  touched: number,
+): DeploymentRecord {
   const { release, config, spec } = failed;
   return {
-    ...newDeployment({ id, spec, release, config, matched: touched, mark, requestKey: null, rollbackOf: failed.id, retryOf: null }),
+    ...newDeployment({
+      id,
+      spec,
+      release,
+      config,
+      matched: touched,
+      mark,
+      requestKey: null,
+      rollbackOf: failed.id,
+      retryOf: null,
+    }),
     batch: failed.batch,
     failureThreshold: Math.max(1, Math.min(failed.failureThreshold, touched)),
   };

@@ -1,4 +1,4 @@
-import type { DeploymentRecord, InstanceRecord } from "../src/contracts/deployment.js";
+import type { Claim, DeploymentRecord, InstanceRecord } from "../src/contracts/deployment.js";
 import { matches, parseSelector } from "../src/contracts/selector.js";
 import type { VersionPair } from "../src/contracts/version.js";
 import { targetFor } from "./deployment-request.js";
@@ -12,18 +12,31 @@ export interface Target {
   readonly urgent: boolean;
 }
 
+/** It was told something under this claim, be it before a reset. */
+export function wasTouched(claim: Claim): boolean {
+  return claim.toldAtMs !== null || claim.hasFailed;
+}
+
 /** The instances of a finished deployment that a retry takes again: those that did not succeed. */
 function isLeftOver(record: InstanceRecord, deployment: string): boolean {
-  return (record.last?.deployment === deployment && record.last.result !== "succeeded") || record.owed?.deployment === deployment;
+  return (
+    (record.last?.deployment === deployment && record.last.result !== "succeeded") ||
+    record.owed?.deployment === deployment
+  );
 }
 
 /** What a new roll-out or a retry of one takes: by its selector, or what the earlier one did not get done. */
 function forward(deployment: DeploymentRecord, instance: InstanceRecord): Target | undefined {
   const selector = parseSelector(deployment.spec.selector);
-  const chosen = deployment.retryOf === null ? matches(selector, instance.labels) : isLeftOver(instance, deployment.retryOf);
+  const chosen =
+    deployment.retryOf === null
+      ? matches(selector, instance.labels)
+      : isLeftOver(instance, deployment.retryOf);
   if (!chosen || instance.claim !== null) return undefined;
   const target = targetFor(deployment.spec, instance.stable ?? instance.desired);
-  return target === undefined ? undefined : { instance: instance.id, target, before: instance.stable, urgent: false };
+  return target === undefined
+    ? undefined
+    : { instance: instance.id, target, before: instance.stable, urgent: false };
 }
 
 /**
@@ -33,11 +46,21 @@ function forward(deployment: DeploymentRecord, instance: InstanceRecord): Target
 function back(of: string, instance: InstanceRecord, isSilent: boolean): Target | undefined {
   const { claim, last } = instance;
   if (claim !== null) {
-    if (claim.deployment !== of || claim.toldAtMs === null) return undefined;
-    return { instance: instance.id, target: claim.before, before: claim.before, urgent: isSilent || claim.state !== "succeeded" };
+    if (claim.deployment !== of || !wasTouched(claim)) return undefined;
+    return {
+      instance: instance.id,
+      target: claim.before,
+      before: claim.before,
+      urgent: isSilent || claim.state !== "succeeded",
+    };
   }
   if (last === null || last.deployment !== of) return undefined;
-  return { instance: instance.id, target: last.before, before: last.before, urgent: isSilent || last.result !== "succeeded" };
+  return {
+    instance: instance.id,
+    target: last.before,
+    before: last.before,
+    urgent: isSilent || last.result !== "succeeded",
+  };
 }
 
 /**
@@ -59,7 +82,8 @@ export function targetsOf(
     }
     const owner = instance.claim?.deployment ?? instance.last?.deployment;
     if (owner === undefined || !siblings.has(owner)) continue;
-    if (deployment.retryOf !== null && instance.last?.result === "succeeded" && instance.claim === null) continue;
+    if (deployment.retryOf !== null && instance.last?.result === "succeeded" && instance.claim === null)
+      continue;
     const target = back(owner, instance, isSilent(instance.id));
     if (target !== undefined) targets.push(target);
   }

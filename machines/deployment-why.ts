@@ -1,7 +1,7 @@
 import type { DeploymentRecord } from "../src/contracts/deployment.js";
 import type { Why } from "../src/contracts/views.js";
-import { ranMs, type DeploymentContext } from "./deployment.js";
 import type { InFlight } from "./deployment-plan.js";
+import { type DeploymentContext, ranMs } from "./deployment-record.js";
 
 /** What is known of an instance that a sentence may name. */
 export interface Blocker {
@@ -34,21 +34,44 @@ export function durationText(ms: number): string {
 export function whyOf(context: DeploymentContext, nowMs: number, about: (instance: string) => Blocker): Why {
   const { record, observed } = context;
   if (record.stage === "finished") return finishedWhy(record);
-  if (record.stage === "preparing") return why("preparing", "It is taking its instances as its own; nobody has been told anything yet.");
-  if (record.stage !== "running") return why("ending", `${record.ending?.reason?.message ?? "Every instance is done."} Its last writes are under way.`);
+  if (record.stage === "preparing")
+    return why("preparing", "It is taking its instances as its own; nobody has been told anything yet.");
+  if (record.stage !== "running")
+    return why(
+      "ending",
+      `${record.ending?.reason?.message ?? "Every instance is done."} Its last writes are under way.`,
+    );
   if (record.paused !== null) {
     const said = record.paused.reason === null ? "" : ` (${record.paused.reason})`;
-    return why("paused", `Paused by ${record.paused.by}${said}; it goes on by rollcall deployments resume ${record.id}.`);
+    return why(
+      "paused",
+      `Paused by ${record.paused.by}${said}; it goes on by rollcall deployments resume ${record.id}.`,
+    );
   }
   if (record.held !== null) return heldWhy(context);
-  if (nowMs < context.judgeFromMs && observed === null) return why("taken-over", "A new leader has taken it over and listens before it judges.", [], context.judgeFromMs);
-  if (observed === null || observed.unwritten > 0) return why("writing", "Its last step is on the way into the ledger.");
+  if (nowMs < context.judgeFromMs && observed === null)
+    return why(
+      "taken-over",
+      "A new leader has taken it over and listens before it judges.",
+      [],
+      context.judgeFromMs,
+    );
+  if (observed === null || observed.unwritten > 0)
+    return why("writing", "Its last step is on the way into the ledger.");
   if (observed.inFlight.length > 0) return inFlightWhy(context, nowMs, about);
   if (observed.waiting > 0) return why("next-batch", `${observed.waiting} instances wait for their turn.`);
-  return why("unreachable", `${observed.unreachable} instances are silent and are left out; the others are done.`);
+  return why(
+    "unreachable",
+    `${observed.unreachable} instances are silent and are left out; the others are done.`,
+  );
 }
 
-function why(rule: string, sentence: string, blocking: readonly string[] = [], nextAtMs: number | null = null): Why {
+function why(
+  rule: string,
+  sentence: string,
+  blocking: readonly string[] = [],
+  nextAtMs: number | null = null,
+): Why {
   return { rule, sentence, blocking: [...blocking], nextAtMs };
 }
 
@@ -70,19 +93,32 @@ function heldWhy({ record, observed }: DeploymentContext): Why {
 }
 
 /** The instance whose deadline comes first stands for all of them. */
-function inFlightWhy({ record, observed }: DeploymentContext, nowMs: number, about: (instance: string) => Blocker): Why {
+function inFlightWhy(
+  { record, observed }: DeploymentContext,
+  nowMs: number,
+  about: (instance: string) => Blocker,
+): Why {
   const flights = [...(observed?.inFlight ?? [])].sort((one, other) => one.toldAtMs - other.toldAtMs);
   const first = flights[0] as InFlight;
   const ran = ranMs(record, nowMs);
   const blocker = about(first.instance);
-  const heard = blocker.reportAgeMs === null ? "not heard of yet" : `last report ${durationText(blocker.reportAgeMs)} ago`;
+  const heard =
+    blocker.reportAgeMs === null
+      ? "not heard of yet"
+      : `last report ${durationText(blocker.reportAgeMs)} ago`;
   const phase = blocker.phase === null ? "" : `, phase ${blocker.phase}`;
   const waiting = observed?.waiting ?? 0;
   const rule = waiting > 0 ? "waiting-for-slot" : "in-flight";
-  const lead = waiting > 0 ? `${waiting} wait for a free one of ${record.batch} slots` : `${flights.length} in flight`;
+  const lead =
+    waiting > 0 ? `${waiting} wait for a free one of ${record.batch} slots` : `${flights.length} in flight`;
   const others = flights.length > 1 ? ` and ${flights.length - 1} more` : "";
   const sentence = `${lead}: ${first.instance} has been updating for ${durationText(ran - first.toldAtMs)} (deadline ${durationText(record.spec.deadlineMs)}; ${heard}${phase})${others}. ${failuresText(record, observed?.everFailed ?? 0)}`;
-  return why(rule, sentence, flights.slice(0, 20).map((flight) => flight.instance), nowMs + Math.max(0, first.toldAtMs + record.spec.deadlineMs - ran));
+  return why(
+    rule,
+    sentence,
+    flights.slice(0, 20).map((flight) => flight.instance),
+    nowMs + Math.max(0, first.toldAtMs + record.spec.deadlineMs - ran),
+  );
 }
 
 function failuresText(record: DeploymentRecord, failed: number): string {

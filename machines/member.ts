@@ -1,6 +1,6 @@
 import { assign, emit, setup } from "xstate";
 import type { Claim, ClaimState, InstanceRecord } from "../src/contracts/deployment.js";
-import type { Health, InstanceState, Reason } from "../src/contracts/instance.js";
+import type { Health, InstanceState, Labels, Reason } from "../src/contracts/instance.js";
 import { sameVersion, type VersionPair } from "../src/contracts/version.js";
 
 /*
@@ -34,9 +34,23 @@ export type MemberEvent =
   | { readonly type: "report"; readonly sighting: Sighting }
   | { readonly type: "silent" }
   | { readonly type: "stranger"; readonly agent: string }
-  | { readonly type: "claim"; readonly deployment: string; readonly target: VersionPair | null; readonly before: VersionPair | null; readonly urgent: boolean; readonly minHealthyMs: number }
+  | {
+      readonly type: "claim";
+      readonly deployment: string;
+      readonly target: VersionPair | null;
+      readonly before: VersionPair | null;
+      readonly urgent: boolean;
+      readonly minHealthyMs: number;
+    }
   /** `target` is given where no claim names one: what is owed, or the way back. */
-  | { readonly type: "tell"; readonly deployment: string | null; readonly target?: VersionPair | null; readonly toldAtMs: number; readonly deadlineMs: number; readonly minHealthyMs: number }
+  | {
+      readonly type: "tell";
+      readonly deployment: string | null;
+      readonly target?: VersionPair | null;
+      readonly toldAtMs: number;
+      readonly deadlineMs: number;
+      readonly minHealthyMs: number;
+    }
   | { readonly type: "expire"; readonly reason: Reason }
   | { readonly type: "release"; readonly completed: boolean }
   | { readonly type: "reset" }
@@ -45,7 +59,15 @@ export type MemberEvent =
 
 export type MemberCommand =
   /** Durable: the desired state of this instance, under its new generation. */
-  | { readonly type: "desire"; readonly agent: string; readonly generation: number; readonly deployment: string | null; readonly target: VersionPair | null; readonly minHealthyMs: number; readonly deadlineMs: number }
+  | {
+      readonly type: "desire";
+      readonly agent: string;
+      readonly generation: number;
+      readonly deployment: string | null;
+      readonly target: VersionPair | null;
+      readonly minHealthyMs: number;
+      readonly deadlineMs: number;
+    }
   /** Durable: an event of the audit log. */
   | { readonly type: "note"; readonly what: string; readonly data: Readonly<Record<string, unknown>> };
 
@@ -53,7 +75,9 @@ export type MemberCommand =
 export function reportedHealth(context: MemberContext): Health {
   if (context.seen === null || context.silent) return "UNKNOWN";
   const { health } = context.seen.state;
-  return health === "FAILED" && context.seen.observedGeneration <= context.record.resetGeneration ? "UNKNOWN" : health;
+  return health === "FAILED" && context.seen.observedGeneration <= context.record.resetGeneration
+    ? "UNKNOWN"
+    : health;
 }
 
 /** Runs, healthy and for long enough, exactly what it was last told, and says so of that very command. */
@@ -67,6 +91,11 @@ function isThere({ record, seen, silent }: MemberContext): boolean {
 function withClaim(context: MemberContext, change: Partial<Claim>): Partial<MemberContext> {
   const { record } = context;
   return record.claim === null ? {} : { record: { ...record, claim: { ...record.claim, ...change } } };
+}
+
+function sameLabels(one: Labels, other: Labels): boolean {
+  const names = Object.keys(one);
+  return names.length === Object.keys(other).length && names.every((name) => one[name] === other[name]);
 }
 
 const unseen: Reason = { code: "UNKNOWN", message: "The instance failed without a reason." };
@@ -85,19 +114,42 @@ export const memberMachine = setup({
     saysNothing: ({ context }) => reportedHealth(context) === "UNKNOWN",
     /** The claimed version runs here already. */
     runsTarget: ({ context, event }) =>
-      event.type === "claim" && !event.urgent && context.seen !== null && sameVersion(context.seen.state.running, event.target) && sameVersion(context.record.desired, event.target),
+      event.type === "claim" &&
+      !event.urgent &&
+      context.seen !== null &&
+      sameVersion(context.seen.state.running, event.target) &&
+      sameVersion(context.record.desired, event.target),
     hasSucceeded: ({ context }) => isThere(context),
     hasFailed: ({ context }) =>
-      context.seen !== null && context.seen.observedGeneration >= context.record.generation && reportedHealth(context) === "FAILED",
+      context.seen !== null &&
+      context.seen.observedGeneration >= context.record.generation &&
+      reportedHealth(context) === "FAILED",
   },
   actions: {
-    remember: assign(({ event }) => (event.type === "report" ? { seen: event.sighting, silent: false } : {})),
+    remember: assign(({ context, event }) => {
+      if (event.type !== "report") return {};
+      const { labels } = event.sighting.state;
+      const record = sameLabels(labels, context.record.labels)
+        ? context.record
+        : { ...context.record, labels };
+      return { seen: event.sighting, silent: false, record };
+    }),
     fallSilent: assign({ silent: true }),
     rememberStranger: assign(({ event }) => (event.type === "stranger" ? { stranger: event.agent } : {})),
     takeClaim: assign(({ context, event }, params: { state: ClaimState }) => {
       if (event.type !== "claim") return {};
       const { deployment, target, before, urgent, minHealthyMs } = event;
-      const claim: Claim = { deployment, state: params.state, target, before, urgent, minHealthyMs, toldAtMs: null, hasFailed: false, reason: null };
+      const claim: Claim = {
+        deployment,
+        state: params.state,
+        target,
+        before,
+        urgent,
+        minHealthyMs,
+        toldAtMs: null,
+        hasFailed: false,
+        reason: null,
+      };
       // A rollback forgives the failures that led to it.
       const resetGeneration = urgent ? context.record.generation : context.record.resetGeneration;
       return { record: { ...context.record, claim, resetGeneration } };
@@ -107,7 +159,10 @@ export const memberMachine = setup({
       if (event.type !== "tell") return {};
       const { record } = context;
       const target = event.target === undefined ? (record.claim?.target ?? null) : event.target;
-      const claim: Claim | null = record.claim && event.target === undefined ? { ...record.claim, state: "told", toldAtMs: event.toldAtMs } : record.claim;
+      const claim: Claim | null =
+        record.claim && event.target === undefined
+          ? { ...record.claim, state: "told", toldAtMs: event.toldAtMs }
+          : record.claim;
       return { record: { ...record, generation: record.generation + 1, desired: target, claim, owed: null } };
     }),
     desire: emit(({ context, event }): MemberCommand => {
@@ -115,18 +170,42 @@ export const memberMachine = setup({
       const deadlineMs = event.type === "tell" || event.type === "bind" ? event.deadlineMs : 0;
       const minHealthyMs = event.type === "tell" ? event.minHealthyMs : (record.claim?.minHealthyMs ?? 0);
       const deployment = event.type === "tell" ? event.deployment : (record.claim?.deployment ?? null);
-      return { type: "desire", agent: record.agent, generation: record.generation, deployment, target: record.desired, minHealthyMs, deadlineMs };
+      return {
+        type: "desire",
+        agent: record.agent,
+        generation: record.generation,
+        deployment,
+        target: record.desired,
+        minHealthyMs,
+        deadlineMs,
+      };
     }),
     markSucceeded: assign(({ context }) => withClaim(context, { state: "succeeded", reason: null })),
     markFailed: assign(({ context, event }) => {
       const reason = event.type === "expire" ? event.reason : (context.seen?.state.reason ?? unseen);
       return withClaim(context, { state: "failed", hasFailed: true, reason });
     }),
-    noteTold: emit(({ context }): MemberCommand => ({ type: "note", what: "told", data: { generation: context.record.generation, target: context.record.desired } })),
-    noteSucceeded: emit(({ context }): MemberCommand => ({ type: "note", what: "succeeded", data: { generation: context.record.generation, version: context.record.desired } })),
+    noteTold: emit(
+      ({ context }): MemberCommand => ({
+        type: "note",
+        what: "told",
+        data: { generation: context.record.generation, target: context.record.desired },
+      }),
+    ),
+    noteSucceeded: emit(
+      ({ context }): MemberCommand => ({
+        type: "note",
+        what: "succeeded",
+        data: { generation: context.record.generation, version: context.record.desired },
+      }),
+    ),
     noteFailed: emit(({ context, event }): MemberCommand => {
       const reason = event.type === "expire" ? event.reason : (context.seen?.state.reason ?? unseen);
-      return { type: "note", what: "failed", data: { generation: context.record.generation, version: context.record.desired, reason } };
+      return {
+        type: "note",
+        what: "failed",
+        data: { generation: context.record.generation, version: context.record.desired, reason },
+      };
     }),
     noteReset: emit({ type: "note", what: "reset", data: {} } satisfies MemberCommand),
     /** The claim ends; a completed deployment's success becomes the stable version. */
@@ -134,28 +213,52 @@ export const memberMachine = setup({
       const { record } = context;
       const { claim } = record;
       if (event.type !== "release" || claim === null) return {};
-      const touched = claim.toldAtMs !== null;
-      const reached = claim.state === "succeeded" || (claim.state === "notNeeded" && reportedHealth(context) === "HEALTHY");
+      const touched = claim.toldAtMs !== null || claim.hasFailed;
+      const reached =
+        claim.state === "succeeded" || (claim.state === "notNeeded" && reportedHealth(context) === "HEALTHY");
       return {
         record: {
           ...record,
           claim: null,
           stable: event.completed && reached ? claim.target : record.stable,
-          last: touched ? { deployment: claim.deployment, before: claim.before, result: claim.state } : record.last,
-          owed: event.completed && claim.state === "waiting" && claim.target !== null ? { deployment: claim.deployment, target: claim.target } : record.owed,
+          last: touched
+            ? { deployment: claim.deployment, before: claim.before, result: claim.state }
+            : record.last,
+          owed:
+            event.completed && claim.state === "waiting" && claim.target !== null
+              ? { deployment: claim.deployment, target: claim.target }
+              : record.owed,
         },
       };
     }),
     /** With a claim it waits for its turn again; without one the version that it was told is owed to it. */
     forgive: assign(({ context }) => {
       const { record } = context;
-      const claim = record.claim && { ...record.claim, state: "waiting" as const, toldAtMs: null, reason: null };
-      const owed = claim === null && record.desired !== null && record.last !== null ? { deployment: record.last.deployment, target: record.desired } : record.owed;
+      const claim = record.claim && {
+        ...record.claim,
+        state: "waiting" as const,
+        toldAtMs: null,
+        reason: null,
+      };
+      const owed =
+        claim === null && record.desired !== null && record.last !== null
+          ? { deployment: record.last.deployment, target: record.desired }
+          : record.owed;
       return { record: { ...record, resetGeneration: record.generation, claim, owed } };
     }),
-    owe: assign(({ context, event }) => (event.type === "owe" ? { record: { ...context.record, owed: { deployment: event.deployment, target: event.target } } } : {})),
+    owe: assign(({ context, event }) =>
+      event.type === "owe"
+        ? { record: { ...context.record, owed: { deployment: event.deployment, target: event.target } } }
+        : {},
+    ),
     bind: assign(({ context, event }) =>
-      event.type === "bind" ? { stranger: null, seen: null, record: { ...context.record, agent: event.agent, generation: context.record.generation + 1 } } : {},
+      event.type === "bind"
+        ? {
+            stranger: null,
+            seen: null,
+            record: { ...context.record, agent: event.agent, generation: context.record.generation + 1 },
+          }
+        : {},
     ),
   },
 }).createMachine({
@@ -174,7 +277,8 @@ export const memberMachine = setup({
       initial: "UNKNOWN",
       states: {
         UNKNOWN: {
-          description: "Nothing is known of it: it has not reported yet, has missed its reports, or its failure was reset.",
+          description:
+            "Nothing is known of it: it has not reported yet, has missed its reports, or its failure was reset.",
           always: [
             { guard: "saysHealthy", target: "HEALTHY" },
             { guard: "saysDegraded", target: "DEGRADED" },
@@ -211,7 +315,11 @@ export const memberMachine = setup({
       initial: "NOT_NEEDED",
       on: {
         claim: [
-          { guard: "runsTarget", target: ".NOT_NEEDED", actions: { type: "takeClaim", params: { state: "notNeeded" } } },
+          {
+            guard: "runsTarget",
+            target: ".NOT_NEEDED",
+            actions: { type: "takeClaim", params: { state: "notNeeded" } },
+          },
           { target: ".NEEDING_UPDATE", actions: { type: "takeClaim", params: { state: "waiting" } } },
         ],
         tell: { target: ".IN_PROGRESS", actions: ["raiseGeneration", "desire", "noteTold"] },
@@ -241,7 +349,9 @@ export const memberMachine = setup({
   },
 });
 
-const updateOf: Readonly<Record<ClaimState, "NOT_NEEDED" | "NEEDING_UPDATE" | "IN_PROGRESS" | "COMPLETED" | "FAILED">> = {
+const updateOf: Readonly<
+  Record<ClaimState, "NOT_NEEDED" | "NEEDING_UPDATE" | "IN_PROGRESS" | "COMPLETED" | "FAILED">
+> = {
   notNeeded: "NOT_NEEDED",
   waiting: "NEEDING_UPDATE",
   told: "IN_PROGRESS",
@@ -252,7 +362,12 @@ const updateOf: Readonly<Record<ClaimState, "NOT_NEEDED" | "NEEDING_UPDATE" | "I
 /** The state in which a new leader takes a member over: known by its record, not yet heard. */
 export function memberFromRecord(record: InstanceRecord) {
   const untold = record.generation === 0 ? "NOT_NEEDED" : "IN_PROGRESS";
-  const update = record.claim !== null ? updateOf[record.claim.state] : record.last !== null ? updateOf[record.last.result] : untold;
+  const update =
+    record.claim !== null
+      ? updateOf[record.claim.state]
+      : record.last !== null
+        ? updateOf[record.last.result]
+        : untold;
   const context: MemberContext = { record, seen: null, silent: false, stranger: null };
   return { value: { status: "UNKNOWN", update } as const, context };
 }

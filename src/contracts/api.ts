@@ -19,11 +19,23 @@ function listOf<T extends z.ZodType>(item: T) {
 
 const by = z.string().max(128).default("unknown").meta({ description: "Who asks, for the audit log" });
 const reason = z.string().max(1_024).nullable().default(null);
-const selector = z.string().max(1_024).nullable().meta({ description: "k=v or k!=v, comma = and; null stands for all instances" });
-const requestKey = z.string().min(1).max(64).optional().meta({ description: "Repeats of a request with the same key get the first answer" });
+const selector = z
+  .string()
+  .max(1_024)
+  .nullable()
+  .meta({ description: "k=v or k!=v, comma = and; null stands for all instances" });
+const requestKey = z
+  .string()
+  .min(1)
+  .max(64)
+  .optional()
+  .meta({ description: "Repeats of a request with the same key get the first answer" });
 const ofDeployment = z.strictObject({ deployment: idSchema });
 const actOnDeployment = z.strictObject({ deployment: idSchema, by, reason });
-const durationMs = z.int().min(0).max(7 * 86_400_000);
+const durationMs = z
+  .int()
+  .min(0)
+  .max(7 * 86_400_000);
 
 /**
  * Every endpoint of the control plane, `rollcall.v1.<fleet>.api.<resource>.<verb>`. A `write` is answered by the leader
@@ -59,28 +71,131 @@ export const endpoints = {
     kind: "read",
     summary: "One deployment, with its instances when asked for",
     request: z.strictObject({ deployment: idSchema, instances: z.boolean().default(false) }),
-    reply: z.object({ deployment: deploymentViewSchema, instances: z.array(instanceViewSchema), asOf: z.number(), epoch: z.number() }),
+    reply: z.object({
+      deployment: deploymentViewSchema,
+      instances: z.array(instanceViewSchema),
+      asOf: z.number(),
+      epoch: z.number(),
+    }),
   },
-  "deployments.why": { kind: "read", summary: "What a deployment waits for", request: ofDeployment, reply: whySchema },
-  "deployments.pause": { kind: "write", summary: "Tells nobody new until it is resumed", request: actOnDeployment, reply: deploymentViewSchema },
-  "deployments.resume": { kind: "write", summary: "Goes on after a pause; with force also after a hold", request: actOnDeployment.extend({ force: z.boolean().default(false) }), reply: deploymentViewSchema },
-  "deployments.abort": { kind: "write", summary: "Stops; in-flight and failed instances go back, finished ones stay", request: actOnDeployment, reply: deploymentViewSchema },
-  "deployments.rollback": { kind: "write", summary: "Takes every instance that it touched back to what was stable before", request: actOnDeployment, reply: deploymentViewSchema },
-  "deployments.retry": { kind: "write", summary: "A new deployment for the instances that did not succeed", request: actOnDeployment.extend({ requestKey }), reply: deploymentViewSchema },
-  "instances.list": { kind: "read", summary: "The inventory", request: z.strictObject({ selector: selector.default(null) }), reply: listOf(instanceViewSchema) },
-  "instances.get": { kind: "read", summary: "One instance", request: z.strictObject({ instance: idSchema }), reply: instanceViewSchema },
-  "instances.reset": { kind: "write", summary: "Forgets an instance's failure, so that it is tried again", request: z.strictObject({ instance: idSchema, by, reason }), reply: instanceViewSchema },
-  "instances.remove": { kind: "write", summary: "Takes an instance out of the fleet; a living one comes back by its next report", request: z.strictObject({ instance: idSchema, by, reason }), reply: z.object({ instance: idSchema }) },
-  "instances.takeover": { kind: "write", summary: "Gives an instance to another agent", request: z.strictObject({ instance: idSchema, agent: idSchema, by, reason }), reply: instanceViewSchema },
-  "releases.push": { kind: "write", summary: "Registers a release whose files are in the store already", request: z.strictObject({ release: releaseSchema, digest: z.string().max(128), by }), reply: releaseViewSchema },
-  "releases.list": { kind: "read", summary: "The releases", request: z.strictObject({}), reply: listOf(releaseViewSchema) },
-  "releases.remove": { kind: "write", summary: "Removes a release that nothing needs", request: z.strictObject({ version: versionSchema, by }), reply: z.object({ version: versionSchema }) },
-  "configs.push": { kind: "write", summary: "Registers a configuration whose file is in the store already", request: z.strictObject({ config: configSchema, by }), reply: configViewSchema },
-  "configs.list": { kind: "read", summary: "The configurations", request: z.strictObject({}), reply: listOf(configViewSchema) },
-  "configs.remove": { kind: "write", summary: "Removes a configuration that nothing needs", request: z.strictObject({ version: versionSchema, by }), reply: z.object({ version: versionSchema }) },
-  "coordinators.list": { kind: "read", summary: "The coordinators that answer, and which one leads", request: z.strictObject({}), reply: listOf(coordinatorViewSchema) },
-  "status.get": { kind: "read", summary: "The fleet at a glance", request: z.strictObject({}), reply: fleetStatusSchema },
-} as const satisfies Record<string, { kind: "read" | "write"; summary: string; request: z.ZodType; reply: z.ZodType }>;
+  "deployments.why": {
+    kind: "read",
+    summary: "What a deployment waits for",
+    request: ofDeployment,
+    reply: whySchema,
+  },
+  "deployments.pause": {
+    kind: "write",
+    summary: "Tells nobody new until it is resumed",
+    request: actOnDeployment,
+    reply: deploymentViewSchema,
+  },
+  "deployments.resume": {
+    kind: "write",
+    summary: "Goes on after a pause; with force also after a hold",
+    request: actOnDeployment.extend({ force: z.boolean().default(false) }),
+    reply: deploymentViewSchema,
+  },
+  "deployments.abort": {
+    kind: "write",
+    summary: "Stops; in-flight and failed instances go back, finished ones stay",
+    request: actOnDeployment,
+    reply: deploymentViewSchema,
+  },
+  "deployments.rollback": {
+    kind: "write",
+    summary: "Takes every instance that it touched back to what was stable before",
+    request: actOnDeployment,
+    reply: deploymentViewSchema,
+  },
+  "deployments.retry": {
+    kind: "write",
+    summary: "A new deployment for the instances that did not succeed",
+    request: actOnDeployment.extend({ requestKey }),
+    reply: deploymentViewSchema,
+  },
+  "instances.list": {
+    kind: "read",
+    summary: "The inventory",
+    request: z.strictObject({ selector: selector.default(null) }),
+    reply: listOf(instanceViewSchema),
+  },
+  "instances.get": {
+    kind: "read",
+    summary: "One instance",
+    request: z.strictObject({ instance: idSchema }),
+    reply: instanceViewSchema,
+  },
+  "instances.reset": {
+    kind: "write",
+    summary: "Forgets an instance's failure, so that it is tried again",
+    request: z.strictObject({ instance: idSchema, by, reason }),
+    reply: instanceViewSchema,
+  },
+  "instances.remove": {
+    kind: "write",
+    summary: "Takes an instance out of the fleet; a living one comes back by its next report",
+    request: z.strictObject({ instance: idSchema, by, reason }),
+    reply: z.object({ instance: idSchema }),
+  },
+  "instances.takeover": {
+    kind: "write",
+    summary: "Gives an instance to another agent",
+    request: z.strictObject({ instance: idSchema, agent: idSchema, by, reason }),
+    reply: instanceViewSchema,
+  },
+  "releases.push": {
+    kind: "write",
+    summary: "Registers a release whose files are in the store already",
+    request: z.strictObject({ release: releaseSchema, digest: z.string().max(128), by }),
+    reply: releaseViewSchema,
+  },
+  "releases.list": {
+    kind: "read",
+    summary: "The releases",
+    request: z.strictObject({}),
+    reply: listOf(releaseViewSchema),
+  },
+  "releases.remove": {
+    kind: "write",
+    summary: "Removes a release that nothing needs",
+    request: z.strictObject({ version: versionSchema, by }),
+    reply: z.object({ version: versionSchema }),
+  },
+  "configs.push": {
+    kind: "write",
+    summary: "Registers a configuration whose file is in the store already",
+    request: z.strictObject({ config: configSchema, by }),
+    reply: configViewSchema,
+  },
+  "configs.list": {
+    kind: "read",
+    summary: "The configurations",
+    request: z.strictObject({}),
+    reply: listOf(configViewSchema),
+  },
+  "configs.remove": {
+    kind: "write",
+    summary: "Removes a configuration that nothing needs",
+    request: z.strictObject({ version: versionSchema, by }),
+    reply: z.object({ version: versionSchema }),
+  },
+  "coordinators.list": {
+    kind: "read",
+    summary: "The coordinators that answer, and which one leads",
+    request: z.strictObject({}),
+    reply: listOf(coordinatorViewSchema),
+  },
+  "status.get": {
+    kind: "read",
+    summary: "The fleet at a glance",
+    request: z.strictObject({}),
+    reply: fleetStatusSchema,
+  },
+} as const satisfies Record<
+  string,
+  { kind: "read" | "write"; summary: string; request: z.ZodType; reply: z.ZodType }
+>;
 
 export type EndpointName = keyof typeof endpoints;
 /** A request as a caller writes it: what has a default may be left out. */
@@ -91,7 +206,12 @@ export type ReplyOf<E extends EndpointName> = z.output<(typeof endpoints)[E]["re
 
 /** What the control plane answers instead of a reply. */
 export const errorReplySchema = z.object({
-  error: z.object({ code: z.string(), message: z.string(), retry: z.enum(["never", "later"]), details: z.record(z.string(), z.unknown()).default({}) }),
+  error: z.object({
+    code: z.string(),
+    message: z.string(),
+    retry: z.enum(["never", "later"]),
+    details: z.record(z.string(), z.unknown()).default({}),
+  }),
 });
 
 /** What answers the endpoints: one function each, given a valid request. Throws RollcallError to refuse. */

@@ -1,14 +1,19 @@
 import { z } from "zod";
-import { idSchema, versionSchema } from "./names.js";
 import { labelsSchema, reasonSchema } from "./instance.js";
+import { idSchema, versionSchema } from "./names.js";
 import { configSchema, releaseSchema } from "./release.js";
 import { versionPairSchema } from "./version.js";
 
 /** A number of instances, or a percentage of the matching ones, as a person writes it: `2`, `"25%"`. */
-export const amountSchema = z.union([z.int(), z.string().regex(/^-?\d{1,9}%?$/)]).meta({ description: "A whole number from 1, or a percentage from 1% to 100%" });
+export const amountSchema = z
+  .union([z.int(), z.string().regex(/^-?\d{1,9}%?$/)])
+  .meta({ description: "A whole number from 1, or a percentage from 1% to 100%" });
 export type Amount = z.infer<typeof amountSchema>;
 
-const durationMs = z.int().min(0).max(7 * 86_400_000);
+const durationMs = z
+  .int()
+  .min(0)
+  .max(7 * 86_400_000);
 
 /** What somebody asks for. */
 export const deploymentSpecSchema = z.strictObject({
@@ -30,7 +35,11 @@ export const outcomeSchema = z.enum(["completed", "failed", "aborted", "rolled_b
 export type Outcome = z.infer<typeof outcomeSchema>;
 
 /** Who did something, when (ledger time), and why. */
-export const markSchema = z.strictObject({ by: z.string().max(128), atMs: z.int(), reason: z.string().max(1_024).nullable() });
+export const markSchema = z.strictObject({
+  by: z.string().max(128),
+  atMs: z.int(),
+  reason: z.string().max(1_024).nullable(),
+});
 export type Mark = z.infer<typeof markSchema>;
 
 export const countsSchema = z.strictObject({
@@ -123,7 +132,9 @@ export const instanceRecordSchema = z.strictObject({
   stable: versionPairSchema.nullable(),
   claim: claimSchema.nullable(),
   /** The last deployment that told it something, and what was stable before: what a rollback goes by. */
-  last: z.strictObject({ deployment: idSchema, before: versionPairSchema.nullable(), result: claimStateSchema }).nullable(),
+  last: z
+    .strictObject({ deployment: idSchema, before: versionPairSchema.nullable(), result: claimStateSchema })
+    .nullable(),
   /** A finished deployment's version that it has not been told yet: it was away, or joined later. */
   owed: z.strictObject({ deployment: idSchema, target: versionPairSchema }).nullable(),
   /** Reports of failures up to this generation are old news: they were reset. */
@@ -132,7 +143,16 @@ export const instanceRecordSchema = z.strictObject({
 export type InstanceRecord = z.infer<typeof instanceRecordSchema>;
 
 /** `release.<version>` and `config.<version>`. */
-export const releaseRecordSchema = z.strictObject({ format: z.literal(1), release: releaseSchema, digest: z.string().max(128), pushed: markSchema });
+export const releaseRecordSchema = z.strictObject({
+  format: z.literal(1),
+  release: releaseSchema,
+  digest: z.string().max(128),
+  pushed: markSchema,
+});
 export type ReleaseRecord = z.infer<typeof releaseRecordSchema>;
-export const configRecordSchema = z.strictObject({ format: z.literal(1), config: configSchema, pushed: markSchema });
+export const configRecordSchema = z.strictObject({
+  format: z.literal(1),
+  config: configSchema,
+  pushed: markSchema,
+});
 export type ConfigRecord = z.infer<typeof configRecordSchema>;

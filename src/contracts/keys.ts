@@ -13,13 +13,18 @@ export const keys = {
   desiredInstance: (id: string) => `desired.instance.${escapeToken(id)}`,
   release: (version: string) => `release.${escapeToken(version)}`,
   config: (version: string) => `config.${escapeToken(version)}`,
-  event: (kind: string, id: string, sequence: number) => `event.${escapeToken(kind)}.${escapeToken(id)}.${sequence}`,
+  event: (kind: string, id: string, sequence: number) =>
+    `event.${escapeToken(kind)}.${escapeToken(id)}.${sequence}`,
 } as const;
 
 /** The bucket, streams and object store of a fleet. */
 export function storesOf(fleet: string) {
   const name = escapeToken(fleet);
-  return { bucket: `rollcall-${name}`, eventStream: `ROLLCALL_${name}_EVENTS`, files: `rollcall-${name}-files` };
+  return {
+    bucket: `rollcall-${name}`,
+    eventStream: `ROLLCALL_${name}_EVENTS`,
+    files: `rollcall-${name}-files`,
+  };
 }
 
 /** The kind and name that a key of one object carries, `["deployment", "d1"]`; `undefined` for other keys. */

@@ -5,8 +5,14 @@ export const idPattern = /^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$/;
 /** Versions of releases and configurations. `.` and `..` cannot match: the first character is a letter or digit. */
 export const versionPattern = /^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$/;
 
-export const idSchema = z.string().regex(idPattern).meta({ description: "1 to 63 characters out of A-Z a-z 0-9 _ -, the first a letter or digit" });
-export const versionSchema = z.string().regex(versionPattern).meta({ description: "1 to 64 characters out of A-Z a-z 0-9 . _ + -, the first a letter or digit" });
+export const idSchema = z
+  .string()
+  .regex(idPattern)
+  .meta({ description: "1 to 63 characters out of A-Z a-z 0-9 _ -, the first a letter or digit" });
+export const versionSchema = z
+  .string()
+  .regex(versionPattern)
+  .meta({ description: "1 to 64 characters out of A-Z a-z 0-9 . _ + -, the first a letter or digit" });
 
 /**
  * Turns a name into one token of a subject, a key or a path, and no two names into the same one:
@@ -15,7 +21,9 @@ export const versionSchema = z.string().regex(versionPattern).meta({ description
  */
 export function escapeToken(name: string): string {
   return name.replace(/[^A-Za-z0-9_-]/gu, (character) =>
-    [...new TextEncoder().encode(character)].map((byte) => `=${byte.toString(16).toUpperCase().padStart(2, "0")}`).join(""),
+    [...new TextEncoder().encode(character)]
+      .map((byte) => `=${byte.toString(16).toUpperCase().padStart(2, "0")}`)
+      .join(""),
   );
 }
 

@@ -1,7 +1,12 @@
 import { z } from "zod";
 import { versionSchema } from "./names.js";
 
-const ms = (of: string) => z.int().min(0).max(86_400_000).meta({ description: `${of}, milliseconds` });
+const ms = (of: string) =>
+  z
+    .int()
+    .min(0)
+    .max(86_400_000)
+    .meta({ description: `${of}, milliseconds` });
 /** A program and its arguments; a plain string is run by `sh -c`. */
 const commandSchema = z.union([z.string().min(1).max(4_096), z.array(z.string().max(4_096)).min(1).max(64)]);
 export type Command = z.infer<typeof commandSchema>;
@@ -9,7 +14,12 @@ export type Command = z.infer<typeof commandSchema>;
 const pacing = {
   intervalMs: ms("Time between two checks").min(50).default(30_000),
   timeoutMs: ms("Time after which a check counts as failed").min(50).default(10_000),
-  retries: z.int().min(1).max(100).default(3).meta({ description: "Failed checks in a row that make the instance FAILED" }),
+  retries: z
+    .int()
+    .min(1)
+    .max(100)
+    .default(3)
+    .meta({ description: "Failed checks in a row that make the instance FAILED" }),
   startPeriodMs: ms("Time after the start in which a failed check does not count").default(40_000),
 };
 
@@ -17,13 +27,18 @@ const pacing = {
 export const healthCheckSchema = z.discriminatedUnion("type", [
   z.strictObject({
     type: z.literal("http"),
-    path: z.string().startsWith("/").max(1_024).default("/health").meta({ description: "2xx is healthy; a body {\"status\":\"degraded\"} or a header X-Rollcall-Health: degraded is degraded" }),
+    path: z.string().startsWith("/").max(1_024).default("/health").meta({
+      description:
+        '2xx is healthy; a body {"status":"degraded"} or a header X-Rollcall-Health: degraded is degraded',
+    }),
     ...pacing,
   }),
   z.strictObject({ type: z.literal("tcp"), ...pacing }),
   z.strictObject({
     type: z.literal("command"),
-    command: commandSchema.meta({ description: "Exit code 0 is healthy, 3 degraded, anything else unhealthy" }),
+    command: commandSchema.meta({
+      description: "Exit code 0 is healthy, 3 degraded, anything else unhealthy",
+    }),
     ...pacing,
   }),
 ]);
@@ -33,23 +48,46 @@ export type HealthCheck = z.infer<typeof healthCheckSchema>;
 export const manifestSchema = z.strictObject({
   $schema: z.string().optional(),
   build: z
-    .strictObject({ command: commandSchema, timeoutMs: ms("Time limit of the build").min(1).default(600_000) })
+    .strictObject({
+      command: commandSchema,
+      timeoutMs: ms("Time limit of the build").min(1).default(600_000),
+    })
     .optional(),
-  start: commandSchema.meta({ description: "Gets PORT, ROLLCALL_INSTANCE, ROLLCALL_RELEASE, ROLLCALL_CONFIG and ROLLCALL_CONFIG_FILE in its environment" }),
+  start: commandSchema.meta({
+    description:
+      "Gets PORT, ROLLCALL_INSTANCE, ROLLCALL_RELEASE, ROLLCALL_CONFIG and ROLLCALL_CONFIG_FILE in its environment",
+  }),
   env: z.record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/), z.string().max(16_384)).default({}),
-  port: z.int().min(1).max(65_535).optional().meta({ description: "A fixed port; without it a free one is chosen. Needs order stopFirst" }),
+  port: z
+    .int()
+    .min(1)
+    .max(65_535)
+    .optional()
+    .meta({ description: "A fixed port; without it a free one is chosen. Needs order stopFirst" }),
   healthCheck: healthCheckSchema,
   routes: z
-    .array(z.strictObject({ host: z.string().max(253).optional(), path: z.string().startsWith("/").max(1_024) }))
+    .array(
+      z.strictObject({ host: z.string().max(253).optional(), path: z.string().startsWith("/").max(1_024) }),
+    )
     .max(100)
     .default([]),
   order: z.enum(["stopFirst", "startFirst"]).default("stopFirst"),
-  minHealthyMs: ms("Time for which an instance must be healthy without a failed check before it counts as done").default(10_000),
+  minHealthyMs: ms(
+    "Time for which an instance must be healthy without a failed check before it counts as done",
+  ).default(10_000),
   deadlineMs: ms("Time from the command in which an instance must be done").min(1).default(900_000),
   stuckMs: ms("Time without progress after which a phase has failed").min(1).default(300_000),
-  restarts: z.int().min(0).max(100).default(3).meta({ description: "Restarts of an ended process before the instance is FAILED" }),
+  restarts: z
+    .int()
+    .min(0)
+    .max(100)
+    .default(3)
+    .meta({ description: "Restarts of an ended process before the instance is FAILED" }),
   stop: z
-    .strictObject({ signal: z.enum(["SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP"]).default("SIGTERM"), graceMs: ms("Time between the signal and SIGKILL").default(10_000) })
+    .strictObject({
+      signal: z.enum(["SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP"]).default("SIGTERM"),
+      graceMs: ms("Time between the signal and SIGKILL").default(10_000),
+    })
     .default({ signal: "SIGTERM", graceMs: 10_000 }),
 });
 export type Manifest = z.infer<typeof manifestSchema>;
@@ -63,13 +101,22 @@ export const storedObjectSchema = z.strictObject({
 /** Where the files of a release come from. Directories and archives are packed and uploaded by whoever pushes. */
 export const releaseSourceSchema = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("artifact"), object: storedObjectSchema }),
-  z.strictObject({ kind: z.literal("git"), url: z.string().min(1).max(2_048), ref: z.string().min(1).max(256), commit: z.string().regex(/^[0-9a-f]{40,64}$/) }),
+  z.strictObject({
+    kind: z.literal("git"),
+    url: z.string().min(1).max(2_048),
+    ref: z.string().min(1).max(256),
+    commit: z.string().regex(/^[0-9a-f]{40,64}$/),
+  }),
   z.strictObject({ kind: z.literal("image"), image: z.string().min(1).max(512) }),
 ]);
 export type ReleaseSource = z.infer<typeof releaseSourceSchema>;
 
 /** A release as instances are told of it. */
-export const releaseSchema = z.strictObject({ version: versionSchema, source: releaseSourceSchema, manifest: manifestSchema });
+export const releaseSchema = z.strictObject({
+  version: versionSchema,
+  source: releaseSourceSchema,
+  manifest: manifestSchema,
+});
 export type Release = z.infer<typeof releaseSchema>;
 
 /** A configuration as instances are told of it: one file, handed to the process. */

@@ -26,6 +26,12 @@ export function subjectsOf(fleet: string) {
 /** The instance that a health or ask subject names; `undefined` if the subject is another's. */
 export function instanceOfSubject(subject: string): string | undefined {
   const [product, version, , area, instance] = subject.split(".");
-  if (product !== "rollcall" || version !== "v1" || (area !== "health" && area !== "ask") || instance === undefined) return undefined;
+  if (
+    product !== "rollcall" ||
+    version !== "v1" ||
+    (area !== "health" && area !== "ask") ||
+    instance === undefined
+  )
+    return undefined;
   return unescapeToken(instance);
 }

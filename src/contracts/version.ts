@@ -10,7 +10,11 @@ export type VersionPair = z.infer<typeof versionPairSchema>;
 
 /** `null` stands for "stopped" on both sides. */
 export function sameVersion(one: VersionPair | null, other: VersionPair | null): boolean {
-  return one?.release === other?.release && (one?.config ?? null) === (other?.config ?? null) && (one === null) === (other === null);
+  return (
+    one?.release === other?.release &&
+    (one?.config ?? null) === (other?.config ?? null) &&
+    (one === null) === (other === null)
+  );
 }
 
 /** For people: `v2`, `v2 with config c1`, `stopped`. */

@@ -1,5 +1,11 @@
 import { z } from "zod";
-import { claimStateSchema, countsSchema, deploymentSpecSchema, markSchema, outcomeSchema } from "./deployment.js";
+import {
+  claimStateSchema,
+  countsSchema,
+  deploymentSpecSchema,
+  markSchema,
+  outcomeSchema,
+} from "./deployment.js";
 import { healthSchema, labelsSchema, phaseSchema, reasonSchema } from "./instance.js";
 import { idSchema, versionSchema } from "./names.js";
 import { versionPairSchema } from "./version.js";
@@ -40,7 +46,13 @@ export const deploymentViewSchema = z.object({
 });
 export type DeploymentView = z.infer<typeof deploymentViewSchema>;
 
-export const updateStateSchema = z.enum(["NOT_NEEDED", "NEEDING_UPDATE", "IN_PROGRESS", "COMPLETED", "FAILED"]);
+export const updateStateSchema = z.enum([
+  "NOT_NEEDED",
+  "NEEDING_UPDATE",
+  "IN_PROGRESS",
+  "COMPLETED",
+  "FAILED",
+]);
 export type UpdateState = z.infer<typeof updateStateSchema>;
 
 export const instanceViewSchema = z.object({
@@ -108,7 +120,13 @@ export const fleetStatusSchema = z.object({
   leader: idSchema.nullable(),
   epoch: z.number(),
   ledgerNowMs: z.number(),
-  instances: z.object({ total: z.number(), UNKNOWN: z.number(), HEALTHY: z.number(), DEGRADED: z.number(), FAILED: z.number() }),
+  instances: z.object({
+    total: z.number(),
+    UNKNOWN: z.number(),
+    HEALTHY: z.number(),
+    DEGRADED: z.number(),
+    FAILED: z.number(),
+  }),
   /** How many instances run what, the most frequent first. */
   versions: z.array(z.object({ version: versionPairSchema.nullable(), instances: z.number() })),
   active: z.array(deploymentViewSchema),

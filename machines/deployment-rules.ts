@@ -1,0 +1,252 @@
+import { assign, emit, setup } from "xstate";
+import type { DeploymentRecord } from "../src/contracts/deployment.js";
+import type { Reason } from "../src/contracts/instance.js";
+import {
+  byRule,
+  change,
+  type DeploymentCommand,
+  type DeploymentContext,
+  type DeploymentEvent,
+  isSettled,
+  nextLookAtMs,
+  outcomeWhenDone,
+  outcomeWhenFailed,
+  ranMs,
+  stopped,
+} from "./deployment-record.js";
+
+/** The named guards and actions of the deployment machine: what each word of its statechart means. */
+
+export const deploymentRules = setup({
+  types: {
+    context: {} as DeploymentContext,
+    events: {} as DeploymentEvent,
+    emitted: {} as DeploymentCommand,
+    input: {} as { readonly record: DeploymentRecord; readonly nowMs: number; readonly judgeFromMs: number },
+  },
+  guards: {
+    /** Every instance is claimed and the ledger has confirmed it. */
+    isClaimed: ({ context }) => isSettled(context),
+    /** No instance is claimed any more and the ledger has confirmed it. */
+    isLetGo: ({ context }) => isSettled(context) && context.observed?.total === 0,
+    isWritten: ({ context }) => isSettled(context),
+    isDone: ({ context }) => context.plan?.verdict === "done",
+    hasFailed: ({ context }) => context.plan?.verdict === "failed",
+    /** It failed, wants to go back by itself, and some touched instance has somewhere to go back to. */
+    failedAndGoesBack: ({ context }) =>
+      context.plan?.verdict === "failed" &&
+      context.record.rollbackOf === null &&
+      context.record.spec.rollback === "auto" &&
+      (context.observed?.returnable ?? 0) > 0,
+    canGoBack: ({ context }) => context.record.rollbackOf === null && (context.observed?.returnable ?? 0) > 0,
+    mayTell: ({ context }) => context.plan !== null && context.plan.tell.length > 0,
+    someOverdue: ({ context }) => context.plan !== null && context.plan.overdue.length > 0,
+    isMassSilence: ({ context }) =>
+      context.plan?.massSilence === true && !context.record.forced && context.nowMs >= context.judgeFromMs,
+    isSilenceOver: ({ context }) => context.plan?.silenceOver === true,
+    forces: ({ event }) => event.type === "resume" && event.force,
+    endsCompleted: ({ context }) => context.record.ending?.outcome === "completed",
+    endsFailed: ({ context }) => context.record.ending?.outcome === "failed",
+    endsAborted: ({ context }) => context.record.ending?.outcome === "aborted",
+    endsRolledBack: ({ context }) => context.record.ending?.outcome === "rolled_back",
+    endsRollbackFailed: ({ context }) => context.record.ending?.outcome === "rollback_failed",
+  },
+  actions: {
+    look: assign(({ context, event }) => {
+      if (event.type !== "observe") return {};
+      const movedAtMs = event.moved ? ranMs(context.record, event.nowMs) : context.movedAtMs;
+      const forced = context.record.forced && event.observed.silence.calmSinceMs === null;
+      const record = forced === context.record.forced ? {} : { forced };
+      return change(context, record, { observed: event.observed, movedAtMs, nowMs: event.nowMs });
+    }),
+    takeStep: assign(({ context }) => ({
+      step: context.step + 1,
+      plan: null,
+      record: { ...context.record, movedAtMs: context.movedAtMs },
+    })),
+    claim: emit(({ context }): DeploymentCommand => ({ type: "claim", step: context.step })),
+    begin: assign(({ context }) =>
+      change(context, {
+        stage: "running",
+        clock: { ranMs: context.record.clock.ranMs, runningSinceMs: context.nowMs },
+      }),
+    ),
+    tell: emit(
+      ({ context }): DeploymentCommand => ({
+        type: "tell",
+        step: context.step + 1,
+        instances: context.plan?.tell ?? [],
+        toldAtMs: ranMs(context.record, context.nowMs),
+      }),
+    ),
+    noteTold: emit(
+      ({ context }): DeploymentCommand => ({
+        type: "note",
+        what: "told",
+        data: { instances: context.plan?.tell.length ?? 0 },
+      }),
+    ),
+    expire: emit(
+      ({ context }): DeploymentCommand => ({
+        type: "expire",
+        step: context.step + 1,
+        instances: context.plan?.overdue ?? [],
+      }),
+    ),
+    wake: emit(({ context }): DeploymentCommand => ({ type: "wake", atMs: nextLookAtMs(context) })),
+    pause: assign(({ context, event }) =>
+      event.type === "pause"
+        ? change(context, {
+            paused: event.mark,
+            generation: context.record.generation + 1,
+            clock: stopped(context.record, event.mark.atMs),
+          })
+        : {},
+    ),
+    resume: assign(({ context, event }) => {
+      if (event.type !== "resume") return {};
+      const { record } = context;
+      const held = event.force ? null : record.held;
+      const clock =
+        held === null
+          ? { ranMs: record.clock.ranMs, runningSinceMs: record.clock.runningSinceMs ?? event.mark.atMs }
+          : record.clock;
+      return change(
+        context,
+        {
+          paused: null,
+          held,
+          forced: record.forced || event.force,
+          generation: record.generation + 1,
+          clock,
+        },
+        { nowMs: event.mark.atMs },
+      );
+    }),
+    hold: assign(({ context }) => {
+      const silent = context.observed?.silence.newlySilent ?? 0;
+      const held = byRule(context.nowMs, `${silent} instances that are not in flight went silent at once`);
+      return change(context, { held, clock: stopped(context.record, context.nowMs) });
+    }),
+    unhold: assign(({ context }) => {
+      const { record } = context;
+      const clock =
+        record.paused === null
+          ? { ranMs: record.clock.ranMs, runningSinceMs: record.clock.runningSinceMs ?? context.nowMs }
+          : record.clock;
+      return change(context, { held: null, clock });
+    }),
+    countLeft: assign(({ context, event }) =>
+      event.type === "left" && event.failed
+        ? change(context, { leftFailed: context.record.leftFailed + 1 })
+        : {},
+    ),
+    endDone: assign(({ context }) =>
+      change(context, {
+        stage: "completing",
+        ending: { outcome: outcomeWhenDone(context.record), reason: null },
+        clock: stopped(context.record, context.nowMs),
+      }),
+    ),
+    endFailed: assign(({ context }) => {
+      const reason: Reason | null = context.plan?.reason ?? null;
+      return change(context, {
+        stage: "reverting",
+        ending: { outcome: outcomeWhenFailed(context.record), reason },
+        clock: stopped(context.record, context.nowMs),
+      });
+    }),
+    endAborted: assign(({ context, event }) => {
+      if (event.type !== "abort") return {};
+      const reason: Reason = {
+        code: "ABORTED",
+        message: `Aborted by ${event.mark.by}${event.mark.reason === null ? "" : `: ${event.mark.reason}`}.`,
+      };
+      return change(
+        context,
+        {
+          stage: "reverting",
+          ending: { outcome: "aborted", reason },
+          clock: stopped(context.record, event.mark.atMs),
+        },
+        { nowMs: event.mark.atMs },
+      );
+    }),
+    endForRollback: assign(({ context, event }) => {
+      const reason: Reason | null =
+        event.type === "rollBack"
+          ? {
+              code: "ROLLED_BACK",
+              message: `Rolled back by ${event.mark.by}${event.mark.reason === null ? "" : `: ${event.mark.reason}`}.`,
+            }
+          : (context.plan?.reason ?? null);
+      return change(context, {
+        ending: { outcome: "failed", reason },
+        clock: stopped(context.record, context.nowMs),
+      });
+    }),
+    beginRollback: emit(
+      ({ context, event }): DeploymentCommand => ({
+        type: "beginRollback",
+        mark:
+          event.type === "rollBack"
+            ? event.mark
+            : byRule(context.nowMs, context.plan?.reason?.message ?? "the deployment failed"),
+      }),
+    ),
+    keepCounts: assign(({ context }) => {
+      const seen = context.observed;
+      if (seen === null || context.record.counts !== null) return {};
+      const { total, notNeeded, succeeded, failed, unreachable, inFlight } = seen;
+      return change(context, {
+        counts: {
+          total,
+          notNeeded,
+          succeeded,
+          failed,
+          unreachable,
+          inFlight: inFlight.length,
+          waiting: seen.waiting + seen.urgent.length,
+        },
+      });
+    }),
+    complete: emit(({ context }): DeploymentCommand => ({ type: "complete", step: context.step })),
+    revert: emit(
+      ({ context }): DeploymentCommand => ({
+        type: "revert",
+        step: context.step,
+        tellBefore: context.record.rollbackOf === null,
+      }),
+    ),
+    finish: assign(({ context }) =>
+      change(context, {
+        stage: "finished",
+        outcome: context.record.ending?.outcome ?? null,
+        finishedAtMs: context.nowMs,
+        paused: null,
+        held: null,
+      }),
+    ),
+    alert: emit(
+      ({ context }): DeploymentCommand => ({
+        type: "alert",
+        code: context.record.rollbackOf === null ? "DEPLOYMENT_FAILED" : "ROLLBACK_FAILED",
+        message: `${context.record.id}: ${context.record.ending?.reason?.message ?? "it failed"}`,
+      }),
+    ),
+    note: emit(
+      ({ context }, params: { what: string }): DeploymentCommand => ({
+        type: "note",
+        what: params.what,
+        data: {
+          outcome: context.record.ending?.outcome ?? null,
+          reason:
+            context.record.ending?.reason ??
+            context.record.held?.reason ??
+            context.record.paused?.reason ??
+            null,
+        },
+      }),
+    ),
+  },
+});

@@ -1,0 +1,221 @@
+import type { InFlight, Observed } from "../../machines/deployment-plan.js";
+import { wasTouched } from "../../machines/deployment-targets.js";
+import type { Silence } from "../../machines/liveness.js";
+import type { Claim } from "../contracts/deployment.js";
+
+/** What the index keeps of a member: all that a deployment's planner asks about. */
+export interface Standing {
+  readonly claim: Claim;
+  readonly silent: boolean;
+}
+
+/** One deployment's members by what their claims have come to; kept up at each change, so that a look costs what is in flight. */
+class Tally {
+  readonly members = new Map<string, Standing>();
+  readonly waiting = new Set<string>();
+  readonly urgent = new Set<string>();
+  readonly told = new Set<string>();
+  notNeeded = 0;
+  succeeded = 0;
+  failed = 0;
+  everFailed = 0;
+  unreachable = 0;
+  returnable = 0;
+  unwritten = 0;
+  step = 0;
+  /** Instances on which the newest step's command has not yet taken effect, and how to see that it has. */
+  readonly awaited = new Set<string>();
+  hasTakenEffect: (standing: Standing | undefined) => boolean = () => true;
+  nextStep = 0;
+  moved = false;
+  readonly progress = new Map<string, string>();
+
+  count(instance: string, { claim, silent }: Standing, by: 1 | -1): void {
+    if (claim.hasFailed) this.everFailed += by;
+    if (wasTouched(claim) && claim.before !== null) this.returnable += by;
+    if (claim.state === "notNeeded") this.notNeeded += by;
+    else if (claim.state === "succeeded") this.succeeded += by;
+    else if (claim.state === "failed") this.failed += by;
+    else if (claim.state === "told") keep(this.told, instance, by);
+    else if (claim.urgent) keep(this.urgent, instance, by);
+    else if (silent) this.unreachable += by;
+    else keep(this.waiting, instance, by);
+  }
+}
+
+function keep(set: Set<string>, instance: string, by: 1 | -1): void {
+  if (by === 1) set.add(instance);
+  else set.delete(instance);
+}
+
+/** Who owns which instance, and how far each deployment is with its own. A view of the members, never a truth beside them. */
+export class ClaimIndex {
+  readonly #tallies = new Map<string, Tally>();
+  readonly #owners = new Map<string, string>();
+  readonly #onChange: (deployment: string) => void;
+
+  constructor(onChange: (deployment: string) => void) {
+    this.#onChange = onChange;
+  }
+
+  #tally(deployment: string): Tally {
+    let tally = this.#tallies.get(deployment);
+    if (tally === undefined) {
+      tally = new Tally();
+      this.#tallies.set(deployment, tally);
+    }
+    return tally;
+  }
+
+  ownerOf(instance: string): string | undefined {
+    return this.#owners.get(instance);
+  }
+
+  membersOf(deployment: string): ReadonlyMap<string, Standing> {
+    return this.#tally(deployment).members;
+  }
+
+  isInFlight(instance: string): boolean {
+    const owner = this.#owners.get(instance);
+    return owner !== undefined && this.#tally(owner).told.has(instance);
+  }
+
+  /** Instances that some deployment has in flight. */
+  inFlightCount(): number {
+    let count = 0;
+    for (const tally of this.#tallies.values()) count += tally.told.size;
+    return count;
+  }
+
+  /** Takes in how a member stands now; `undefined` when nothing owns it or it has left. */
+  update(instance: string, standing: Standing | undefined): void {
+    const owner = this.#owners.get(instance);
+    const before = owner === undefined ? undefined : this.#tally(owner).members.get(instance);
+    if (before?.claim === standing?.claim && before?.silent === standing?.silent) return;
+    if (owner !== undefined && before !== undefined) {
+      const tally = this.#tally(owner);
+      tally.count(instance, before, -1);
+      tally.members.delete(instance);
+      if (standing?.claim.deployment !== owner) this.#owners.delete(instance);
+      if (before.claim !== standing?.claim) tally.moved = true;
+      this.#checkStep(owner, tally, instance);
+      this.#onChange(owner);
+    }
+    if (standing === undefined) return;
+    const { deployment } = standing.claim;
+    const tally = this.#tally(deployment);
+    tally.members.set(instance, standing);
+    tally.count(instance, standing, 1);
+    this.#owners.set(instance, deployment);
+    this.#checkStep(deployment, tally, instance);
+    this.#onChange(deployment);
+  }
+
+  /** The instance has left the fleet: no step waits for it any more. */
+  remove(instance: string): void {
+    this.update(instance, undefined);
+    for (const [deployment, tally] of this.#tallies)
+      if (tally.awaited.delete(instance)) this.#endStep(deployment, tally);
+  }
+
+  /** Takes in how far an instance in flight is: a step that no count shows is a move too. */
+  noteProgress(instance: string, phase: string, progress: number): void {
+    const owner = this.#owners.get(instance);
+    const tally = owner === undefined ? undefined : this.#tallies.get(owner);
+    if (owner === undefined || tally === undefined || !tally.told.has(instance)) return;
+    const now = `${phase} ${progress}`;
+    if (tally.progress.get(instance) === now) return;
+    tally.progress.set(instance, now);
+    tally.moved = true;
+    this.#onChange(owner);
+  }
+
+  /** A change of an instance of this deployment is on its way into the ledger; call the result when it is there. */
+  writing(deployment: string): () => void {
+    const tally = this.#tally(deployment);
+    tally.unwritten++;
+    return () => {
+      tally.unwritten--;
+      this.#onChange(deployment);
+    };
+  }
+
+  /** The deployment's step has been sent to these instances; it counts as taken once it has taken effect on each. */
+  beginStep(
+    deployment: string,
+    step: number,
+    instances: Iterable<string>,
+    hasTakenEffect: (standing: Standing | undefined) => boolean,
+  ): void {
+    const tally = this.#tally(deployment);
+    tally.nextStep = step;
+    tally.hasTakenEffect = hasTakenEffect;
+    tally.awaited.clear();
+    for (const instance of instances)
+      if (!hasTakenEffect(tally.members.get(instance))) tally.awaited.add(instance);
+    this.#endStep(deployment, tally);
+  }
+
+  #checkStep(deployment: string, tally: Tally, instance: string): void {
+    if (tally.awaited.has(instance) && tally.hasTakenEffect(tally.members.get(instance))) {
+      tally.awaited.delete(instance);
+      this.#endStep(deployment, tally);
+    }
+  }
+
+  #endStep(deployment: string, tally: Tally): void {
+    if (tally.awaited.size > 0 || tally.step === tally.nextStep) return;
+    tally.step = tally.nextStep;
+    this.#onChange(deployment);
+  }
+
+  /** Whether something moved since this was asked last. */
+  takeMoved(deployment: string): boolean {
+    const tally = this.#tally(deployment);
+    const { moved } = tally;
+    tally.moved = false;
+    return moved;
+  }
+
+  /** What the planner of a deployment is told. */
+  observe(deployment: string, batch: number, silence: Silence): Observed {
+    const tally = this.#tally(deployment);
+    const inFlight: InFlight[] = [];
+    for (const instance of tally.told) {
+      const standing = tally.members.get(instance);
+      if (standing)
+        inFlight.push({
+          instance,
+          toldAtMs: standing.claim.toldAtMs ?? 0,
+          urgent: standing.claim.urgent,
+          silent: standing.silent,
+        });
+    }
+    const next: string[] = [];
+    for (const instance of tally.waiting) {
+      if (next.length >= batch) break;
+      next.push(instance);
+    }
+    const { step, notNeeded, succeeded, failed, everFailed, unreachable, returnable, unwritten } = tally;
+    return {
+      step,
+      total: tally.members.size,
+      notNeeded,
+      succeeded,
+      failed,
+      everFailed,
+      waiting: tally.waiting.size,
+      next,
+      urgent: [...tally.urgent],
+      unreachable,
+      inFlight,
+      returnable,
+      unwritten,
+      silence,
+    };
+  }
+
+  forget(deployment: string): void {
+    this.#tallies.delete(deployment);
+  }
+}

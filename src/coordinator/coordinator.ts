@@ -1,0 +1,267 @@
+import { type CoordinatorCommand, coordinatorMachine } from "../../machines/coordinator.js";
+import { messageOf, RollcallError } from "../base/errors.js";
+import type { Bus, Clock, Leadership, Ledger, Log, Random } from "../base/ports.js";
+import { type ControlPlane, type EndpointName, endpoints } from "../contracts/api.js";
+import { refusal } from "../contracts/errors.js";
+import type { CoordinatorView } from "../contracts/views.js";
+import type { Actor, ActorHost } from "../runtime/actor.js";
+import { createControlPlane } from "./control-plane.js";
+import { Leader } from "./leader.js";
+
+export interface CoordinatorPorts {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly bus: Bus;
+  readonly ledger: Ledger;
+  readonly host: ActorHost;
+}
+
+export interface CoordinatorOptions {
+  readonly fleet: string;
+  /** This process, by a name of its own among the fleet's coordinators. */
+  readonly name: string;
+  /** Time to live of the lease, milliseconds; 3,000 suits one NATS server, 12,000 a cluster. */
+  readonly leaseMs: number;
+  readonly version: string;
+  /** The host that it runs on, for people. */
+  readonly node: string;
+}
+
+/** A control-plane process: one of those that may lead a fleet. */
+export interface Coordinator {
+  start(): void;
+  /** Hands the lease over; resolves when that is done, or cannot be done. */
+  stop(): Promise<void>;
+  /** Answers every endpoint; refuses with `NO_LEADER` while another leads. */
+  readonly plane: ControlPlane;
+  /** True while this one may act: it holds the lease, and the lease cannot have ended. */
+  leads(): boolean;
+  view(): CoordinatorView;
+}
+
+type LeadershipState = CoordinatorView["role"];
+
+const roles: Readonly<Record<string, LeadershipState>> = {
+  following: "following",
+  campaigning: "campaigning",
+  loading: "loading",
+  leading: "leading",
+  steppingDown: "stopping",
+  resigning: "stopping",
+  stopped: "stopping",
+};
+
+/**
+ * Makes a coordinator. The machine `machines/coordinator.ts` decides when it leads; this does what it says.
+ *
+ * @example
+ * const coordinator = createCoordinator(ports, { fleet: "default", name: "c1", leaseMs: 3_000, version: "1.0.0", node: "here" });
+ * coordinator.start();
+ */
+export function createCoordinator(ports: CoordinatorPorts, options: CoordinatorOptions): Coordinator {
+  return new HostedCoordinator(ports, options);
+}
+
+class HostedCoordinator implements Coordinator {
+  readonly #ports: CoordinatorPorts;
+  readonly #options: CoordinatorOptions;
+  readonly #log: Log;
+  readonly plane: ControlPlane;
+  #actor: Actor<typeof coordinatorMachine> | undefined;
+  #leadership: Leadership | undefined;
+  #leader: Leader | undefined;
+  #answers: ControlPlane | undefined;
+  #role: LeadershipState = "campaigning";
+  #roleSinceMs: number;
+  readonly #stopped: (() => void)[] = [];
+
+  constructor(ports: CoordinatorPorts, options: CoordinatorOptions) {
+    this.#ports = ports;
+    this.#options = options;
+    this.#log = ports.log.child({ fleet: options.fleet, coordinator: options.name });
+    this.#roleSinceMs = ports.clock.nowMs();
+    this.plane = this.#guardedPlane();
+  }
+
+  start(): void {
+    this.#actor = this.#ports.host.spawn({
+      kind: "coordinator",
+      id: this.#options.name,
+      machine: coordinatorMachine,
+      input: { leaseMs: this.#options.leaseMs },
+      perform: (command) => this.#perform(command),
+      onTransition: (snapshot) => {
+        const state = typeof snapshot.value === "string" ? snapshot.value : Object.keys(snapshot.value)[0];
+        this.#noteRole(roles[state ?? ""] ?? "following", snapshot.context.problem);
+        if (snapshot.status === "done") for (const done of this.#stopped.splice(0)) done();
+      },
+    });
+  }
+
+  async stop(): Promise<void> {
+    const actor = this.#actor;
+    if (actor === undefined || actor.snapshot().status === "done") return;
+    await new Promise<void>((done) => {
+      this.#stopped.push(done);
+      actor.send({ type: "stop" });
+    });
+    actor.stop();
+  }
+
+  leads(): boolean {
+    const { clock } = this.#ports;
+    return (
+      this.#role === "leading" &&
+      this.#leadership !== undefined &&
+      clock.monotonicMs() < this.#leadership.validUntilMs()
+    );
+  }
+
+  view(): CoordinatorView {
+    const { name, version, node } = this.#options;
+    return {
+      id: name,
+      role: this.#role,
+      epoch: this.#leadership?.epoch ?? null,
+      sinceMs: this.#roleSinceMs,
+      version,
+      node,
+    };
+  }
+
+  #noteRole(role: LeadershipState, problem: string | null): void {
+    if (role === this.#role) return;
+    this.#role = role;
+    this.#roleSinceMs = this.#ports.clock.nowMs();
+    const facts = { role, epoch: this.#leadership?.epoch ?? null, ...(problem === null ? {} : { problem }) };
+    if (role === "leading" || role === "stopping")
+      this.#log.info(facts, "the role of this coordinator has changed");
+    else this.#log.debug(facts, "the role of this coordinator has changed");
+  }
+
+  #perform(command: CoordinatorCommand): void {
+    switch (command.type) {
+      case "acquire":
+        this.#do(this.#acquire());
+        break;
+      case "load":
+        this.#do(this.#load());
+        break;
+      case "lead":
+        this.#leader?.lead();
+        break;
+      case "renew":
+        this.#do(this.#renew());
+        break;
+      case "drop":
+        this.#drop();
+        break;
+      case "resign":
+        this.#do(this.#resign());
+        break;
+    }
+  }
+
+  /** Effects end in an event of their own; what escapes one is a defect that must be seen. */
+  #do(effect: Promise<void>): void {
+    effect.catch((error: unknown) =>
+      this.#log.error({ error: messageOf(error) }, "an effect of the coordinator failed"),
+    );
+  }
+
+  async #acquire(): Promise<void> {
+    const { ledger } = this.#ports;
+    try {
+      const got = await ledger.acquire({ holder: this.#options.name, leaseMs: this.#options.leaseMs });
+      if ("heldBy" in got) {
+        this.#actor?.send({ type: "heldBy", leader: got.heldBy, epoch: got.epoch });
+        return;
+      }
+      this.#leadership = got;
+      this.#actor?.send({ type: "acquired", epoch: got.epoch });
+    } catch (error) {
+      this.#actor?.send({ type: "unavailable", problem: messageOf(error) });
+    }
+  }
+
+  async #load(): Promise<void> {
+    const { ledger, clock, random, log, bus, host } = this.#ports;
+    const leadership = this.#leadership;
+    if (leadership === undefined) return;
+    const leader = new Leader({
+      fleet: this.#options.fleet,
+      ledger,
+      leadership,
+      clock,
+      random,
+      log,
+      bus,
+      host,
+      onWriteFailed: (error) => this.#writeFailed(error),
+    });
+    try {
+      await leader.load();
+      this.#leader = leader;
+      this.#answers = createControlPlane(leader, () => this.view());
+      this.#actor?.send({ type: "loaded" });
+    } catch (error) {
+      leader.drop(error);
+      this.#log.error({ error: messageOf(error) }, "the fleet's records could not be read");
+      this.#actor?.send({ type: "unavailable", problem: messageOf(error) });
+    }
+  }
+
+  async #renew(): Promise<void> {
+    try {
+      await this.#leadership?.renew();
+      this.#actor?.send({ type: "renewed" });
+    } catch (error) {
+      if (isDeposed(error)) this.#actor?.send({ type: "deposed" });
+      else this.#actor?.send({ type: "renewFailed", problem: messageOf(error) });
+    }
+  }
+
+  #writeFailed(error: unknown): void {
+    this.#log.warn(
+      { error: messageOf(error) },
+      "the ledger did not take a write: what is known is read anew",
+    );
+    if (isDeposed(error)) this.#actor?.send({ type: "deposed" });
+    else this.#actor?.send({ type: "writeFailed", problem: messageOf(error) });
+  }
+
+  #drop(): void {
+    this.#leader?.drop(refusal("NO_LEADER", { fleet: this.#options.fleet }));
+    this.#leader = undefined;
+    this.#answers = undefined;
+  }
+
+  async #resign(): Promise<void> {
+    const leadership = this.#leadership;
+    this.#leadership = undefined;
+    try {
+      await leadership?.resign();
+    } catch (error) {
+      // The lease ends by itself.
+      this.#log.debug({ error: messageOf(error) }, "the lease was not given back");
+    }
+    this.#actor?.send({ type: "resigned" });
+  }
+
+  #guardedPlane(): ControlPlane {
+    const names = Object.keys(endpoints) as EndpointName[];
+    const guarded = names.map((name) => [name, (request: never) => this.#answer(name, request)] as const);
+    return Object.fromEntries(guarded) as unknown as ControlPlane;
+  }
+
+  async #answer(name: EndpointName, request: never): Promise<unknown> {
+    if (this.#answers === undefined || !this.leads())
+      throw refusal("NO_LEADER", { fleet: this.#options.fleet });
+    return this.#answers[name](request);
+  }
+}
+
+function isDeposed(error: unknown): boolean {
+  return error instanceof RollcallError && error.code === "DEPOSED";
+}

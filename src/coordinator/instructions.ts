@@ -1,0 +1,96 @@
+import type { DeploymentCommand } from "../../machines/deployment-record.js";
+import type { Target } from "../../machines/deployment-targets.js";
+import type { DeploymentRecord } from "../contracts/deployment.js";
+import { refusal } from "../contracts/errors.js";
+import type { Members } from "./members.js";
+import type { Term } from "./term.js";
+
+/** Carries out what a deployment's machine tells its members, and watches until it has taken effect on each. */
+export class Instructions {
+  readonly #term: Term;
+  readonly #members: Members;
+  readonly #targetsOf: (record: DeploymentRecord) => readonly Target[];
+
+  constructor(term: Term, members: Members, targetsOf: (record: DeploymentRecord) => readonly Target[]) {
+    this.#term = term;
+    this.#members = members;
+    this.#targetsOf = targetsOf;
+  }
+
+  /** Does what a command says to members; the others are not for this one. */
+  carryOut(record: DeploymentRecord, command: DeploymentCommand): void {
+    if (command.type === "claim") this.#claim(record, command.step);
+    else if (command.type === "tell") this.#tell(record, command.step, command.instances, command.toldAtMs);
+    else if (command.type === "expire") this.#expire(record, command.step, command.instances);
+    else if (command.type === "complete") this.#letGo(record, command.step, true, false);
+    else if (command.type === "revert") this.#letGo(record, command.step, false, command.tellBefore);
+  }
+
+  #claim(record: DeploymentRecord, step: number): void {
+    const { index } = this.#term;
+    const targets = this.#targetsOf(record);
+    const taken = new Set(targets.map((target) => target.instance));
+    for (const { instance, target, before, urgent } of targets) {
+      this.#members.find(instance)?.send({
+        type: "claim",
+        deployment: record.id,
+        target,
+        before,
+        urgent,
+        minHealthyMs: record.spec.minHealthyMs,
+      });
+    }
+    // What the deployment that is undone owned and never told anything is left alone.
+    if (record.rollbackOf !== null) {
+      for (const instance of index.membersOf(record.rollbackOf).keys())
+        if (!taken.has(instance)) this.#members.find(instance)?.send({ type: "release", completed: false });
+    }
+    index.beginStep(record.id, step, taken, (standing) => standing !== undefined);
+  }
+
+  #tell(record: DeploymentRecord, step: number, instances: readonly string[], toldAtMs: number): void {
+    const { deadlineMs, minHealthyMs } = record.spec;
+    for (const instance of instances)
+      this.#members
+        .find(instance)
+        ?.send({ type: "tell", deployment: record.id, toldAtMs, deadlineMs, minHealthyMs });
+    this.#term.index.beginStep(record.id, step, instances, (standing) => standing?.claim.state !== "waiting");
+  }
+
+  #expire(record: DeploymentRecord, step: number, instances: readonly string[]): void {
+    const { deadlineMs } = record.spec;
+    for (const instance of instances) {
+      const member = this.#members.find(instance);
+      const context = member?.snapshot().context;
+      const { message } = refusal("INSTANCE_DEADLINE", {
+        deadlineMs,
+        version: context?.record.desired?.release ?? "stopped",
+        phase: context?.seen?.state.phase ?? "UNKNOWN",
+      });
+      member?.send({ type: "expire", reason: { code: "INSTANCE_DEADLINE", message } });
+    }
+    this.#term.index.beginStep(record.id, step, instances, (standing) => standing?.claim.state !== "told");
+  }
+
+  #letGo(record: DeploymentRecord, step: number, completed: boolean, tellBefore: boolean): void {
+    const { index } = this.#term;
+    const { deadlineMs, minHealthyMs } = record.spec;
+    const owned = [...index.membersOf(record.id)];
+    for (const [instance, { claim }] of owned) {
+      const member = this.#members.find(instance);
+      const goesBack = tellBefore && (claim.state === "told" || claim.state === "failed");
+      if (goesBack)
+        member?.send({
+          type: "tell",
+          deployment: null,
+          target: claim.before,
+          toldAtMs: 0,
+          deadlineMs,
+          minHealthyMs,
+        });
+      member?.send({ type: "release", completed });
+    }
+    const names = owned.map(([instance]) => instance);
+    index.beginStep(record.id, step, names, (standing) => standing === undefined);
+  }
+}

@@ -1,0 +1,213 @@
+import type { SnapshotFrom } from "xstate";
+import {
+  type MemberCommand,
+  type MemberEvent,
+  memberFromRecord,
+  memberMachine,
+} from "../../machines/member.js";
+import { messageOf } from "../base/errors.js";
+import type { InstanceRecord } from "../contracts/deployment.js";
+import { refusal } from "../contracts/errors.js";
+import type { DesiredInstance } from "../contracts/instance.js";
+import { keys } from "../contracts/keys.js";
+import type { Actor } from "../runtime/actor.js";
+import type { Term } from "./term.js";
+import type { Unit } from "./writer.js";
+
+export type MemberActor = Actor<typeof memberMachine>;
+export type MemberSnapshot = SnapshotFrom<typeof memberMachine>;
+
+interface Waiter {
+  readonly holds: (snapshot: MemberSnapshot) => boolean;
+  readonly done: () => void;
+  readonly failed: (error: unknown) => void;
+}
+
+/** What changes of a member are told to whoever keeps a view of all of them. */
+export interface MemberListener {
+  /** After each event that a member handled. */
+  onMember(instance: string, snapshot: MemberSnapshot): void;
+}
+
+/** The instances of the fleet, an actor each, and what of them goes into the ledger. */
+export class Members {
+  readonly #term: Term;
+  readonly #listener: MemberListener;
+  readonly #actors = new Map<string, MemberActor>();
+  /** Who waits for a member's state; a few at a time. */
+  readonly #waiters = new Map<string, Waiter[]>();
+  readonly #saved = new Map<string, Promise<void>>();
+
+  constructor(term: Term, listener: MemberListener) {
+    this.#term = term;
+    this.#listener = listener;
+  }
+
+  get size(): number {
+    return this.#actors.size;
+  }
+
+  find(instance: string): MemberActor | undefined {
+    return this.#actors.get(instance);
+  }
+
+  all(): ReadonlyMap<string, MemberActor> {
+    return this.#actors;
+  }
+
+  *records(): Iterable<InstanceRecord> {
+    for (const actor of this.#actors.values()) yield actor.snapshot().context.record;
+  }
+
+  /** Takes a member over as the ledger knows it. */
+  restore(record: InstanceRecord): void {
+    this.#spawn(record, memberFromRecord(record));
+  }
+
+  /** An instance that was never seen: its first report is its registration. */
+  join(record: InstanceRecord): MemberActor {
+    void this.#term.writer
+      .add({
+        events: [
+          {
+            kind: "instance",
+            id: record.id,
+            type: "instance.joined",
+            data: { agent: record.agent, labels: record.labels },
+          },
+        ],
+      })
+      .catch((error: unknown) => this.#logLost(record.id, error));
+    return this.#spawn(record, undefined);
+  }
+
+  /** Takes an instance out of the fleet and out of the ledger, its desired state included. */
+  remove(instance: string, why: string): Promise<void> {
+    const { index, writer } = this.#term;
+    this.#actors.get(instance)?.stop();
+    this.#actors.delete(instance);
+    index.remove(instance);
+    return writer.add({
+      deletes: [keys.instance(instance), keys.desiredInstance(instance)],
+      events: [{ kind: "instance", id: instance, type: "instance.left", data: { why } }],
+    });
+  }
+
+  /**
+   * Sends an event and resolves when the state holds and the ledger has it.
+   * @throws RollcallError what ended the term, if it ends first
+   */
+  async ask(
+    instance: string,
+    event: MemberEvent,
+    holds: (snapshot: MemberSnapshot) => boolean,
+  ): Promise<void> {
+    const actor = this.#actors.get(instance);
+    if (actor === undefined) throw refusal("UNKNOWN_INSTANCE", { instance });
+    const reached = new Promise<void>((done, failed) => {
+      this.#waiters.set(instance, [...(this.#waiters.get(instance) ?? []), { holds, done, failed }]);
+    });
+    actor.send(event);
+    await reached;
+    await this.#saved.get(instance);
+  }
+
+  stop(reason: unknown): void {
+    for (const waiters of this.#waiters.values()) for (const { failed } of waiters) failed(reason);
+    this.#waiters.clear();
+    for (const actor of this.#actors.values()) actor.stop();
+  }
+
+  #tellWaiters(instance: string, snapshot: MemberSnapshot): void {
+    const waiters = this.#waiters.get(instance);
+    if (waiters === undefined) return;
+    const left = waiters.filter(({ holds }) => !holds(snapshot));
+    if (left.length === 0) this.#waiters.delete(instance);
+    else this.#waiters.set(instance, left);
+    for (const waiter of waiters) if (!left.includes(waiter)) waiter.done();
+  }
+
+  #spawn(record: InstanceRecord, restored: ReturnType<typeof memberFromRecord> | undefined): MemberActor {
+    const { id } = record;
+    let owner = record.claim?.deployment;
+    const actor = this.#term.host.spawn({
+      kind: "member",
+      id,
+      machine: memberMachine,
+      ...(restored === undefined ? { input: { record } } : { restored, input: { record } }),
+      // Everything that a member asks for is part of its save.
+      perform: () => undefined,
+      durable: {
+        recordOf: (snapshot) => snapshot.context.record,
+        save: (saved, commands) => {
+          const current = (saved as InstanceRecord).claim?.deployment;
+          const owners = new Set([owner, current]);
+          owner = current;
+          const written = this.#save(saved as InstanceRecord, commands, owners);
+          if (this.#waiters.has(id)) this.#saved.set(id, written);
+          return written;
+        },
+        onSaveFailed: (error) => this.#logLost(id, error),
+      },
+      onTransition: (snapshot) => {
+        const { claim } = snapshot.context.record;
+        this.#term.index.update(id, claim === null ? undefined : { claim, silent: snapshot.context.silent });
+        this.#listener.onMember(id, snapshot);
+        this.#tellWaiters(id, snapshot);
+      },
+    });
+    this.#actors.set(id, actor);
+    if (record.claim !== null) this.#term.index.update(id, { claim: record.claim, silent: false });
+    return actor;
+  }
+
+  async #save(
+    record: InstanceRecord,
+    commands: readonly MemberCommand[],
+    owners: ReadonlySet<string | undefined>,
+  ): Promise<void> {
+    const written = [...owners]
+      .filter((owner) => owner !== undefined)
+      .map((owner) => this.#term.index.writing(owner));
+    await this.#term.writer.add(this.#unitOf(record, commands));
+    for (const done of written) done();
+  }
+
+  #unitOf(record: InstanceRecord, commands: readonly MemberCommand[]): Unit {
+    const puts: { key: string; value: unknown }[] = [{ key: keys.instance(record.id), value: record }];
+    const events: { kind: string; id: string; type: string; data: Readonly<Record<string, unknown>> }[] = [];
+    for (const command of commands) {
+      if (command.type === "note")
+        events.push({
+          kind: "instance",
+          id: record.id,
+          type: `instance.${command.what}`,
+          data: command.data,
+        });
+      else puts.push({ key: keys.desiredInstance(record.id), value: this.#desired(record.id, command) });
+    }
+    return { puts, events };
+  }
+
+  #desired(instance: string, command: Extract<MemberCommand, { type: "desire" }>): DesiredInstance {
+    const { catalog, leadership, ledgerId } = this.#term;
+    const { agent, generation, deployment, target, minHealthyMs, deadlineMs } = command;
+    return {
+      format: 1,
+      ledgerId,
+      instance,
+      agent,
+      generation,
+      epoch: leadership.epoch,
+      deployment,
+      run: catalog.runOf(target),
+      minHealthyMs,
+      deadlineMs: Math.max(1, deadlineMs),
+    };
+  }
+
+  /** The whole term ends with a write that failed; this says which instance's it was. */
+  #logLost(instance: string, error: unknown): void {
+    this.#term.log.debug({ instance, error: messageOf(error) }, "a change of an instance was not written");
+  }
+}

@@ -1,0 +1,326 @@
+import type { SnapshotFrom } from "xstate";
+import { deploymentMachine } from "../../machines/deployment.js";
+import type { Observed } from "../../machines/deployment-plan.js";
+import {
+  type DeploymentCommand,
+  type DeploymentEvent,
+  deploymentFromRecord,
+} from "../../machines/deployment-record.js";
+import { newRollback } from "../../machines/deployment-request.js";
+import { type Target, targetsOf, wasTouched } from "../../machines/deployment-targets.js";
+import type { Silence } from "../../machines/liveness.js";
+import { messageOf } from "../base/errors.js";
+import type { Timer } from "../base/ports.js";
+import type { DeploymentRecord } from "../contracts/deployment.js";
+import { refusal } from "../contracts/errors.js";
+import { keys } from "../contracts/keys.js";
+import type { Actor } from "../runtime/actor.js";
+import { Instructions } from "./instructions.js";
+import type { Members } from "./members.js";
+import type { Term } from "./term.js";
+import type { Unit } from "./writer.js";
+
+export type DeploymentSnapshot = SnapshotFrom<typeof deploymentMachine>;
+type DeploymentActor = Actor<typeof deploymentMachine>;
+
+interface Waiter {
+  readonly holds: (snapshot: DeploymentSnapshot) => boolean;
+  readonly done: (snapshot: DeploymentSnapshot) => void;
+  readonly failed: (error: unknown) => void;
+}
+
+class RollOut {
+  readonly waiters = new Set<Waiter>();
+  /** The newest save of its record, or the first that failed. */
+  saved: Promise<void> = Promise.resolve();
+  /** Asked for by its machine: to be observed again then. */
+  wake: Timer | undefined;
+  readonly #spawn: (rollOut: RollOut) => DeploymentActor;
+  #actor: DeploymentActor | undefined;
+
+  constructor(spawn: (rollOut: RollOut) => DeploymentActor) {
+    this.#spawn = spawn;
+  }
+
+  get actor(): DeploymentActor {
+    this.#actor ??= this.#spawn(this);
+    return this.#actor;
+  }
+}
+
+/** Finished deployments that are kept at hand; the event stream keeps the others. */
+export const finishedMax = 1_000;
+
+export interface RollOutParts {
+  readonly silence: () => Silence;
+  /** Ledger time from which this leader judges. */
+  readonly judgeFromMs: number;
+  readonly onAlert: (code: string, message: string) => void;
+  readonly onFinished: (record: DeploymentRecord) => void;
+}
+
+/** The deployments of the fleet: an actor each while they are not over, and the hands of these actors. */
+export class RollOuts {
+  readonly #term: Term;
+  readonly #members: Members;
+  readonly #parts: RollOutParts;
+  readonly #instructions: Instructions;
+  readonly #active = new Map<string, RollOut>();
+  readonly #finished = new Map<string, DeploymentRecord>();
+  readonly #dirty = new Set<string>();
+  #look: Timer | undefined;
+
+  constructor(term: Term, members: Members, parts: RollOutParts) {
+    this.#term = term;
+    this.#members = members;
+    this.#parts = parts;
+    this.#instructions = new Instructions(term, members, (record) => this.targetsOf(record));
+  }
+
+  /** Every deployment that is known, in no order. */
+  *records(): Iterable<DeploymentRecord> {
+    for (const { actor } of this.#active.values()) yield actor.snapshot().context.record;
+    yield* this.#finished.values();
+  }
+
+  record(id: string): DeploymentRecord | undefined {
+    return this.#active.get(id)?.actor.snapshot().context.record ?? this.#finished.get(id);
+  }
+
+  /** Its machine's state; a finished one's is made from its record. */
+  snapshot(id: string): DeploymentSnapshot | undefined {
+    const running = this.#active.get(id)?.actor.snapshot();
+    const record = running === undefined ? this.#finished.get(id) : undefined;
+    return record === undefined
+      ? running
+      : deploymentMachine.resolveState(deploymentFromRecord(record, this.#term.nowMs(), 0));
+  }
+
+  activeIds(): string[] {
+    return [...this.#active.keys()];
+  }
+
+  /** Takes a deployment over as the ledger knows it. */
+  restore(record: DeploymentRecord): void {
+    if (record.stage === "finished") this.#keepFinished(record);
+    else
+      this.#spawn(record, deploymentFromRecord(record, this.#term.nowMs(), this.#parts.judgeFromMs)).send({
+        type: "takenOver",
+      });
+  }
+
+  /** Begins a new deployment; resolves when it owns its instances and the ledger has all of it. */
+  async create(record: DeploymentRecord): Promise<void> {
+    this.#spawn(record, undefined);
+    await this.ask(record.id, undefined, (snapshot) => snapshot.value !== "preparing");
+  }
+
+  /**
+   * Sends an event and resolves when the state holds and is durable.
+   * @throws RollcallError `UNKNOWN_DEPLOYMENT`; what ended the term, if it ends first
+   */
+  async ask(
+    id: string,
+    event: DeploymentEvent | undefined,
+    holds: (snapshot: DeploymentSnapshot) => boolean,
+  ): Promise<DeploymentSnapshot> {
+    const rollOut = this.#active.get(id);
+    if (rollOut === undefined) throw refusal("UNKNOWN_DEPLOYMENT", { deployment: id });
+    const reached = new Promise<DeploymentSnapshot>((done, failed) => {
+      if (event === undefined && holds(rollOut.actor.snapshot())) done(rollOut.actor.snapshot());
+      else rollOut.waiters.add({ holds, done, failed });
+    });
+    if (event !== undefined) rollOut.actor.send(event);
+    const snapshot = await reached;
+    await rollOut.saved;
+    return snapshot;
+  }
+
+  /** An instance has left; `failed` if it had failed under its deployment. */
+  noteLeft(id: string, failed: boolean): void {
+    this.#active.get(id)?.actor.send({ type: "left", failed });
+  }
+
+  /** Something of this deployment's instances changed: it is shown the new numbers in a later turn. */
+  touch(id: string): void {
+    if (!this.#active.has(id)) return;
+    this.#dirty.add(id);
+    this.#look ??= this.#term.clock.setTimer(0, () => this.#observe());
+  }
+
+  touchAll(): void {
+    for (const id of this.#active.keys()) this.touch(id);
+  }
+
+  stop(reason: unknown): void {
+    this.#look?.cancel();
+    for (const rollOut of this.#active.values()) {
+      rollOut.wake?.cancel();
+      for (const waiter of rollOut.waiters) waiter.failed(reason);
+      rollOut.actor.stop();
+    }
+    this.#active.clear();
+  }
+
+  #observe(): void {
+    this.#look = undefined;
+    const nowMs = this.#term.nowMs();
+    for (const id of this.#dirty) {
+      const actor = this.#active.get(id)?.actor;
+      if (actor === undefined) continue;
+      const observed = this.observed(id);
+      if (observed !== undefined)
+        actor.send({ type: "observe", observed, moved: this.#term.index.takeMoved(id), nowMs });
+    }
+    this.#dirty.clear();
+  }
+
+  /** How far a deployment that is not over is with its instances now. */
+  observed(id: string): Observed | undefined {
+    const record = this.#active.get(id)?.actor.snapshot().context.record;
+    return record && this.#term.index.observe(id, record.batch, this.#parts.silence());
+  }
+
+  #spawn(
+    record: DeploymentRecord,
+    restored: ReturnType<typeof deploymentFromRecord> | undefined,
+  ): DeploymentActor {
+    const { id } = record;
+    const input = { record, nowMs: this.#term.nowMs(), judgeFromMs: this.#parts.judgeFromMs };
+    const rollOut = new RollOut((self) =>
+      this.#term.host.spawn({
+        kind: "deployment",
+        id,
+        machine: deploymentMachine,
+        input,
+        ...(restored === undefined ? {} : { restored }),
+        perform: (command) => {
+          if (command.type === "alert") this.#parts.onAlert(command.code, command.message);
+        },
+        durable: {
+          recordOf: (snapshot) => snapshot.context.record,
+          save: (saved, commands) => {
+            self.saved = this.#save(saved as DeploymentRecord, commands);
+            return self.saved;
+          },
+          onSaveFailed: (error) =>
+            this.#term.log.debug(
+              { deployment: id, error: messageOf(error) },
+              "a step of a deployment was not written",
+            ),
+        },
+        onTransition: (snapshot) => this.#onTransition(id, self, snapshot),
+      }),
+    );
+    this.#active.set(id, rollOut);
+    this.touch(id);
+    return rollOut.actor;
+  }
+
+  #onTransition(id: string, rollOut: RollOut, snapshot: DeploymentSnapshot): void {
+    for (const waiter of rollOut.waiters) {
+      if (!waiter.holds(snapshot)) continue;
+      rollOut.waiters.delete(waiter);
+      waiter.done(snapshot);
+    }
+    if (snapshot.context.record.stage === "finished") this.#finish(id, rollOut, snapshot.context.record);
+  }
+
+  /** Once the outcome is durable the actor is not needed any more. */
+  #finish(id: string, rollOut: RollOut, record: DeploymentRecord): void {
+    rollOut.wake?.cancel();
+    this.#term.clock.setTimer(0, () => {
+      rollOut.saved.then(
+        () => {
+          if (!this.#active.delete(id)) return;
+          rollOut.actor.stop();
+          this.#keepFinished(record);
+          if (this.#term.index.membersOf(id).size === 0) this.#term.index.forget(id);
+          this.#parts.onFinished(record);
+        },
+        // The term ends with a write that failed.
+        () => undefined,
+      );
+    });
+  }
+
+  #keepFinished(record: DeploymentRecord): void {
+    this.#finished.set(record.id, record);
+    if (this.#finished.size <= finishedMax) return;
+    const oldest = [...this.#finished.values()].reduce((one, other) =>
+      (one.finishedAtMs ?? 0) <= (other.finishedAtMs ?? 0) ? one : other,
+    );
+    this.#finished.delete(oldest.id);
+    this.#term.writer
+      .add({ deletes: [keys.deployment(oldest.id)] })
+      .catch((error: unknown) =>
+        this.#term.log.debug(
+          { deployment: oldest.id, error: messageOf(error) },
+          "an old deployment was not removed",
+        ),
+      );
+  }
+
+  /**
+   * The record and everything of the commands that the ledger keeps are one unit. Commands to members are given
+   * at once: what the members write follows in the same queue, so the ledger sees it in this order.
+   */
+  #save(record: DeploymentRecord, commands: readonly DeploymentCommand[]): Promise<void> {
+    const puts: { key: string; value: unknown }[] = [{ key: keys.deployment(record.id), value: record }];
+    const events: { kind: string; id: string; type: string; data: Readonly<Record<string, unknown>> }[] = [];
+    let rollback: DeploymentRecord | undefined;
+    for (const command of commands) {
+      if (command.type === "note")
+        events.push({
+          kind: "deployment",
+          id: record.id,
+          type: `deployment.${command.what}`,
+          data: command.data,
+        });
+      if (command.type === "beginRollback") {
+        rollback = newRollback(record, this.#term.random.id(), command.mark, this.#touched(record.id));
+        puts.push({ key: keys.deployment(rollback.id), value: rollback });
+      }
+    }
+    const unit: Unit = { puts, events };
+    const saved = this.#term.writer.add(unit);
+    for (const command of commands) {
+      if (command.type === "wake") this.#wake(record.id, command.atMs);
+      else this.#instructions.carryOut(record, command);
+    }
+    if (rollback !== undefined) this.#spawn(rollback, undefined);
+    return saved;
+  }
+
+  #touched(deployment: string): number {
+    let touched = 0;
+    for (const { claim } of this.#term.index.membersOf(deployment).values()) if (wasTouched(claim)) touched++;
+    return touched;
+  }
+
+  /** The deployments whose claims and traces a deployment goes by: for a rollback, what it undoes and other rollbacks of that. */
+  siblingsOf(record: DeploymentRecord): ReadonlySet<string> {
+    const siblings = new Set<string>();
+    if (record.rollbackOf === null) return siblings;
+    siblings.add(record.rollbackOf);
+    for (const other of this.records())
+      if (other.rollbackOf === record.rollbackOf && other.id !== record.id) siblings.add(other.id);
+    return siblings;
+  }
+
+  targetsOf(record: DeploymentRecord): Target[] {
+    return targetsOf(
+      record,
+      this.#members.records(),
+      this.siblingsOf(record),
+      (instance) => this.#members.find(instance)?.snapshot().context.silent ?? true,
+    );
+  }
+
+  #wake(id: string, atMs: number): void {
+    const rollOut = this.#active.get(id);
+    rollOut?.wake?.cancel();
+    if (rollOut === undefined || !Number.isFinite(atMs)) return;
+    rollOut.wake = this.#term.clock.setTimer(Math.max(1, atMs - this.#term.nowMs()), () => this.touch(id));
+  }
+}

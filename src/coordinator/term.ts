@@ -1,0 +1,24 @@
+import type { Bus, Clock, Leadership, Log, Random } from "../base/ports.js";
+import type { subjectsOf } from "../contracts/subjects.js";
+import type { ActorHost } from "../runtime/actor.js";
+import type { Catalog } from "./catalog.js";
+import type { ClaimIndex } from "./claim-index.js";
+import type { Writer } from "./writer.js";
+
+/** What every part of a leader shares for as long as it leads. */
+export interface Term {
+  readonly fleet: string;
+  readonly ledgerId: string;
+  readonly leadership: Leadership;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly bus: Bus;
+  readonly host: ActorHost;
+  readonly subjects: ReturnType<typeof subjectsOf>;
+  readonly catalog: Catalog;
+  readonly index: ClaimIndex;
+  readonly writer: Writer;
+  /** Ledger time now. */
+  nowMs(): number;
+}

@@ -1,0 +1,167 @@
+import type { Observed } from "../../machines/deployment-plan.js";
+import { publishedState } from "../../machines/deployment-status.js";
+import { durationText, whyOf } from "../../machines/deployment-why.js";
+import type { ConfigRecord, Counts, DeploymentRecord, ReleaseRecord } from "../contracts/deployment.js";
+import type { VersionPair } from "../contracts/version.js";
+import { versionText } from "../contracts/version.js";
+import type { ConfigView, DeploymentView, InstanceView, ReleaseView } from "../contracts/views.js";
+import type { MemberSnapshot } from "./members.js";
+import type { DeploymentSnapshot } from "./roll-outs.js";
+
+/** What people see, made from the machines' states at the moment in which they ask. */
+
+const nothing: Counts = {
+  total: 0,
+  notNeeded: 0,
+  waiting: 0,
+  inFlight: 0,
+  succeeded: 0,
+  failed: 0,
+  unreachable: 0,
+};
+
+export function countsOf(observed: Observed): Counts {
+  const { total, notNeeded, succeeded, failed, unreachable } = observed;
+  return {
+    total,
+    notNeeded,
+    succeeded,
+    failed,
+    unreachable,
+    inFlight: observed.inFlight.length,
+    waiting: observed.waiting + observed.urgent.length,
+  };
+}
+
+export function deploymentView(
+  snapshot: DeploymentSnapshot,
+  facts: {
+    nowMs: number;
+    rolledBackBy: string | null;
+    observed: Observed | null;
+    about: (instance: string) => { phase: string | null; note: string; reportAgeMs: number | null };
+  },
+): DeploymentView {
+  const { context, value } = snapshot;
+  const { record } = context;
+  return {
+    id: record.id,
+    ...publishedState(value),
+    reason: record.ending?.reason ?? null,
+    spec: record.spec,
+    rollbackOf: record.rollbackOf,
+    retryOf: record.retryOf,
+    rolledBackBy: facts.rolledBackBy,
+    batch: record.batch,
+    failureThreshold: record.failureThreshold,
+    matched: record.matched,
+    counts: record.counts ?? (facts.observed === null ? nothing : countsOf(facts.observed)),
+    created: record.created,
+    paused: record.paused,
+    held: record.held,
+    finishedAtMs: record.finishedAtMs,
+    generation: record.generation,
+    // What a person asked for is in the record once the machine has acted on it.
+    observedGeneration: record.generation,
+    why: whyOf({ ...context, observed: facts.observed ?? context.observed }, facts.nowMs, facts.about),
+  };
+}
+
+export function instanceView(snapshot: MemberSnapshot, reportAgeMs: number | null): InstanceView {
+  const { context, value } = snapshot;
+  const { record, seen } = context;
+  const state = seen?.state;
+  return {
+    id: record.id,
+    agent: record.agent,
+    labels: record.labels,
+    status: value.status,
+    updateState: value.update,
+    reason: context.silent
+      ? { code: "SILENT", message: "It has missed its reports." }
+      : (record.claim?.reason ?? state?.reason ?? null),
+    desired: record.desired,
+    running: state?.running ?? null,
+    stable: record.stable,
+    generation: record.generation,
+    observedGeneration: seen?.observedGeneration ?? 0,
+    phase: state?.phase ?? null,
+    progress: state?.progress ?? 0,
+    note: state?.note ?? "",
+    port: state?.port ?? null,
+    pid: state?.pid ?? null,
+    restarts: state?.restarts ?? 0,
+    reportAgeMs,
+    deployment: record.claim?.deployment ?? null,
+    claim: record.claim?.state ?? null,
+    why: instanceWhy(snapshot, reportAgeMs),
+  };
+}
+
+function instanceWhy({ context, value }: MemberSnapshot, reportAgeMs: number | null): string {
+  const { record, seen, stranger } = context;
+  if (stranger !== null)
+    return `Agent ${stranger} reports under this name too, but it belongs to agent ${record.agent}: stop one of them, or move it by rollcall instances takeover ${record.id}.`;
+  if (context.silent)
+    return `It has missed its reports${reportAgeMs === null ? "" : `; the last one came ${durationText(reportAgeMs)} ago`}.`;
+  if (seen === null) return "Nothing was heard of it since this coordinator leads.";
+  if (seen.observedGeneration < record.generation)
+    return `It has not acted on what was asked of it yet (generation ${record.generation}, it is at ${seen.observedGeneration}).`;
+  if (value.update === "IN_PROGRESS")
+    return `On its way to ${versionText(record.desired)}: ${seen.state.phase} ${seen.state.progress} %${seen.state.note === "" ? "" : `, ${seen.state.note}`}.`;
+  const reason = record.claim?.reason ?? seen.state.reason;
+  if (reason !== null && value.status !== "HEALTHY") return reason.message;
+  if (value.update === "FAILED") return reason?.message ?? "Its last update failed.";
+  if (record.owed !== null)
+    return `Deployment ${record.owed.deployment} still owes it ${versionText(record.owed.target)}.`;
+  if (value.update === "NEEDING_UPDATE")
+    return `It waits for its turn to get ${versionText(record.claim?.target ?? null)}.`;
+  return `It runs ${versionText(seen.state.running)}.`;
+}
+
+/** How many members run a version now, and for how many it is the stable one. */
+export interface Usage {
+  readonly running: number;
+  readonly stable: number;
+}
+
+export function usageOf(
+  members: Iterable<MemberSnapshot>,
+  uses: (version: VersionPair | null) => boolean,
+): Usage {
+  let running = 0;
+  let stable = 0;
+  for (const { context } of members) {
+    if (context.seen !== null && uses(context.seen.state.running)) running++;
+    if (uses(context.record.stable)) stable++;
+  }
+  return { running, stable };
+}
+
+export function releaseView(record: ReleaseRecord, usage: Usage): ReleaseView {
+  const { version, source } = record.release;
+  const from =
+    source.kind === "git"
+      ? `git ${source.url}#${source.ref}`
+      : source.kind === "image"
+        ? `image ${source.image}`
+        : "artifact";
+  return {
+    version,
+    source: from,
+    digest: record.digest,
+    sizeBytes: source.kind === "artifact" ? source.object.sizeBytes : null,
+    pushed: record.pushed,
+    ...usage,
+  };
+}
+
+export function configView(record: ConfigRecord, usage: Usage): ConfigView {
+  const { version, object } = record.config;
+  return { version, digest: object.digest, sizeBytes: object.sizeBytes, pushed: record.pushed, ...usage };
+}
+
+/** The newest first. */
+export function byAge(one: DeploymentRecord, other: DeploymentRecord): number {
+  return other.created.atMs - one.created.atMs || (one.id < other.id ? 1 : -1);
+}

@@ -1,0 +1,128 @@
+import type { Clock, Leadership, LedgerEvent } from "../base/ports.js";
+import { batchMessagesMax } from "../base/ports.js";
+
+/** What one decision writes; committed whole, in the order of the decisions. */
+export interface Unit {
+  readonly puts?: readonly { readonly key: string; readonly value: unknown }[];
+  readonly deletes?: readonly string[];
+  readonly events?: readonly LedgerEvent[];
+}
+
+interface Waiting {
+  readonly unit: Unit;
+  readonly size: number;
+  readonly done: () => void;
+  readonly failed: (error: unknown) => void;
+}
+
+/** Room that a batch keeps for what the ledger itself adds, the head of the event chain among it. */
+const batchReserve = 8;
+const batchMax = batchMessagesMax - batchReserve;
+/** For how long units may gather while actors still have events to handle. */
+const gatherMs = 5;
+
+/**
+ * The one writer of a leader: gathers what is decided in one go, so that a report, the decision that follows and the
+ * desired states of the next batch are one atomic batch, and has at most one under way. A unit that cannot be
+ * written ends this writer: nothing later may overtake it.
+ */
+export class Writer {
+  readonly #leadership: Leadership;
+  readonly #clock: Clock;
+  readonly #fleet: string;
+  /** True while actors have events to handle, whose decisions may join the batch. */
+  readonly #isBusy: () => boolean;
+  readonly #onFailed: (error: unknown) => void;
+  #queue: Waiting[] = [];
+  #running = false;
+  #failure: unknown;
+
+  constructor(parts: {
+    leadership: Leadership;
+    clock: Clock;
+    fleet: string;
+    isBusy: () => boolean;
+    onFailed: (error: unknown) => void;
+  }) {
+    this.#leadership = parts.leadership;
+    this.#clock = parts.clock;
+    this.#fleet = parts.fleet;
+    this.#isBusy = parts.isBusy;
+    this.#onFailed = parts.onFailed;
+  }
+
+  /** Resolves once the unit is durable. @throws what the ledger said, for this and every later unit */
+  add(unit: Unit): Promise<void> {
+    if (this.#failure !== undefined) return Promise.reject(this.#failure);
+    const size = (unit.puts?.length ?? 0) + (unit.deletes?.length ?? 0) + (unit.events?.length ?? 0);
+    if (size === 0) return Promise.resolve();
+    return new Promise((done, failed) => {
+      this.#queue.push({ unit, size, done, failed });
+      if (!this.#running) {
+        this.#running = true;
+        this.#gather(this.#clock.monotonicMs());
+      }
+    });
+  }
+
+  /** Refuses everything from now on, what is queued included. */
+  close(reason: unknown): void {
+    this.#failure ??= reason;
+    const waiting = this.#queue;
+    this.#queue = [];
+    for (const { failed } of waiting) failed(reason);
+  }
+
+  #gather(sinceMs: number): void {
+    this.#clock.setTimer(0, () => {
+      if (this.#isBusy() && this.#clock.monotonicMs() - sinceMs < gatherMs) this.#gather(sinceMs);
+      else void this.#write();
+    });
+  }
+
+  async #write(): Promise<void> {
+    while (this.#queue.length > 0 && this.#failure === undefined) {
+      const batch = this.#take();
+      try {
+        await this.#leadership.commit(this.#batchOf(batch));
+        for (const { done } of batch) done();
+      } catch (error) {
+        this.#failure = error;
+        for (const { failed } of batch) failed(error);
+        this.close(error);
+        this.#onFailed(error);
+      }
+    }
+    this.#running = false;
+  }
+
+  #take(): Waiting[] {
+    let size = 0;
+    const end = this.#queue.findIndex((waiting) => {
+      size += waiting.size;
+      return size > batchMax;
+    });
+    // A single unit that is too large goes alone, and the ledger says so.
+    return this.#queue.splice(0, end < 0 ? this.#queue.length : Math.max(1, end));
+  }
+
+  #batchOf(batch: readonly Waiting[]) {
+    // Within a batch the last write of a key wins.
+    const changes = new Map<string, unknown>();
+    const events: LedgerEvent[] = [];
+    for (const { unit } of batch) {
+      for (const { key, value } of unit.puts ?? []) changes.set(key, value);
+      for (const key of unit.deletes ?? []) changes.set(key, undefined);
+      events.push(...(unit.events ?? []));
+    }
+    const puts = [...changes]
+      .filter(([, value]) => value !== undefined)
+      .map(([key, value]) => ({ key, value }));
+    const deletes = [...changes].filter(([, value]) => value === undefined).map(([key]) => key);
+    const [
+      first = { kind: "ledger", id: this.#fleet, type: "ledger.written", data: { keys: changes.size } },
+      ...rest
+    ] = events;
+    return { events: [first, ...rest] as const, puts, deletes };
+  }
+}
