@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { createWriteStream } from "node:fs";
-import { chmod, mkdir, mkdtemp, rename, rm } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, readdir, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { Readable, Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
@@ -16,6 +16,7 @@ const defaultReleases = "https://github.com/nats-io/nats-server/releases/downloa
 const archiveBytesMax = 100 * 1024 * 1024;
 const listBytesMax = 1024 * 1024;
 const timeoutMs = 300_000;
+const workPrefix = ".release-";
 
 /** Node's words for processors, and the release's. */
 const processors: Readonly<Record<string, string>> = {
@@ -51,7 +52,8 @@ export async function fetchRelease(options: {
   const signal = AbortSignal.timeout(timeoutMs);
 
   await mkdir(join(folder, "bin"), { recursive: true });
-  const work = await mkdtemp(join(folder, ".release-"));
+  await clearOldWork(folder);
+  const work = await mkdtemp(join(folder, workPrefix));
   try {
     const archive = join(work, "archive.tar.gz");
     const expected = checksumOf(`${name}.tar.gz`, await textOf(`${base}/SHA256SUMS`, signal));
@@ -61,6 +63,18 @@ export async function fetchRelease(options: {
     return await install(archive, name, work, join(folder, "bin", "nats-server"));
   } finally {
     await rm(work, { recursive: true, force: true });
+  }
+}
+
+/** Removes what runs left that were killed, when it is too old to be of one that is under way. */
+async function clearOldWork(folder: string): Promise<void> {
+  for (const name of await readdir(folder)) {
+    if (!name.startsWith(workPrefix)) continue;
+    const path = join(folder, name);
+    const found = await stat(path).catch(() => undefined);
+    if (found !== undefined && Date.now() - found.mtimeMs > 2 * timeoutMs) {
+      await rm(path, { recursive: true, force: true });
+    }
   }
 }
 
