@@ -200,9 +200,10 @@ export class HostedActor implements Worker, Inspected, OutboxOwner {
     try {
       effects = this.#host.runner.handle(this.#root, event);
       this.#checkTimers(effects.timers);
+      assert(!this.stopped, "the code of a machine does not stop its actor; emit a command instead");
     } catch (error) {
       if (delayed === undefined) this.dead(event, "failed");
-      this.#fail(error, event.type);
+      if (!this.stopped) this.#fail(error, event.type);
       return;
     }
     this.#host.counters.handled++;
@@ -227,6 +228,7 @@ export class HostedActor implements Worker, Inspected, OutboxOwner {
     const waitMs = this.#budget.take(this.#host.clock.monotonicMs());
     const facts = { kind: this.kind, id: this.id, event: eventType, error: messageOf(error) };
     this.#phase = "down";
+    this.#root.stop();
     if (waitMs === undefined) {
       this.#host.counters.givenUp++;
       this.#host.log.error(facts, "an actor failed too often and is given up");

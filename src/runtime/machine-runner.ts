@@ -5,6 +5,7 @@ import {
   createActor,
   type EventObject,
 } from "xstate";
+import { assert } from "../base/assert.js";
 import { messageOf } from "../base/errors.js";
 import type { Log } from "../base/ports.js";
 import type { RestoredState } from "./actor.js";
@@ -46,6 +47,7 @@ export class MachineRunner {
   readonly #checked = new WeakSet<AnyStateMachine>();
   #commands: EventObject[] = [];
   #timers: TimerChange[] = [];
+  #running = false;
 
   readonly #emitted = (command: EventObject): void => {
     this.#commands.push(command);
@@ -107,10 +109,16 @@ export class MachineRunner {
     root.system.scheduler = this.#scheduler;
     root.subscribe({ error: ignore });
     root.on("*", this.#emitted);
-    return { root, effects: this.#collect(root, () => root.start()) };
+    try {
+      return { root, effects: this.#collect(root, () => root.start()) };
+    } catch (error) {
+      root.stop();
+      throw error;
+    }
   }
 
   #collect(root: MachineRoot, run: () => void): Effects {
+    this.#running = true;
     try {
       run();
       const snapshot = root.getSnapshot() as AnyMachineSnapshot;
@@ -120,12 +128,14 @@ export class MachineRunner {
       if (this.#commands.length === 0 && this.#timers.length === 0) return noEffects;
       return { commands: this.#commands, timers: this.#timers };
     } finally {
+      this.#running = false;
       if (this.#commands.length > 0) this.#commands = [];
       if (this.#timers.length > 0) this.#timers = [];
     }
   }
 
   #check(machine: AnyStateMachine): void {
+    assert(!this.#running, "the code of a machine starts no other machine; emit a command instead");
     if (this.#checked.has(machine)) return;
     for (const node of nodesOf(machine)) {
       if (node.invoke.length === 0) continue;

@@ -1,5 +1,7 @@
+import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { Actor } from "../../src/runtime/actor.js";
+import { SaveQueue } from "../../src/runtime/save-queue.js";
 import type { counterMachine } from "./counter-machine.js";
 import { type Counter, type CounterSpec, createWorld, spawnCounter, type World } from "./kit.js";
 
@@ -37,6 +39,16 @@ function durableCounter(
     ...spec,
   });
   return { ...counter, saves, failures, happened };
+}
+
+function deferred() {
+  let resolve = (): void => undefined;
+  let reject = (_: unknown): void => undefined;
+  const promise = new Promise<void>((yes, no) => {
+    resolve = yes;
+    reject = no;
+  });
+  return { promise, resolve: () => resolve(), reject: (error: unknown) => reject(error) };
 }
 
 const say = (actor: Actor<Machine>, what: string): boolean => actor.send({ type: "SAY", what });
@@ -187,6 +199,48 @@ describe("a durable actor", () => {
     actor.send({ type: "ADD" });
     await world.clock.advance(0);
     expect(saves.map(({ record }) => record)).toEqual([{ count: 8 }]);
+  });
+});
+
+describe("saves that end in any order", () => {
+  test("are told in the order of their beginning, up to the first that failed", async () => {
+    const ends = fc.integer({ min: 1, max: 20 }).chain((count) =>
+      fc.record({
+        order: fc.shuffledSubarray([...Array(count).keys()], { minLength: count, maxLength: count }),
+        failing: fc.option(fc.nat(count - 1), { nil: count }),
+      }),
+    );
+    await fc.assert(
+      fc.asyncProperty(ends, async ({ order, failing }) => {
+        const saved: number[] = [];
+        const failed: (readonly number[])[] = [];
+        let settled = 0;
+        const queue = new SaveQueue<number>({
+          saved: (commands) => saved.push(...commands),
+          failed: (_, lost) => failed.push(lost),
+          settled: () => settled++,
+        });
+        const all = order.map((_, at) => at);
+        const settle = all.map((at) => {
+          const save = deferred();
+          queue.add([at], () => save.promise);
+          return at === failing ? () => save.reject(new Error("full")) : () => save.resolve();
+        });
+        for (const at of order) {
+          settle[at]?.();
+          await new Promise((resolve) => setImmediate(resolve));
+          const ended = new Set(order.slice(0, order.indexOf(at) + 1));
+          const prefix = all.slice(
+            0,
+            [...all, -1].findIndex((one) => !ended.has(one)),
+          );
+          expect(saved).toEqual(prefix.filter((one) => one < failing));
+        }
+        expect(settled).toBe(order.length);
+        expect(queue.size).toBe(0);
+        expect(failed).toEqual(failing < order.length ? [all.slice(failing)] : []);
+      }),
+    );
   });
 });
 

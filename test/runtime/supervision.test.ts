@@ -1,6 +1,8 @@
+import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { setup } from "xstate";
 import { RestartBudget } from "../../src/runtime/restart-budget.js";
+import type { CounterEvent } from "./counter-machine.js";
 import { createWorld, spawnCounter } from "./kit.js";
 
 describe("an actor whose machine throws", () => {
@@ -79,6 +81,52 @@ describe("an actor whose machine throws", () => {
     await clock.advance(1);
     expect(actor.snapshot().value).toBe("b");
     expect(host.stats).toMatchObject({ restarts: 1, deadLetters: 0 });
+  });
+});
+
+describe("events that make the machine throw", () => {
+  test("are as if they had never been sent", async () => {
+    const event = fc.constantFrom<CounterEvent>(
+      { type: "ADD", by: 3 },
+      { type: "SAY", what: "x" },
+      { type: "BOOM" },
+      { type: "LOOP" },
+    );
+    const outcomeOf = async (events: readonly CounterEvent[]) => {
+      const { host, clock } = createWorld();
+      const { actor, said } = spawnCounter(host, {
+        supervision: { restartsMax: 1_000, backoffMs: 10, backoffMaxMs: 10 },
+      });
+      for (const one of events) actor.send(one);
+      await clock.advance(1_000);
+      return { state: actor.snapshot().toJSON(), said };
+    };
+    await fc.assert(
+      fc.asyncProperty(fc.array(event, { maxLength: 30 }), async (events) => {
+        const harmless = events.filter(({ type }) => type !== "BOOM" && type !== "LOOP");
+        expect(await outcomeOf(events)).toEqual(await outcomeOf(harmless));
+      }),
+    );
+  });
+
+  test("may not meddle with actors from within; the machine is the one that fails", async () => {
+    const { host, clock, log } = createWorld();
+    const meddling = setup({
+      types: {} as { events: { type: "STOP" | "SPAWN" } },
+      actions: {
+        stop: () => host.find("k", "i")?.stop(),
+        spawn: () => void spawnCounter(host),
+      },
+    }).createMachine({ id: "meddling", on: { STOP: { actions: "stop" }, SPAWN: { actions: "spawn" } } });
+    const actor = host.spawn({ kind: "k", id: "i", machine: meddling, perform: () => undefined });
+    actor.send({ type: "SPAWN" });
+    await clock.advance(250);
+    expect(host.stats).toMatchObject({ actors: 1, restarts: 1 });
+    expect(JSON.stringify(log.lines)).toContain("the code of a machine starts no other machine");
+    actor.send({ type: "STOP" });
+    await clock.advance(250);
+    expect(host.stats).toMatchObject({ actors: 0, restarts: 1 });
+    expect(clock.pending).toBe(0);
   });
 });
 
