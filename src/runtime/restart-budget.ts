@@ -1,7 +1,7 @@
 import type { Supervision } from "./actor.js";
 
 /** What holds where an actor's owner says nothing else. */
-export const defaultSupervision = {
+const defaultSupervision = {
   restartsMax: 5,
   withinMs: 60_000,
   backoffMs: 250,
