@@ -20,7 +20,7 @@ export interface Actor<M extends AnyStateMachine = AnyStateMachine> {
 /** What of an actor must survive, and where it goes. */
 export interface Durable<M extends AnyStateMachine> {
   /**
-   * The record of a state, plain JSON; equal JSON texts are saved once. `timers` are the delayed transitions
+   * The record of a state, plain JSON that is not changed afterwards; equal JSON texts are saved once. `timers` are the delayed transitions
    * that are armed in it: a record that leaves them out begins them anew when it is restored.
    */
   recordOf(snapshot: SnapshotFrom<M>, timers: readonly ArmedTimer[]): unknown;

@@ -29,8 +29,9 @@ export class Outbox {
   readonly #owner: OutboxOwner;
   readonly #host: OutboxHost;
   #saves: SaveQueue<EventObject> | undefined;
-  /** The text of the newest record that was given to `save`. */
-  #lastRecord: string | undefined;
+  /** The newest record that was given to `save`, and its text. The same object again needs no second look. */
+  #lastRecord: unknown;
+  #lastText: string | undefined;
 
   constructor(spec: ActorSpec<AnyStateMachine>, owner: OutboxOwner, host: OutboxHost) {
     this.#spec = spec;
@@ -64,13 +65,15 @@ export class Outbox {
     let text: string;
     try {
       record = durable.recordOf(this.#owner.snapshot(), this.#owner.timers());
-      text = textOf(record);
+      text = record === this.#lastRecord && this.#lastText !== undefined ? this.#lastText : textOf(record);
     } catch (error) {
       this.#saveFailed(error, commands);
       return;
     }
-    if (text === this.#lastRecord && commands.length === 0) return;
-    this.#lastRecord = text;
+    const changed = text !== this.#lastText;
+    this.#lastRecord = record;
+    this.#lastText = text;
+    if (!changed && commands.length === 0) return;
     this.#save(commands, () => durable.save(record, commands));
   }
 
