@@ -50,8 +50,9 @@ export class Outbox {
 
   /** Takes a state as saved: the one that the actor was restored from. */
   assumeSaved(snapshot: AnyMachineSnapshot, timers: readonly ArmedTimer[]): void {
-    if (this.#spec.durable !== undefined)
-      this.#lastRecord = textOf(this.#spec.durable.recordOf(snapshot, timers));
+    if (this.#spec.durable === undefined) return;
+    this.#lastRecord = this.#spec.durable.recordOf(snapshot, timers);
+    this.#lastText = textOf(this.#lastRecord);
   }
 
   /** Makes the actor's state durable, if it is to be, and does what its machine asked for. */

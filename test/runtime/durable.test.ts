@@ -195,6 +195,8 @@ describe("a durable actor", () => {
     const { actor, saves, happened } = durableCounter(world, { restored });
     expect(actor.saved).toBe(true);
     await world.clock.advance(0);
+    actor.send({ type: "ADD", by: 0 });
+    await world.clock.advance(0);
     expect(happened).toEqual([]);
     actor.send({ type: "ADD" });
     await world.clock.advance(0);
