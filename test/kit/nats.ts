@@ -1,13 +1,14 @@
 import type { ChildProcess } from "node:child_process";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { appendFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { afterAll, beforeAll } from "vitest";
 import { findFreePort } from "../../src/base-node/free-port.js";
 import { findNatsServer } from "../../src/nats-server/find.js";
+import { eventually } from "./eventually.js";
 import { quietLog } from "./quiet-log.js";
 import type { TestNats, TestNatsOptions } from "./test-nats.js";
 import { newCredentials, testConfig } from "./test-nats.js";
@@ -68,11 +69,13 @@ class SpawnedNats implements TestNats {
   readonly credentials = newCredentials();
   readonly dir = mkdtempSync(join(tmpdir(), "rollcall-nats-"));
   readonly #binary: string;
+  readonly #env: Readonly<Record<string, string>>;
   readonly #killWithUs = () => this.#child?.kill("SIGKILL");
   #child: ChildProcess | undefined;
 
   constructor(path: string, port: number, options: TestNatsOptions) {
     this.#binary = path;
+    this.#env = options.env ?? {};
     this.url = `nats://127.0.0.1:${port}`;
     const listen = `127.0.0.1:${port}`;
     writeFileSync(
@@ -90,6 +93,7 @@ class SpawnedNats implements TestNats {
   async restart(): Promise<void> {
     await this.#end("SIGTERM");
     const child = spawn(this.#binary, ["-c", join(this.dir, "nats.conf")], {
+      env: { ...process.env, ...this.#env },
       stdio: ["ignore", "ignore", "pipe"],
     });
     this.#child = child;
@@ -107,9 +111,11 @@ class SpawnedNats implements TestNats {
     await this.#end("SIGKILL");
   }
 
-  pause(): Promise<void> {
-    process.kill(this.pid, "SIGSTOP");
-    return Promise.resolve();
+  async pause(): Promise<void> {
+    const { pid } = this;
+    process.kill(pid, "SIGSTOP");
+    // The signal is on its way when kill returns: the threads stop one after another.
+    await eventually(() => threadStates(pid).every((state) => state === "T"));
   }
 
   resume(): Promise<void> {
@@ -135,6 +141,15 @@ class SpawnedNats implements TestNats {
   #logTail(): string {
     return readFileSync(join(this.dir, "server.log"), "utf8").split("\n").slice(-20).join("\n");
   }
+}
+
+/** One letter for each thread of a process; none where there is no `/proc`. */
+function threadStates(pid: number): string[] {
+  if (process.platform !== "linux") return [];
+  return readdirSync(`/proc/${pid}/task`).map((thread) => {
+    const stat = readFileSync(`/proc/${pid}/task/${thread}/stat`, "utf8");
+    return stat.charAt(stat.lastIndexOf(")") + 2);
+  });
 }
 
 /** Resolves when the server says so; keeps what it says in its log. */

@@ -24,8 +24,10 @@ export interface TestNats {
 export interface TestNatsOptions {
   /** As in production: every write is synced before it is acknowledged. Slower; off unless asked for. */
   readonly syncAlways?: boolean;
-  /** Text added to the configuration; `DIR` in it is the server's folder. What it says of `jetstream` or `authorization` replaces the default. */
+  /** Text added to the configuration; `@DIR@` in it is the server's folder. What it says of `jetstream` or `authorization` replaces the default. */
   readonly config?: string;
+  /** Added to the environment of the server. */
+  readonly env?: Readonly<Record<string, string>>;
   /** Bytes that JetStream may store, 1 GiB unless told. */
   readonly storeBytesMax?: number;
 }
@@ -35,20 +37,22 @@ export function testConfig(
   options: TestNatsOptions,
   where: { listen: string; dir: string; credentials: TestNats["credentials"] },
 ): string {
-  const config = (options.config ?? "").replaceAll("DIR", where.dir);
+  const config = (options.config ?? "").replaceAll("@DIR@", where.dir);
   const { user, password } = where.credentials;
-  const sections = [`listen: "${where.listen}"`, "write_deadline: 10s", config];
-  if (!/^\s*(authorization|accounts)\b/m.test(config)) {
-    sections.push(`authorization { user: "${user}", password: "${password}" }`);
-  }
-  if (!/^\s*jetstream\b/m.test(config)) {
-    const sync = options.syncAlways === true ? ", sync_interval: always" : "";
-    const bytes = options.storeBytesMax ?? 1024 ** 3;
-    sections.push(
-      `jetstream { store_dir: "${where.dir}/jetstream", max_mem: 64MB, max_file: ${bytes}${sync} }`,
-    );
-  }
-  return `${sections.join("\n")}\n`;
+  const sync = options.syncAlways === true ? ", sync_interval: always" : "";
+  const bytes = options.storeBytesMax ?? 1024 ** 3;
+  const login = /^\s*(authorization|accounts)\b/m.test(config)
+    ? ""
+    : `authorization { user: "${user}", password: "${password}" }`;
+  // Of two sections of one name the later holds.
+  return [
+    `jetstream { store_dir: "${where.dir}/jetstream", max_mem: 64MB, max_file: ${bytes}${sync} }`,
+    "write_deadline: 10s",
+    login,
+    config,
+    `listen: "${where.listen}"`,
+    "",
+  ].join("\n");
 }
 
 export function newCredentials(): TestNats["credentials"] {
