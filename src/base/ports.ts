@@ -66,7 +66,11 @@ export interface Bus {
    * Calls `handle` for every message whose subject matches (`*` one token, `>` the rest). Within one
    * `queue` only one subscriber gets each message. What `handle` throws is logged and counted, never fatal.
    */
-  subscribe(subject: string, handle: (message: BusMessage) => void, options?: { queue?: string }): Subscription;
+  subscribe(
+    subject: string,
+    handle: (message: BusMessage) => void,
+    options?: { queue?: string },
+  ): Subscription;
   /**
    * Sends and waits for the first answer.
    * @throws RollcallError `NO_RESPONDERS` when nobody listens, `REQUEST_TIMEOUT` when nobody answered in time
@@ -76,11 +80,14 @@ export interface Bus {
     data: Uint8Array | string,
     options: { timeoutMs: number; headers?: Readonly<Record<string, string>> },
   ): Promise<BusMessage>;
-  /** Sends and collects all answers until `timeoutMs` or `max` of them. Nobody listening is an empty list. */
+  /**
+   * Sends and collects all answers until `timeoutMs`, `max` of them, or one of which `isLast` says so (it is among them).
+   * Nobody listening is an empty list.
+   */
   requestMany(
     subject: string,
     data: Uint8Array | string,
-    options: { timeoutMs: number; max: number },
+    options: { timeoutMs: number; max: number; isLast?: (answer: BusMessage) => boolean },
   ): Promise<BusMessage[]>;
   /** Resolves when everything sent and subscribed so far has reached the server. */
   flush(): Promise<void>;
@@ -116,8 +123,11 @@ export interface LedgerBatch {
   readonly deletes: readonly string[];
 }
 
-/** Messages in one batch, events and deletes included: JetStream's own limit. */
-export const batchMessagesMax = 1_000;
+/**
+ * Events, puts and deletes in one batch. JetStream's own limit is 1,000 messages; one is the end of the audit
+ * log's chain, which is written with every batch.
+ */
+export const batchMessagesMax = 999;
 
 /** What every process may see of a ledger, agents included; reads may be a little stale. */
 export interface LedgerReader {
@@ -126,13 +136,15 @@ export interface LedgerReader {
   /**
    * Calls `handle` with what is written to `key` from now on (a trailing `>` watches all keys below),
    * at most once each, without what was written before: subscribe first, then `get`, and `get` again after a reconnect.
+   * Only keys below `desired.` can be watched, and `lease`: its holder announces that it took it or gave it back.
    */
   watch(key: string, handle: (entry: LedgerEntry) => void): Subscription;
 }
 
-/** Why leadership was not taken: who holds it, and for how long at most. */
+/** Why leadership was not taken: who holds it. */
 export interface LeaseHeld {
   readonly heldBy: string;
+  /** When it was taken, in ledger time (epoch milliseconds). */
   readonly since: number;
   readonly epoch: number;
 }
@@ -142,14 +154,18 @@ export interface Ledger extends LedgerReader {
   readonly fleet: string;
   /** Minted with the ledger and anew by a restore: revisions compare only within one `ledgerId`. */
   readonly ledgerId: string;
-  /** Every key but events, as one consistent-enough copy taken from the leader of the store. */
-  readAll(): Promise<LedgerEntry[]>;
   /**
-   * Takes the lease and a new epoch in one batch, or says who has it.
+   * Every key but events, exactly as of one revision and never stale.
    * @throws RollcallError `LEDGER_UNAVAILABLE`
    */
+  readAll(): Promise<LedgerEntry[]>;
+  /**
+   * Takes the lease and a new epoch in one batch, or says who has it. A holder takes it from itself at once: give every
+   * process a holder of its own.
+   * @throws RollcallError `LEDGER_UNAVAILABLE`, `LEDGER_FULL`, `LEDGER_CORRUPT`
+   */
   acquire(claim: { holder: string; leaseMs: number }): Promise<Leadership | LeaseHeld>;
-  /** The lease as it stands, to follow it. */
+  /** The lease as it stands, to follow it. @throws RollcallError `LEDGER_UNAVAILABLE` */
   lease(): Promise<LeaseHeld | undefined>;
   close(): Promise<void>;
 }
@@ -168,13 +184,16 @@ export interface Leadership {
   /** Prolongs the lease. @throws RollcallError `DEPOSED`, `LEDGER_UNAVAILABLE` */
   renew(): Promise<void>;
   /**
-   * Writes a batch, whole or not at all, after a repeat of an unanswered try at most once. One at a time.
+   * Writes a batch, whole or not at all; an unanswered try is repeated, which writes it once all the same. One at a time:
+   * further calls wait. Each batch is conditional on the one before it, so that none is lost or slipped in between.
+   * After `LEDGER_UNAVAILABLE`, which may take 20 s, no batch is taken until the state was loaded anew by `Ledger.readAll`
+   * (or leadership was taken again).
    * @returns the revision of every written key
    * @throws RollcallError `DEPOSED` another epoch began; `LEDGER_UNAVAILABLE` not known whether it was
-   *   written; `LEDGER_FULL` not written, the store has no room; `BATCH_TOO_LARGE` not written
+   *   written; `LEDGER_FULL` not written, the store has no room; `BATCH_TOO_LARGE`, `PAYLOAD_TOO_LARGE` not written
    */
   commit(batch: LedgerBatch): Promise<{ readonly revisions: ReadonlyMap<string, number> }>;
-  /** Gives the lease back so that another may lead at once. */
+  /** Gives the lease back so that another may lead at once. Never throws: what cannot be given back ends by itself. */
   resign(): Promise<void>;
 }
 

@@ -35,6 +35,13 @@ interface HubPorts {
   readonly forget: () => void;
 }
 
+interface Ask {
+  readonly timeoutMs: number;
+  readonly max: number;
+  readonly isLast?: (answer: BusMessage) => boolean;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
 /** One process's connection to the hub of `createMemoryBus`. */
 export class MemoryBus implements Bus {
   readonly #ports: HubPorts;
@@ -109,7 +116,7 @@ export class MemoryBus implements Bus {
   async requestMany(
     subject: string,
     data: Uint8Array | string,
-    options: { timeoutMs: number; max: number },
+    options: { timeoutMs: number; max: number; isLast?: (answer: BusMessage) => boolean },
   ): Promise<BusMessage[]> {
     const answers = await this.#ask(subject, data, options);
     return answers === "nobody" ? [] : answers;
@@ -185,11 +192,7 @@ export class MemoryBus implements Bus {
   #ask(
     subject: string,
     data: Uint8Array | string,
-    {
-      timeoutMs,
-      max,
-      headers,
-    }: { timeoutMs: number; max: number; headers?: Readonly<Record<string, string>> },
+    { timeoutMs, max, isLast, headers }: Ask,
   ): Promise<BusMessage[] | "nobody"> {
     return new Promise((resolve, reject) => {
       if (!this.connected) throw this.#unreachable();
@@ -203,8 +206,11 @@ export class MemoryBus implements Bus {
       };
       const refuse = (reason: Error) => end(() => reject(reason));
       const inboxed = this.subscribe(inbox, (answer) => {
-        answers.push(answer);
-        if (answers.length >= max) end(() => resolve(answers));
+        try {
+          if (answers.push(answer) >= max || isLast?.(answer) === true) end(() => resolve(answers));
+        } catch (thrown) {
+          end(() => reject(thrown));
+        }
       });
       let timer = this.#ports.clock.setTimer(timeoutMs, () => end(() => resolve(answers)));
       this.#waiting.add(refuse);

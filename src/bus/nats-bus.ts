@@ -1,4 +1,4 @@
-import type { Msg, NatsConnection, Status } from "@nats-io/transport-node";
+import type { NatsConnection, Status } from "@nats-io/transport-node";
 import { errors } from "@nats-io/transport-node";
 import type { Bus, BusMessage, BusStatus, Clock, Log, Subscription } from "../base/ports.js";
 import { refusal } from "../contracts/errors.js";
@@ -6,6 +6,7 @@ import { HandlerGuard } from "./handler-guard.js";
 import { natsHeaders } from "./headers.js";
 import type { NatsBusOptions } from "./nats-connect.js";
 import { connectToNats, isTooOld } from "./nats-connect.js";
+import type { Ask } from "./nats-inbox.js";
 import { NatsInbox } from "./nats-inbox.js";
 import type { Respond } from "./nats-message.js";
 import { NatsMessage } from "./nats-message.js";
@@ -46,7 +47,12 @@ export class NatsBus implements Bus {
     this.#clock = options.clock;
     this.#log = options.log;
     this.#guard = new HandlerGuard(options.clock, options.log);
-    this.#inbox = new NatsInbox(connection, options.clock, options.inboxPrefix);
+    this.#inbox = new NatsInbox({
+      connection,
+      clock: options.clock,
+      prefix: options.inboxPrefix,
+      respond: this.#respond,
+    });
     this.#outbound = new OutboundMeter(() => connection.flush());
     void this.#follow(connection.status());
   }
@@ -90,16 +96,16 @@ export class NatsBus implements Bus {
     if (answers === "nobody") throw refusal("NO_RESPONDERS", { subject });
     const [first] = answers;
     if (first === undefined) throw refusal("REQUEST_TIMEOUT", { subject, timeoutMs: options.timeoutMs });
-    return new NatsMessage(first, this.#respond);
+    return first;
   }
 
   async requestMany(
     subject: string,
     data: Uint8Array | string,
-    options: { timeoutMs: number; max: number },
+    options: { timeoutMs: number; max: number; isLast?: (answer: BusMessage) => boolean },
   ): Promise<BusMessage[]> {
     const answers = await this.#ask(subject, data, options);
-    return answers === "nobody" ? [] : answers.map((answer) => new NatsMessage(answer, this.#respond));
+    return answers === "nobody" ? [] : answers;
   }
 
   async flush(): Promise<void> {
@@ -125,8 +131,8 @@ export class NatsBus implements Bus {
   #ask(
     subject: string,
     data: Uint8Array | string,
-    options: { timeoutMs: number; max: number; headers?: Readonly<Record<string, string>> },
-  ): Promise<Msg[] | "nobody"> {
+    options: Ask & { readonly headers?: Readonly<Record<string, string>> },
+  ): Promise<BusMessage[] | "nobody"> {
     if (!this.connected) return Promise.reject(this.#unreachable());
     return this.#inbox.ask(subject, options, (reply) => this.#send(subject, data, options.headers, reply));
   }

@@ -1,17 +1,25 @@
-import type { Msg, NatsConnection } from "@nats-io/transport-node";
+import type { NatsConnection } from "@nats-io/transport-node";
 import { createInbox } from "@nats-io/transport-node";
 import { assert } from "../base/assert.js";
-import type { Clock } from "../base/ports.js";
+import type { BusMessage, Clock } from "../base/ports.js";
 import { refusal } from "../contracts/errors.js";
-import { saysNobodyListens } from "./nats-message.js";
+import type { Respond } from "./nats-message.js";
+import { NatsMessage } from "./nats-message.js";
 
 /** Requests that wait at the same time. */
 const waitingMax = 50_000;
 
 interface Waiting {
   readonly subject: string;
-  readonly take: (answer: Msg) => void;
+  readonly take: (answer: NatsMessage) => void;
   readonly refuse: (reason: Error) => void;
+}
+
+/** When a request has its answers. */
+export interface Ask {
+  readonly timeoutMs: number;
+  readonly max: number;
+  readonly isLast?: (answer: BusMessage) => boolean;
 }
 
 /**
@@ -25,56 +33,60 @@ export class NatsInbox {
   #denied: Error | undefined;
   #count = 0;
 
-  constructor(connection: NatsConnection, clock: Clock, prefix: string | undefined) {
+  constructor(parts: {
+    readonly connection: NatsConnection;
+    readonly clock: Clock;
+    readonly prefix: string | undefined;
+    readonly respond: Respond;
+  }) {
+    const { connection, clock, prefix, respond } = parts;
     this.#clock = clock;
     this.#base = `${createInbox(prefix)}.`;
     connection.subscribe(`${this.#base}*`, {
       callback: (error, answer) => {
-        if (error === null) this.#waiting.get(answer.subject.slice(this.#base.length))?.take(answer);
-        else this.#deny(error);
+        if (error !== null) this.#deny(error);
+        else
+          this.#waiting.get(answer.subject.slice(this.#base.length))?.take(new NatsMessage(answer, respond));
       },
     });
   }
 
   /**
-   * Calls `send` with the subject for answers and collects up to `max` of them.
+   * Calls `send` with the subject for answers and collects them.
    *
-   * @returns what came until `timeoutMs`, or `nobody`
-   * @throws RollcallError `NOT_ALLOWED`, and what `send` throws
+   * @returns what came until there were `max`, the last one or no time left; or `nobody`
+   * @throws RollcallError `NOT_ALLOWED`, and what `send` or `isLast` throws
    */
   ask(
     subject: string,
-    { timeoutMs, max }: { timeoutMs: number; max: number },
+    { timeoutMs, max, isLast }: Ask,
     send: (reply: string) => void,
-  ): Promise<Msg[] | "nobody"> {
+  ): Promise<BusMessage[] | "nobody"> {
     return new Promise((resolve, reject) => {
       assert(this.#waiting.size < waitingMax, `at most ${waitingMax} requests wait at the same time`);
       if (this.#denied !== undefined) throw this.#denied;
-      const answers: Msg[] = [];
+      const answers: BusMessage[] = [];
       const token = (++this.#count).toString(36);
-      const end = () => {
+      const end = (settle: () => void) => {
         timer.cancel();
         this.#waiting.delete(token);
+        settle();
       };
-      const settle = (result: Msg[] | "nobody") => {
-        end();
-        resolve(result);
+      const refuse = (reason: unknown) => end(() => reject(reason));
+      const orRefuse = (work: () => void) => {
+        try {
+          work();
+        } catch (thrown) {
+          refuse(thrown);
+        }
       };
-      const refuse = (reason: unknown) => {
-        end();
-        reject(reason);
+      const take = (answer: NatsMessage) => {
+        if (answers.length === 0 && answer.saysNobodyListens) end(() => resolve("nobody"));
+        else if (answers.push(answer) >= max || isLast?.(answer) === true) end(() => resolve(answers));
       };
-      const take = (answer: Msg) => {
-        if (answers.length === 0 && saysNobodyListens(answer)) settle("nobody");
-        else if (answers.push(answer) >= max) settle(answers);
-      };
-      const timer = this.#clock.setTimer(timeoutMs, () => settle(answers));
-      this.#waiting.set(token, { subject, take, refuse });
-      try {
-        send(this.#base + token);
-      } catch (thrown) {
-        refuse(thrown);
-      }
+      const timer = this.#clock.setTimer(timeoutMs, () => end(() => resolve(answers)));
+      this.#waiting.set(token, { subject, take: (answer) => orRefuse(() => take(answer)), refuse });
+      orRefuse(() => send(this.#base + token));
     });
   }
 

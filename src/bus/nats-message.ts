@@ -30,6 +30,11 @@ export class NatsMessage implements BusMessage {
     return (this.#message.reply ?? "") !== "";
   }
 
+  /** The server's word that nobody listens on the subject of a request. */
+  get saysNobodyListens(): boolean {
+    return this.#message.data.length === 0 && this.header("Status") === "503";
+  }
+
   header(name: string): string | undefined {
     return headerOf(this.#message, name);
   }
@@ -40,21 +45,17 @@ export class NatsMessage implements BusMessage {
   }
 }
 
-/** The client throws on headers that it cannot read, which any sender can send. */
-export function headerOf(message: Msg, name: string): string | undefined {
+/**
+ * The first value of a header; the server's own status line reads as `Status`, as in other clients.
+ * (The client throws on headers that it cannot read, which any sender can send.)
+ */
+function headerOf(message: Msg, name: string): string | undefined {
   try {
-    return message.headers?.has(name) === true ? message.headers.get(name) : undefined;
+    const { headers } = message;
+    if (headers === undefined) return undefined;
+    if (headers.has(name)) return headers.get(name);
+    return name === "Status" && headers.code > 0 ? String(headers.code) : undefined;
   } catch {
     return undefined;
-  }
-}
-
-/** The server's word that nobody listens on the subject of a request. */
-export function saysNobodyListens(message: Msg): boolean {
-  if (message.data.length > 0) return false;
-  try {
-    return message.headers?.code === 503;
-  } catch {
-    return false;
   }
 }

@@ -178,6 +178,20 @@ export function busSuite(name: string, open: () => Promise<BusWorld>): void {
       expect(await one.requestMany("nobody.here", "", { timeoutMs: 10_000, max: 100 })).toEqual([]);
     });
 
+    test("collecting ends with the answer that is said to be the last, and with what saying it throws", async () => {
+      two.subscribe("count", (message) => {
+        for (const number of ["1", "2", "3"]) message.respond(number);
+      });
+      await two.flush();
+      const ask = (isLast: (answer: BusMessage) => boolean) =>
+        one.requestMany("count", "", { timeoutMs: 10_000, max: 100, isLast });
+      expect((await ask((answer) => text(answer) === "2")).map(text)).toEqual(["1", "2"]);
+      const broken = ask(() => {
+        throw new Error("cannot say");
+      });
+      await expect(broken).rejects.toThrow("cannot say");
+    });
+
     test("what a handler throws or rejects stops nothing and is counted", async () => {
       let calls = 0;
       two.subscribe("bad", () => {

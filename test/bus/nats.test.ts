@@ -197,6 +197,7 @@ describe("a connection with few rights", () => {
     expect(new TextDecoder().decode((await few.request("allowed.x", "", { timeoutMs: 20_000 })).data)).toBe(
       "yes",
     );
+    await eventually(() => few.counts.handlerErrors === 12);
     expect(lines.filter((line) => line.includes("forbidden.y"))).toHaveLength(1);
     expect(lines.filter((line) => line.includes("forbidden.z"))).toHaveLength(1);
     await all.close();
