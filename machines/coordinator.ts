@@ -93,8 +93,12 @@ export const coordinatorMachine = setup({
       entry: "load",
       initial: "steady",
       states: {
-        steady: { after: { renewAfter: "renewing" } },
-        renewing: { entry: "renew", on: { renewed: "steady" } },
+        steady: { description: "The lease is fresh.", after: { renewAfter: "renewing" } },
+        renewing: {
+          description: "The lease is being renewed.",
+          entry: "renew",
+          on: { renewed: "steady" },
+        },
       },
       on: {
         loaded: "leading",
@@ -117,8 +121,15 @@ export const coordinatorMachine = setup({
           on: { renewed: "steady" },
           initial: "asking",
           states: {
-            asking: { entry: "renew", on: { renewFailed: { target: "waiting", actions: "noteProblem" } } },
-            waiting: { after: { retryAfter: "asking" } },
+            asking: {
+              description: "The ledger is asked to renew it.",
+              entry: "renew",
+              on: { renewFailed: { target: "waiting", actions: "noteProblem" } },
+            },
+            waiting: {
+              description: "The last try has failed; the next one follows.",
+              after: { retryAfter: "asking" },
+            },
           },
         },
       },

@@ -48,6 +48,7 @@ export const deploymentMachine = deploymentRules.createMachine({
       },
       states: {
         person: {
+          description: "Whether a person lets it go on.",
           initial: "going",
           states: {
             going: {
@@ -68,6 +69,7 @@ export const deploymentMachine = deploymentRules.createMachine({
           },
         },
         rule: {
+          description: "Whether a rule lets it go on.",
           initial: "clear",
           states: {
             clear: {
@@ -96,6 +98,7 @@ export const deploymentMachine = deploymentRules.createMachine({
           },
         },
         pace: {
+          description: "Whether its last step has been written.",
           initial: "watching",
           states: {
             watching: {
@@ -137,6 +140,7 @@ export const deploymentMachine = deploymentRules.createMachine({
       initial: "deciding",
       states: {
         deciding: {
+          description: "Its outcome is read off its record.",
           always: [
             { guard: "endsCompleted", target: "completed" },
             { guard: "endsRolledBack", target: "rolled_back" },

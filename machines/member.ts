@@ -274,6 +274,7 @@ export const memberMachine = setup({
   },
   states: {
     status: {
+      description: "How it is, by what it says of itself.",
       initial: "UNKNOWN",
       states: {
         UNKNOWN: {
@@ -312,6 +313,7 @@ export const memberMachine = setup({
       },
     },
     update: {
+      description: "How far it is with what it was told.",
       initial: "NOT_NEEDED",
       on: {
         claim: [
