@@ -46,7 +46,6 @@ export const deploymentRules = setup({
     isSilenceOver: ({ context }) => context.plan?.silenceOver === true,
     forces: ({ event }) => event.type === "resume" && event.force,
     endsCompleted: ({ context }) => context.record.ending?.outcome === "completed",
-    endsFailed: ({ context }) => context.record.ending?.outcome === "failed",
     endsAborted: ({ context }) => context.record.ending?.outcome === "aborted",
     endsRolledBack: ({ context }) => context.record.ending?.outcome === "rolled_back",
     endsRollbackFailed: ({ context }) => context.record.ending?.outcome === "rollback_failed",
