@@ -1,0 +1,209 @@
+import { lstat, readdir, rm, utimes } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
+import type { Clock, Log, Objects, Random } from "../../base/ports.js";
+import type { Command } from "../../contracts/release.js";
+import type { PhaseWork, ReleaseFiles } from "../ports.js";
+import { Activator } from "./activation.js";
+import { Commands } from "./commands.js";
+import { ifThere, onDisk } from "./disk-errors.js";
+import { clear, isLeftDraft, makeFolder } from "./durable.js";
+import { completenessOf, copyRelease } from "./instance-release.js";
+import { layoutOf } from "./layout.js";
+import { defaultReleaseLimits, type ReleaseLimits } from "./limits.js";
+import { ownerOf } from "./process-marks.js";
+import { pruneInstance } from "./prune.js";
+import { Publisher } from "./publisher.js";
+import { digestOf, pullObject } from "./pull-object.js";
+import { ReleaseCache } from "./release-cache.js";
+import { type ReleaseContext, scratchName } from "./release-context.js";
+import { defaultRoutesFile } from "./route-files.js";
+import { pointAt } from "./symlinks.js";
+import { Turns } from "./turns.js";
+
+export interface ReleaseFilesOptions {
+  /** The agent's folder, locked for this process by whoever made it. */
+  readonly dataDir: string;
+  readonly objects: Objects;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly limits?: Partial<ReleaseLimits>;
+  /** Where the routes of all instances of this host are published; `routes.json` in the data folder unless told. */
+  readonly routesFile?: string;
+  /** Run after each change of the routes file, in the data folder, with `ROLLCALL_ROUTES_FILE` in its environment. */
+  readonly reloadCommand?: Command;
+}
+
+/** All publishing of this host takes turns under this name; no instance can have it. */
+const publishing = " publishing";
+
+/**
+ * The releases of this host's instances in real folders:
+ *
+ *     cache/<digest or commit>/          packed and built files, shared by the instances
+ *     instances/<id>/releases/<version>  the working folder of a release; current, next: links to one
+ *     instances/<id>/configs/<version>   configuration files
+ *     instances/<id>/logs/               what the service prints
+ *     routes.json                        the published routes of all instances
+ *     scratch/                           what is being made
+ *
+ * Each method may be killed at any point and run again. What bears its final name is whole, or is listed as whole in a file that is
+ * written after it; everything else is made anew.
+ */
+export function createReleaseFiles(options: ReleaseFilesOptions): ReleaseFiles {
+  const layout = layoutOf(resolve(options.dataDir));
+  const { clock, random, log, objects } = options;
+  const limits = { ...defaultReleaseLimits, ...options.limits };
+  const commands = new Commands({ clock, random, owner: ownerOf(layout.dataDir) });
+  const context: ReleaseContext = { layout, limits, objects, commands, clock, random, log };
+  const routesFile = resolve(options.routesFile ?? defaultRoutesFile(layout));
+  return new RealReleaseFiles(
+    context,
+    new Publisher(context, { routesFile, reloadCommand: options.reloadCommand }),
+  );
+}
+
+class RealReleaseFiles implements ReleaseFiles {
+  readonly #context: ReleaseContext;
+  readonly #cache: ReleaseCache;
+  readonly #activator: Activator;
+  readonly #turns = new Turns();
+  #cleaned: Promise<void> | undefined;
+
+  constructor(context: ReleaseContext, publisher: Publisher) {
+    this.#context = context;
+    this.#cache = new ReleaseCache(context);
+    this.#activator = new Activator(context, publisher);
+  }
+
+  async pull(work: PhaseWork): Promise<void> {
+    await this.#inTurn(work.instance, work.signal, async () => {
+      await this.#pullConfig(work);
+      if (!(await this.#isComplete(work))) await this.#cache.pull(work.release, work);
+      work.progress(100, "the files are here");
+    });
+  }
+
+  async build(work: PhaseWork): Promise<void> {
+    await this.#inTurn(work.instance, work.signal, async () => {
+      if (!(await this.#isComplete(work))) await this.#cache.build(work.release, work);
+      work.progress(100, "built");
+    });
+  }
+
+  async copy(work: PhaseWork): Promise<void> {
+    await this.#inTurn(work.instance, work.signal, () => this.#copy(work));
+  }
+
+  async prepareNext(work: PhaseWork): Promise<void> {
+    await this.#inTurn(work.instance, work.signal, async () => {
+      await this.#copy(work);
+      const places = this.#context.layout.instance(work.instance);
+      await pointAt(places.next, places.release(work.release.version), scratchName(this.#context));
+    });
+  }
+
+  async stageRoutes(...[work, target]: Parameters<ReleaseFiles["stageRoutes"]>): Promise<void> {
+    await this.#inTurn(work.instance, work.signal, () => this.#activator.stage(work, target));
+  }
+
+  async activate(work: PhaseWork): Promise<void> {
+    await this.#publishing(work.instance, work.signal, () => this.#activator.activate(work));
+    await this.#noteUseOfConfig(work);
+  }
+
+  async abandon(instance: string): Promise<void> {
+    await this.#publishing(instance, undefined, () => this.#activator.abandon(instance));
+  }
+
+  async withdrawRoutes(instance: string): Promise<void> {
+    await this.#publishing(instance, undefined, () => this.#activator.withdraw(instance));
+  }
+
+  async prune(instance: string, keep: readonly string[], keepMax: number): Promise<void> {
+    await this.#inTurn(instance, undefined, () => pruneInstance(this.#context, instance, keep, keepMax));
+    await this.#inTurn(" cache", undefined, () => this.#cache.prune());
+  }
+
+  places(
+    instance: string,
+    release: string,
+    config: string | null,
+  ): { cwd: string; configFile: string | null } {
+    const places = this.#context.layout.instance(instance);
+    return { cwd: places.release(release), configFile: config === null ? null : places.config(config) };
+  }
+
+  async #isComplete(work: PhaseWork): Promise<boolean> {
+    return (await completenessOf(this.#context, work.instance, work.release, work.signal)) === "complete";
+  }
+
+  async #copy(work: PhaseWork): Promise<void> {
+    if (!(await this.#isComplete(work)))
+      await this.#cache.useBuilt(work.release, work, (built) => copyRelease(this.#context, work, built));
+    work.progress(100, "copied");
+  }
+
+  async #pullConfig({ instance, config, signal }: PhaseWork): Promise<void> {
+    if (config === null) return;
+    const path = this.#context.layout.instance(instance).config(config.version);
+    if ((await digestOf(path, signal)) !== config.object.digest) {
+      await makeFolder(dirname(path));
+      const temporary = scratchName(this.#context);
+      await pullObject(this.#context.objects, config.object, path, temporary, { signal, mode: 0o600 });
+    }
+  }
+
+  /** So that the configurations that were active last are the last to be pruned. */
+  async #noteUseOfConfig({ instance, config }: PhaseWork): Promise<void> {
+    if (config === null) return;
+    const now = new Date(this.#context.clock.nowMs());
+    await ifThere(utimes(this.#context.layout.instance(instance).config(config.version), now, now));
+  }
+
+  async #publishing(
+    instance: string,
+    signal: AbortSignal | undefined,
+    work: () => Promise<void>,
+  ): Promise<void> {
+    await this.#inTurn(instance, signal, () => this.#turns.run(publishing, signal, work));
+  }
+
+  async #inTurn(instance: string, signal: AbortSignal | undefined, work: () => Promise<void>): Promise<void> {
+    await onDisk(this.#context.layout.dataDir, signal, async () => {
+      await this.#cleanOnce();
+      await this.#turns.run(instance, signal, work);
+    });
+  }
+
+  async #cleanOnce(): Promise<void> {
+    this.#cleaned ??= this.#clean();
+    try {
+      await this.#cleaned;
+    } catch (thrown) {
+      this.#cleaned = undefined;
+      throw thrown;
+    }
+  }
+
+  /** What an ended agent left: commands that still run, and files that nobody goes on with. */
+  async #clean(): Promise<void> {
+    const { commands, layout } = this.#context;
+    await commands.endLeftovers();
+    await clear(layout.scratch);
+    await makeFolder(layout.scratch);
+    const folders = ((await ifThere(readdir(layout.instances))) ?? []).map((name) =>
+      join(layout.instances, name),
+    );
+    for (const folder of folders.flatMap((one) => [one, join(one, "copies")])) await removeDrafts(folder);
+    await makeFolder(layout.instances);
+  }
+}
+
+/** The drafts of files that `writeFileAtomic` was killed over. */
+async function removeDrafts(folder: string): Promise<void> {
+  for (const name of (await ifThere(readdir(folder))) ?? []) {
+    const path = join(folder, name);
+    if (isLeftDraft(name) && (await lstat(path)).isFile()) await rm(path, { force: true });
+  }
+}
