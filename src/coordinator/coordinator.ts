@@ -38,6 +38,8 @@ export interface Coordinator {
   /** True while this one may act: it holds the lease, and the lease cannot have ended. */
   leads(): boolean;
   view(): CoordinatorView;
+  /** Who leads, as far as this one knows; `null` if nobody does. */
+  leader(): { readonly name: string | null; readonly epoch: number };
 }
 
 type LeadershipState = CoordinatorView["role"];
@@ -128,6 +130,12 @@ class HostedCoordinator implements Coordinator {
       version,
       node,
     };
+  }
+
+  leader(): { readonly name: string | null; readonly epoch: number } {
+    const context = this.#actor?.snapshot().context;
+    const name = this.leads() ? this.#options.name : (context?.leader ?? null);
+    return { name, epoch: context?.epoch ?? 0 };
   }
 
   #noteRole(role: LeadershipState, problem: string | null): void {

@@ -100,8 +100,8 @@ export class DeploymentCommands {
     if (record.rollbackOf !== null) throw refusal("ROLLBACK_OF_ROLLBACK", { deployment: record.id });
     if (record.stage !== "finished") return this.#rollbackRunning(request);
     return this.#inTurn(undefined, async () => {
-      const { rollOuts, term } = this.#leader;
-      const rollback = newRollback(record, term.random.id(), this.#mark(request), record.matched);
+      const { rollOuts } = this.#leader;
+      const rollback = newRollback(record, "preview", this.#mark(request), record.matched);
       const targets = rollOuts.targetsOf(rollback);
       if (targets.length === 0)
         throw this.#wasTouchedSince(record)
@@ -110,8 +110,9 @@ export class DeploymentCommands {
       if (targets.every((target) => target.before === null))
         throw refusal("NO_PREVIOUS_DEPLOYMENT", { deployment: record.id });
       this.#refuseOverlap(targets.map((target) => target.instance));
-      await rollOuts.create({ ...rollback, matched: targets.length });
-      return rollback.id;
+      const id = rollOuts.newId();
+      await rollOuts.create({ ...rollback, id, matched: targets.length });
+      return id;
     });
   }
 
@@ -140,9 +141,10 @@ export class DeploymentCommands {
   }
 
   #begin(asked: Omit<NewDeployment, "id">, check: () => void): Promise<string> {
-    const record = newDeployment({ ...asked, id: this.#leader.term.random.id() });
+    const record = newDeployment({ ...asked, id: "preview" });
     check();
-    return this.#leader.rollOuts.create(record).then(() => record.id);
+    const id = this.#leader.rollOuts.newId();
+    return this.#leader.rollOuts.create({ ...record, id }).then(() => id);
   }
 
   /** Runs one creation after another; a repeat with the key of an earlier one is that one. */

@@ -69,6 +69,7 @@ export class RollOuts {
   readonly #finished = new Map<string, DeploymentRecord>();
   readonly #dirty = new Set<string>();
   #look: Timer | undefined;
+  #lastNumber = 0;
 
   constructor(term: Term, members: Members, parts: RollOutParts) {
     this.#term = term;
@@ -96,12 +97,19 @@ export class RollOuts {
       : deploymentMachine.resolveState(deploymentFromRecord(record, this.#term.nowMs(), 0));
   }
 
+  /** `d1`, `d2` and so on: short enough to be said and typed. Records are removed from the oldest on, so no id comes twice. */
+  newId(): string {
+    this.#lastNumber++;
+    return `d${this.#lastNumber}`;
+  }
+
   activeIds(): string[] {
     return [...this.#active.keys()];
   }
 
   /** Takes a deployment over as the ledger knows it. */
   restore(record: DeploymentRecord): void {
+    this.#lastNumber = Math.max(this.#lastNumber, Number(/^d(\d{1,15})$/.exec(record.id)?.[1] ?? 0));
     if (record.stage === "finished") this.#keepFinished(record);
     else
       this.#spawn(record, deploymentFromRecord(record, this.#term.nowMs(), this.#parts.judgeFromMs)).send({
@@ -168,6 +176,7 @@ export class RollOuts {
     for (const id of this.#dirty) {
       const actor = this.#active.get(id)?.actor;
       if (actor === undefined) continue;
+      if (actor.snapshot().context.record.stage === "finished") continue;
       const observed = this.observed(id);
       if (observed !== undefined)
         actor.send({ type: "observe", observed, moved: this.#term.index.takeMoved(id), nowMs });
@@ -278,7 +287,7 @@ export class RollOuts {
           data: command.data,
         });
       if (command.type === "beginRollback") {
-        rollback = newRollback(record, this.#term.random.id(), command.mark, this.#touched(record.id));
+        rollback = newRollback(record, this.newId(), command.mark, this.#touched(record.id));
         puts.push({ key: keys.deployment(rollback.id), value: rollback });
       }
     }
