@@ -15,6 +15,8 @@ export interface WatchOptions {
   readonly patienceMs?: number;
   /** Ends the watching. */
   readonly signal?: AbortSignal;
+  /** Shown every look that succeeded, also one without a change: its ages and its sentence are the newest. */
+  readonly onLook?: (snapshot: DeploymentSnapshot) => void;
   /** Told of every look that failed and will be repeated. */
   readonly onAway?: (problem: RollcallError) => void;
 }
@@ -33,9 +35,9 @@ export async function* watchDeployment(
   deployment: string,
   options: WatchOptions = {},
 ): AsyncGenerator<DeploymentSnapshot, void, undefined> {
-  const { everyMs = everyDefaultMs, patienceMs = patienceDefaultMs, signal, onAway } = options;
+  const { everyMs = everyDefaultMs, patienceMs = patienceDefaultMs, signal, onLook, onAway } = options;
   assert(everyMs > 0, "a watcher pauses between two looks");
-  const looker = new Looker(ask, deployment);
+  const looker = new Looker(ask, deployment, onLook);
   let answeredAtMs = clock.monotonicMs();
   while (!signal?.aborted) {
     const askedAtMs = clock.monotonicMs();
@@ -59,13 +61,15 @@ export async function* watchDeployment(
 class Looker {
   readonly #ask: Ask;
   readonly #deployment: string;
+  readonly #onLook: WatchOptions["onLook"];
   #withInstances = true;
   #shown: { readonly text: string; readonly epoch: number; readonly asOf: number } | undefined;
   finished = false;
 
-  constructor(ask: Ask, deployment: string) {
+  constructor(ask: Ask, deployment: string, onLook: WatchOptions["onLook"]) {
     this.#ask = ask;
     this.#deployment = deployment;
+    this.#onLook = onLook;
   }
 
   async look(): Promise<DeploymentSnapshot | undefined> {
@@ -75,6 +79,7 @@ class Looker {
     // Reads are answered by any coordinator, and one of them may lag.
     if (shown !== undefined && (epoch < shown.epoch || (epoch === shown.epoch && asOf < shown.asOf)))
       return undefined;
+    this.#onLook?.(snapshot);
     const text = comparable(snapshot);
     this.#shown = { text, epoch, asOf };
     this.finished = snapshot.deployment.state === "finished";
@@ -94,9 +99,9 @@ class Looker {
   }
 }
 
-/** Ages move by themselves: they are no change. */
+/** Ages move by themselves, also within a sentence: they are no change. */
 function comparable({ deployment, instances }: DeploymentSnapshot): string {
-  return JSON.stringify([deployment, instances], (key, value: unknown) =>
-    key === "reportAgeMs" ? null : value,
+  return JSON.stringify([deployment, deployment.why.rule, instances], (key, value: unknown) =>
+    key === "reportAgeMs" || key === "why" ? undefined : value,
   );
 }

@@ -29,12 +29,19 @@ function watched(options: WatchOptions = {}) {
 }
 
 test("every change is shown once, ages alone are none, and the end ends it", async () => {
-  const { world, state, watching } = watched({ everyMs: 100 });
+  const looks: number[] = [];
+  const { world, state, watching } = watched({ everyMs: 100, onLook: ({ asOf }) => looks.push(asOf) });
   await world.clock.advance(1_000);
   expect(state.seen).toHaveLength(1);
-  state.now = snapshot({ instances: [anInstance({ reportAgeMs: 900 })], asOf: 2 });
+  const older = { ...aDeployment().why, sentence: "Waiting for web-1 since 2s." };
+  state.now = snapshot({
+    deployment: aDeployment({ why: older }),
+    instances: [anInstance({ reportAgeMs: 900, why: "Since 2s." })],
+    asOf: 2,
+  });
   await world.clock.advance(1_000);
   expect(state.seen).toHaveLength(1);
+  expect(looks).toContain(2);
   state.now = snapshot({ instances: [anInstance({ progress: 80 })], asOf: 3 });
   await world.clock.advance(1_000);
   expect(state.seen).toHaveLength(2);

@@ -1,0 +1,181 @@
+import type { Command } from "commander";
+import { checkName } from "../../api/request.js";
+import { type Labels, labelsSchema } from "../../contracts/instance.js";
+import { type Cli, withExamples } from "../cli.js";
+import type { CliIo } from "../cli-io.js";
+import type { ExitCode } from "../exit-codes.js";
+import { logLevelOf } from "../global-options.js";
+import type { LogLevel } from "../log.js";
+import { findTarget, type Target } from "../target.js";
+import { usageError } from "../usage-error.js";
+import { collect, parseDuration } from "../values.js";
+
+/** What every command that stays is told. */
+export interface LongRunning {
+  readonly target: Target;
+  readonly logLevel: LogLevel;
+  readonly json: boolean;
+}
+
+export interface UpOptions extends LongRunning {
+  /** Of the coordinator; `undefined`: made from the host's name. */
+  readonly name: string | undefined;
+}
+
+export interface CoordinatorOptions extends LongRunning {
+  readonly name: string | undefined;
+  /** `undefined`: 3 s, on a cluster 12 s. */
+  readonly leaseMs: number | undefined;
+}
+
+/** One instance of an agent, with the labels of all and its own. */
+export interface AgentInstance {
+  readonly id: string;
+  readonly labels: Labels;
+}
+
+export interface AgentOptions extends LongRunning {
+  readonly name: string | undefined;
+  /** At least one, each id once. */
+  readonly instances: readonly AgentInstance[];
+  readonly routesFile: string | undefined;
+  readonly reloadCommand: string | undefined;
+  /** On SIGTERM the instances leave the fleet. */
+  readonly leave: boolean;
+}
+
+/** What the commands that stay do; they return when they have ended in order. */
+export interface Runners {
+  readonly up: (options: UpOptions, io: CliIo) => Promise<ExitCode>;
+  readonly coordinator: (options: CoordinatorOptions, io: CliIo) => Promise<ExitCode>;
+  readonly agent: (options: AgentOptions, io: CliIo) => Promise<ExitCode>;
+}
+
+/** Adds those that there is a runner for. */
+export function addLongRunningCommands(
+  program: Command,
+  cli: Cli,
+  { up, coordinator, agent }: Partial<Runners>,
+): void {
+  if (up !== undefined) addUp(program, cli, up);
+  if (coordinator !== undefined) addCoordinator(program, cli, coordinator);
+  if (agent !== undefined) addAgent(program, cli, agent);
+}
+
+function addUp(program: Command, cli: Cli, run: Runners["up"]): void {
+  const command = program
+    .command("up")
+    .description("find or start a NATS server and start a control plane, and stay until Ctrl-C")
+    .option("--name <id>", "name of the coordinator (default: from the host's name)")
+    .action(async ({ name }: { name?: string }, command: Command) => {
+      cli.endWith(
+        await run({ ...(await longRunning(cli, command)), name: checked(name, "The coordinator") }, cli.io),
+      );
+    });
+  withExamples(command, "rollcall up", "rollcall up --nats nats://nats.internal:4222 --fleet shop");
+}
+
+function addCoordinator(program: Command, cli: Cli, run: Runners["coordinator"]): void {
+  const command = program
+    .command("coordinator")
+    .description("run one more coordinator of a fleet; it takes over when the leader ends")
+    .option("--name <id>", "name of the coordinator (default: from the host's name)")
+    .option(
+      "--lease <duration>",
+      "time after which a silent leader is replaced (default: 3s, on a cluster 12s)",
+      parseDuration,
+    )
+    .action(async ({ name, lease }: { name?: string; lease?: number }, command: Command) => {
+      const options = {
+        ...(await longRunning(cli, command)),
+        name: checked(name, "The coordinator"),
+        leaseMs: lease,
+      };
+      cli.endWith(await run(options, cli.io));
+    });
+  withExamples(command, "rollcall coordinator --name coordinator-2");
+}
+
+interface AgentFlags {
+  readonly instance?: readonly AgentInstance[];
+  readonly label?: readonly (readonly [string, string])[];
+  readonly name?: string;
+  readonly routes?: string;
+  readonly reloadCommand?: string;
+  readonly leave?: boolean;
+}
+
+function addAgent(program: Command, cli: Cli, run: Runners["agent"]): void {
+  const command = program
+    .command("agent")
+    .description("run instances on this host: their releases, processes and health checks")
+    .option(
+      "--instance <id[:k=v,...]>",
+      "an instance to run, with labels of its own; can be repeated",
+      collect(parseInstance),
+    )
+    .option("--label <k=v>", "a label for all of them; can be repeated", collect(parseLabel))
+    .option("--name <id>", "name of the agent (default: minted once, kept in the data folder)")
+    .option("--routes <file>", "write where traffic for each instance goes into this file")
+    .option("--reload-command <command>", "run after the routes file changed")
+    .option("--leave", "on SIGTERM take the instances out of the fleet")
+    .action(async (flags: AgentFlags, command: Command) => {
+      const options = {
+        instances: instancesOf(flags),
+        name: checked(flags.name, "The agent"),
+        routesFile: flags.routes,
+        reloadCommand: flags.reloadCommand,
+        leave: flags.leave === true,
+      };
+      cli.endWith(await run({ ...(await longRunning(cli, command)), ...options }, cli.io));
+    });
+  withExamples(
+    command,
+    "rollcall agent --instance web-1:tier=web,zone=a --instance worker-1:tier=worker",
+    "rollcall agent --instance $(hostname) --label tier=web --leave",
+  );
+}
+
+async function longRunning(cli: Cli, command: Command): Promise<LongRunning> {
+  const globals = cli.globals(command);
+  return {
+    target: await findTarget(globals, cli.io),
+    logLevel: logLevelOf(globals, cli.io, "info"),
+    json: cli.isJson(command),
+  };
+}
+
+function checked(name: string | undefined, what: string): string | undefined {
+  return name === undefined ? undefined : checkName("name", what, name);
+}
+
+function instancesOf({ instance: given = [], label: shared = [] }: AgentFlags): AgentInstance[] {
+  if (given.length === 0) throw usageError("An agent runs instances: give --instance NAME, once for each.");
+  const labelsOfAll = Object.fromEntries(shared);
+  const seen = new Set<string>();
+  return given.map(({ id, labels }) => {
+    if (seen.has(id)) throw usageError(`--instance ${id} is given twice.`);
+    seen.add(checkName("name", "The instance", id));
+    const all = labelsSchema.safeParse({ ...labelsOfAll, ...labels });
+    if (!all.success)
+      throw usageError(`The labels of --instance ${id} are not allowed: ${all.error.issues[0]?.message}.`);
+    return { id, labels: all.data };
+  });
+}
+
+/** `web-1` or `web-1:tier=web,zone=a`. */
+function parseInstance(text: string): AgentInstance {
+  const colon = text.indexOf(":");
+  if (colon < 0) return { id: text, labels: {} };
+  const labels = text
+    .slice(colon + 1)
+    .split(",")
+    .map(parseLabel);
+  return { id: text.slice(0, colon), labels: Object.fromEntries(labels) };
+}
+
+function parseLabel(text: string): readonly [string, string] {
+  const equals = text.indexOf("=");
+  if (equals < 1) throw usageError(`${JSON.stringify(text)} is no label: write k=v.`);
+  return [text.slice(0, equals), text.slice(equals + 1)];
+}

@@ -1,0 +1,64 @@
+import type { Command } from "commander";
+import type { FleetStatus } from "../../contracts/views.js";
+import { type Cli, withExamples } from "../cli.js";
+import type { Paint } from "../paint.js";
+import { stateText, titleText } from "../rollout-picture.js";
+import { tableText } from "../table.js";
+import { agoText, countText, plainText, versionCell } from "../words.js";
+
+export function addStatusCommand(program: Command, cli: Cli): void {
+  const command = program
+    .command("status")
+    .description(
+      "show the fleet at a glance: who leads, how the instances are, what runs where, what is rolled out",
+    )
+    .action(async (_options: object, command: Command) => {
+      await cli.session(command, async ({ client }) => {
+        cli.show(command, await client.status.get(), (status) => statusText(status, cli.paint));
+      });
+    });
+  withExamples(command, "rollcall status", "rollcall status --json");
+}
+
+function statusText(status: FleetStatus, paint: Paint): string {
+  const { fleet, leader, epoch, instances, versions } = status;
+  const led = leader === null ? paint("yellow", "nobody leads") : `led by ${leader} (epoch ${epoch})`;
+  const lines = [`${paint("bold", `fleet ${fleet}`)}, ${led}`, instancesText(instances, paint)];
+  if (versions.length > 0) {
+    const columns = [
+      {
+        head: "VERSION",
+        cell: ({ version }: (typeof versions)[number]) =>
+          version === null ? "nothing" : versionCell(version),
+      },
+      { head: "INSTANCES", right: true, cell: (row: (typeof versions)[number]) => String(row.instances) },
+    ];
+    lines.push("", tableText(versions, columns, paint));
+  }
+  return [...lines, "", ...rolloutsText(status, paint)].join("\n");
+}
+
+function instancesText(counts: FleetStatus["instances"], paint: Paint): string {
+  const parts = [
+    paint("green", `${counts.HEALTHY} healthy`),
+    ...(counts.DEGRADED > 0 ? [paint("yellow", `${counts.DEGRADED} degraded`)] : []),
+    ...(counts.FAILED > 0 ? [paint("red", `${counts.FAILED} failed`)] : []),
+    ...(counts.UNKNOWN > 0 ? [paint("yellow", `${counts.UNKNOWN} unknown`)] : []),
+  ];
+  return counts.total === 0
+    ? "no instances yet: start an agent by rollcall agent"
+    : `${countText(counts.total, "instance")}: ${parts.join(", ")}`;
+}
+
+function rolloutsText({ active, latest, ledgerNowMs }: FleetStatus, paint: Paint): string[] {
+  if (active.length > 0) {
+    return active.flatMap((deployment) => [
+      `${paint("bold", deployment.id)}  ${plainText(titleText(deployment))}  ${paint("cyan", stateText(deployment))}`,
+      `    ${plainText(deployment.why.sentence)}`,
+    ]);
+  }
+  if (latest === null) return ["nothing was ever rolled out: push a release, then rollcall deploy"];
+  return [
+    `no roll-out is under way; the last, ${latest.id} (${plainText(titleText(latest))}): ${stateText(latest)} ${agoText(latest.finishedAtMs, ledgerNowMs)}`,
+  ];
+}

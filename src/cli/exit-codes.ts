@@ -1,0 +1,31 @@
+import type { RollcallError } from "../base/errors.js";
+import { isErrorCode, statusOf } from "../contracts/errors.js";
+
+/** What the command `rollcall` ends with. */
+export const exitCodes = {
+  done: 0,
+  internal: 1,
+  usage: 2,
+  refused: 3,
+  failedAndRolledBack: 4,
+  failedAndNotRolledBack: 5,
+  timedOut: 6,
+  noControlPlane: 7,
+  /** Ctrl-C: what a shell expects of a program that ended by SIGINT. */
+  interrupted: 130,
+} as const;
+export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];
+
+/** Codes of failures that no control plane knows: they are about this command line. */
+export const usageCode = "USAGE";
+export const waitTimeoutCode = "WAIT_TIMEOUT";
+
+/** The exit code that says what kind of failure it was. */
+export function exitCodeOf({ code }: RollcallError): ExitCode {
+  if (code === usageCode) return exitCodes.usage;
+  if (code === waitTimeoutCode) return exitCodes.timedOut;
+  if (!isErrorCode(code)) return exitCodes.refused;
+  const status = statusOf(code);
+  if (status === 503 || status === 504) return exitCodes.noControlPlane;
+  return status === 500 ? exitCodes.internal : exitCodes.refused;
+}

@@ -1,0 +1,76 @@
+import type { VersionPair } from "../contracts/version.js";
+
+const secondMs = 1_000;
+const minuteMs = 60 * secondMs;
+const hourMs = 60 * minuteMs;
+const dayMs = 24 * hourMs;
+
+/** How long something takes or is ago, in the two largest units: `850 ms`, `4s`, `4m12s`, `2h05m`, `3d4h`. */
+export function durationText(ms: number): string {
+  if (ms < 0) return "0s";
+  if (ms < secondMs) return `${Math.round(ms)} ms`;
+  if (ms < minuteMs) return `${Math.floor(ms / secondMs)}s`;
+  if (ms < hourMs) return pair(ms, minuteMs, "m", secondMs, "s", 2);
+  if (ms < dayMs) return pair(ms, hourMs, "h", minuteMs, "m", 2);
+  return pair(ms, dayMs, "d", hourMs, "h", 1);
+}
+
+function pair(
+  ms: number,
+  largeMs: number,
+  large: string,
+  smallMs: number,
+  small: string,
+  digits: number,
+): string {
+  const rest = Math.floor((ms % largeMs) / smallMs);
+  return `${Math.floor(ms / largeMs)}${large}${rest === 0 ? "" : `${String(rest).padStart(digits, "0")}${small}`}`;
+}
+
+/** `3m ago`; without a moment, a dash. */
+export function agoText(atMs: number | null, nowMs: number): string {
+  return atMs === null ? "-" : `${durationText(Math.max(0, nowMs - atMs))} ago`;
+}
+
+/** `12:04`, minutes and seconds since a beginning. */
+export function stopwatchText(ms: number): string {
+  const seconds = Math.max(0, Math.floor(ms / secondMs));
+  return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
+}
+
+/** A version in a narrow place: `v2`, `v2 / c1`, `-` for nothing. */
+export function versionCell(version: VersionPair | null): string {
+  if (version === null) return "-";
+  return version.config === null ? version.release : `${version.release} / ${version.config}`;
+}
+
+export function sizeText(bytes: number | null): string {
+  if (bytes === null) return "-";
+  if (bytes < 1_000) return `${bytes} B`;
+  const units = ["kB", "MB", "GB", "TB"];
+  const power = Math.min(units.length, Math.floor(Math.log10(bytes) / 3));
+  return `${(bytes / 1_000 ** power).toPrecision(3)} ${units[power - 1]}`;
+}
+
+/** `1 instance`, `2 instances`. */
+export function countText(count: number, one: string, many = `${one}s`): string {
+  return `${count} ${count === 1 ? one : many}`;
+}
+
+/** `tier=web,zone=a`; a dash for none. */
+export function labelsText(labels: Readonly<Record<string, string>>): string {
+  const parts = Object.entries(labels).map(([key, value]) => `${key}=${value}`);
+  return parts.length === 0 ? "-" : parts.toSorted().join(",");
+}
+
+/** What others wrote, safe for a terminal: control characters could move the cursor or worse. */
+export function plainText(text: string): string {
+  return text.replace(/[\p{Cc}\p{Cf}\u2028\u2029]+/gu, " ");
+}
+
+const natural = new Intl.Collator("en", { numeric: true });
+
+/** `web-2` before `web-10`. */
+export function byName(one: string, other: string): number {
+  return natural.compare(one, other);
+}
