@@ -1,0 +1,170 @@
+import type { Clock } from "../base/ports.js";
+import { keys } from "../contracts/keys.js";
+import type { StoreAnswer, StoreBatch, StoredMessage, StoreUsage, StoreWrite } from "./store.js";
+import { sizeOf } from "./store.js";
+
+/** How long the id of a batch is remembered: the server's default. */
+const duplicateWindowMs = 120_000;
+/** What an expired key leaves behind stays this long. */
+const markerTtlMs = 60_000;
+/** Events that the audit stream keeps; it drops the oldest. */
+const auditMax = 100_000;
+
+/** An event as the audit stream holds it. */
+export interface HeldEvent {
+  readonly kind: string;
+  readonly id: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string;
+}
+
+interface Kept extends StoredMessage {
+  /** When it is removed, epoch milliseconds. */
+  readonly endsAtMs: number | undefined;
+  readonly isMarker: boolean;
+  readonly bytes: number;
+}
+
+/** What happened in a bucket that others are told of. */
+export interface BucketListener {
+  /** A message was stored under a key. */
+  stored(message: StoredMessage): void;
+  /** The audit stream took an event over. */
+  held(event: HeldEvent): void;
+}
+
+/** A model of the JetStream bucket of one fleet and of its audit stream: what a server answers, without the server. */
+export class MemoryBucket {
+  maxBytes = 1_073_741_824;
+  readonly audit: HeldEvent[] = [];
+  readonly #clock: Clock;
+  readonly #listener: BucketListener;
+  readonly #kept = new Map<string, Kept>();
+  /** The keys that end by themselves, and when the first of them does. */
+  readonly #ending = new Set<string>();
+  #firstEndMs = Number.POSITIVE_INFINITY;
+  readonly #messageIds = new Map<string, number>();
+  #revision = 0;
+  #usedBytes = 0;
+
+  constructor(clock: Clock, listener: BucketListener) {
+    this.#clock = clock;
+    this.#listener = listener;
+  }
+
+  read(key: string): StoredMessage | undefined {
+    this.#expire();
+    return this.#kept.get(key);
+  }
+
+  scan(): StoredMessage[] {
+    this.#expire();
+    return [...this.#kept.values()].filter(({ key, deleted }) => !deleted && !key.startsWith("event."));
+  }
+
+  usage(): StoreUsage {
+    return { usedBytes: this.#usedBytes, maxBytes: this.maxBytes };
+  }
+
+  dropHeldEvents(): void {
+    for (const key of this.#kept.keys()) if (key.startsWith("event.")) this.#remove(key);
+  }
+
+  write(batch: StoreBatch): StoreAnswer {
+    this.#expire();
+    if (batch.messageId !== undefined && this.#messageIds.has(batch.messageId)) return { kind: "duplicate" };
+    for (const { expect } of batch.writes) {
+      if (expect !== undefined && (this.#kept.get(expect.key)?.revision ?? 0) !== expect.revision) {
+        return { kind: "conflict" };
+      }
+    }
+    if (this.#usedBytes + sizeOf(batch) > this.maxBytes)
+      return { kind: "full", problem: "maximum bytes exceeded" };
+    if (batch.messageId !== undefined) this.#messageIds.set(batch.messageId, this.#clock.nowMs());
+    for (const write of batch.writes) this.#store(write);
+    return { kind: "stored", revision: this.#revision };
+  }
+
+  #store(write: StoreWrite): void {
+    const nowMs = this.#clock.nowMs();
+    this.#keep({
+      key: write.key,
+      revision: ++this.#revision,
+      writtenAtMs: nowMs,
+      deleted: write.deleted === true,
+      body: write.deleted === true ? "" : write.body,
+      endsAtMs: write.ttlMs === undefined ? undefined : nowMs + write.ttlMs,
+      isMarker: false,
+      bytes: sizeOf({ writes: [write] }),
+    });
+    const [area, kind, id] = write.key.split(".");
+    if (area !== "event" || kind === undefined || id === undefined) return;
+    const event = { kind, id, headers: write.headers ?? {}, body: write.body };
+    this.audit.push(event);
+    if (this.audit.length > auditMax) this.audit.shift();
+    this.#listener.held(event);
+  }
+
+  #keep(message: Kept): void {
+    this.#remove(message.key);
+    this.#kept.set(message.key, message);
+    this.#usedBytes += message.bytes;
+    if (message.endsAtMs !== undefined) {
+      this.#ending.add(message.key);
+      this.#firstEndMs = Math.min(this.#firstEndMs, message.endsAtMs);
+    }
+    this.#listener.stored(message);
+  }
+
+  #remove(key: string): void {
+    this.#usedBytes -= this.#kept.get(key)?.bytes ?? 0;
+    this.#kept.delete(key);
+    this.#ending.delete(key);
+  }
+
+  /** A message that ends leaves a marker of its own revision, and the marker ends without one. */
+  #expire(): void {
+    const nowMs = this.#clock.nowMs();
+    if (nowMs >= this.#firstEndMs) this.#end(nowMs);
+    for (const [id, storedAtMs] of this.#messageIds) {
+      if (nowMs - storedAtMs < duplicateWindowMs) break;
+      this.#messageIds.delete(id);
+    }
+  }
+
+  #end(nowMs: number): void {
+    this.#firstEndMs = Number.POSITIVE_INFINITY;
+    for (const key of [...this.#ending]) {
+      const { endsAtMs = nowMs, isMarker = true } = this.#kept.get(key) ?? {};
+      if (endsAtMs > nowMs) this.#firstEndMs = Math.min(this.#firstEndMs, endsAtMs);
+      else if (isMarker) this.#remove(key);
+      else this.#keep(this.#markerOf(key, nowMs));
+    }
+  }
+
+  #markerOf(key: string, nowMs: number): Kept {
+    const write = { key, body: "", deleted: true };
+    return {
+      ...write,
+      revision: ++this.#revision,
+      writtenAtMs: nowMs,
+      endsAtMs: nowMs + markerTtlMs,
+      isMarker: true,
+      bytes: sizeOf({ writes: [write] }),
+    };
+  }
+}
+
+/** For the fault "somebody else leads now": what another process would write. */
+export function deposition(bucket: MemoryBucket): StoreBatch {
+  const epochMessage = bucket.read(keys.epoch);
+  const epoch: unknown = epochMessage === undefined ? undefined : JSON.parse(epochMessage.body);
+  const last = typeof epoch === "object" && epoch !== null && "epoch" in epoch ? Number(epoch.epoch) : 0;
+  const body = JSON.stringify({ holder: "somebody-else", epoch: last + 1, claim: "a fault of the test" });
+  return {
+    writes: [
+      { key: keys.lease, body, ttlMs: 3_000 },
+      { key: keys.epoch, body },
+    ],
+  };
+}

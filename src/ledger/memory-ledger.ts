@@ -1,0 +1,225 @@
+import { assert } from "../base/assert.js";
+import type { Bus, BusMessage, Clock, Ledger, Log, Random, Subscription } from "../base/ports.js";
+import { storesOf } from "../contracts/keys.js";
+import { subjectsOf } from "../contracts/subjects.js";
+import type { AuditEvent } from "./event-chain.js";
+import { readEvent } from "./event-chain.js";
+import { subjectOfKey } from "./ledger-reader.js";
+import type { HeldEvent } from "./memory-bucket.js";
+import { deposition, MemoryBucket } from "./memory-bucket.js";
+import type { StoreCall, StoreResult } from "./memory-store.js";
+import { MemoryStore, StoreExchange } from "./memory-store.js";
+import type { ConnectedBus } from "./reachable.js";
+import type { StoredMessage } from "./store.js";
+import { openStoreLedger } from "./store-ledger.js";
+
+/** A store that outlives the processes of a test or simulation, and what goes wrong with it. */
+export interface MemoryLedgerStore {
+  /** The ledger of one process, over that process's own connection to the hub. */
+  open(options: { fleet: string; bus: ConnectedBus; log?: Log }): Promise<Ledger>;
+  /** The audit events of a fleet, oldest first. */
+  events(fleet: string): AuditEvent[];
+  /** Bytes that the keys of a fleet take. */
+  used(fleet: string): number;
+  /** Room for keys of a fleet; 1 GiB unless told. */
+  limit(fleet: string, maxBytes: number): void;
+  /** The store answers nobody until the fault is ended. */
+  unavailable(): Subscription;
+  /** The next commit is refused and not written. */
+  refuseNextCommit(fleet: string): void;
+  /** The next commit is written, and its answer lost. */
+  loseNextAnswer(fleet: string): void;
+  /** The next commit reaches the store only when the returned function is called, and its answer nobody. */
+  holdNextCommit(fleet: string): () => void;
+  /** The fleet has a new epoch, as if another process had taken it. */
+  depose(fleet: string): void;
+}
+
+type CommitFault = "refuse" | "lose" | "hold";
+
+interface Held {
+  readonly fleet: string;
+  readonly bucket: MemoryBucket;
+  commitFault: CommitFault | undefined;
+  release: () => void;
+}
+
+/**
+ * The ledgers of all fleets in memory, with JetStream's semantics; the code above the store is the one that runs over
+ * JetStream. The hub's faults hold for it too: a process that is cut off cannot write.
+ *
+ * @example
+ * const hub = createMemoryBus(clock);
+ * const store = createMemoryLedgerStore({ clock, random, hub, log });
+ * const ledger = await store.open({ fleet: "default", bus: hub.connect("coordinator-1") });
+ */
+export function createMemoryLedgerStore(parts: {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly hub: { connect(name: string): Bus };
+}): MemoryLedgerStore {
+  return new LedgerServer(parts.clock, parts.random, parts.log, parts.hub.connect("ledger-store"));
+}
+
+class LedgerServer implements MemoryLedgerStore {
+  readonly #clock: Clock;
+  readonly #random: Random;
+  readonly #log: Log;
+  readonly #bus: Bus;
+  readonly #exchange = new StoreExchange();
+  readonly #fleets = new Map<string, Held>();
+  #answers = true;
+
+  constructor(clock: Clock, random: Random, log: Log, bus: Bus) {
+    this.#clock = clock;
+    this.#random = random;
+    this.#log = log;
+    this.#bus = bus;
+    bus.subscribe("$JS.API.DIRECT.GET.>", (message) => this.#get(message));
+  }
+
+  open({ fleet, bus, log = this.#log }: { fleet: string; bus: ConnectedBus; log?: Log }): Promise<Ledger> {
+    const { bucket } = storesOf(fleet);
+    if (!this.#fleets.has(fleet)) this.#make(fleet);
+    const parts = { fleet, bus, clock: this.#clock };
+    const store = new MemoryStore({ ...parts, subject: callSubject(bucket), exchange: this.#exchange });
+    return openStoreLedger({ ...parts, store, log, random: this.#random });
+  }
+
+  events(fleet: string): AuditEvent[] {
+    return this.#of(fleet).bucket.audit.map((event) => {
+      const read = readEvent({
+        header: (name) => event.headers[name],
+        data: new TextEncoder().encode(event.body),
+      });
+      assert(read !== undefined, "the audit log holds events");
+      return read;
+    });
+  }
+
+  used(fleet: string): number {
+    return this.#of(fleet).bucket.usage().usedBytes;
+  }
+
+  limit(fleet: string, maxBytes: number): void {
+    this.#of(fleet).bucket.maxBytes = maxBytes;
+  }
+
+  unavailable(): Subscription {
+    this.#answers = false;
+    return {
+      unsubscribe: () => {
+        this.#answers = true;
+      },
+    };
+  }
+
+  refuseNextCommit(fleet: string): void {
+    this.#of(fleet).commitFault = "refuse";
+  }
+
+  loseNextAnswer(fleet: string): void {
+    this.#of(fleet).commitFault = "lose";
+  }
+
+  holdNextCommit(fleet: string): () => void {
+    const held = this.#of(fleet);
+    held.commitFault = "hold";
+    return () => held.release();
+  }
+
+  depose(fleet: string): void {
+    const { bucket } = this.#of(fleet);
+    bucket.write(deposition(bucket));
+  }
+
+  #of(fleet: string): Held {
+    const held = this.#fleets.get(fleet);
+    assert(held !== undefined, `fleet ${fleet} has a ledger`);
+    return held;
+  }
+
+  #make(fleet: string): void {
+    const bucket = new MemoryBucket(this.#clock, {
+      stored: (message) => this.#republish(fleet, message),
+      held: (event) => this.#announce(fleet, event),
+    });
+    const held: Held = { fleet, bucket, commitFault: undefined, release: () => undefined };
+    this.#fleets.set(fleet, held);
+    this.#bus.subscribe(callSubject(storesOf(fleet).bucket), (message) => {
+      if (!this.#answers) return;
+      const ticket = new TextDecoder().decode(message.data);
+      const call = this.#exchange.callOf(ticket);
+      if (call === undefined) return;
+      const result = resultOf(held, call);
+      if (result === undefined) return;
+      this.#exchange.settle(ticket, result);
+      message.respond(ticket);
+    });
+  }
+
+  #get(message: BusMessage): void {
+    if (!this.#answers) return;
+    for (const { fleet, bucket } of this.#fleets.values()) {
+      const prefix = `$JS.API.DIRECT.GET.KV_${storesOf(fleet).bucket}.${subjectOfKey(fleet, "")}`;
+      if (!message.subject.startsWith(prefix)) continue;
+      const found = bucket.read(message.subject.slice(prefix.length));
+      if (found === undefined) message.respond("", { Status: "404" });
+      else message.respond(found.body, headersOf(fleet, found));
+    }
+  }
+
+  #republish(fleet: string, message: StoredMessage): void {
+    if (!message.key.startsWith("desired.")) return;
+    this.#bus.publish(subjectsOf(fleet).desired(message.key), message.body, headersOf(fleet, message));
+  }
+
+  #announce(fleet: string, event: HeldEvent): void {
+    this.#bus.publish(`${subjectsOf(fleet).root}.event.${event.kind}.${event.id}`, event.body, event.headers);
+  }
+}
+
+function callSubject(bucket: string): string {
+  return `$LEDGER.${bucket}`;
+}
+
+/** `undefined`: no answer. */
+function resultOf(held: Held, call: StoreCall): StoreResult | undefined {
+  const { bucket } = held;
+  switch (call.verb) {
+    case "read": {
+      const found = bucket.read(call.key);
+      return { messages: found === undefined ? [] : [found] };
+    }
+    case "scan":
+      return { messages: bucket.scan() };
+    case "usage":
+      return { usage: bucket.usage() };
+    case "dropHeldEvents":
+      bucket.dropHeldEvents();
+      return {};
+    case "write":
+      return written(held, call);
+  }
+}
+
+function written(held: Held, { batch }: Extract<StoreCall, { verb: "write" }>): StoreResult | undefined {
+  const { bucket } = held;
+  const fault = batch.messageId === undefined ? undefined : held.commitFault;
+  if (fault === undefined) return { answer: bucket.write(batch) };
+  held.commitFault = undefined;
+  if (fault === "refuse") return { answer: { kind: "refused", problem: "a fault of the test" } };
+  if (fault === "lose") bucket.write(batch);
+  else held.release = () => void bucket.write(batch);
+  return undefined;
+}
+
+function headersOf(fleet: string, message: StoredMessage): Record<string, string> {
+  return {
+    "Nats-Subject": subjectOfKey(fleet, message.key),
+    "Nats-Sequence": String(message.revision),
+    "Nats-Time-Stamp": new Date(message.writtenAtMs).toISOString(),
+    ...(message.deleted ? { "KV-Operation": "DEL" } : {}),
+  };
+}

@@ -1,0 +1,120 @@
+import { RollcallError } from "../base/errors.js";
+import type { Clock } from "../base/ports.js";
+import { refusal } from "../contracts/errors.js";
+import type { ConnectedBus } from "./reachable.js";
+import { untilConnected } from "./reachable.js";
+import type { Store, StoreAnswer, StoreBatch, StoredMessage, StoreUsage } from "./store.js";
+
+const callTimeoutMs = 5_000;
+const messageMaxBytes = 1_048_576;
+
+/** What a process asks of the store in memory. */
+export type StoreCall =
+  | { readonly verb: "write"; readonly batch: StoreBatch }
+  | { readonly verb: "read"; readonly key: string }
+  | { readonly verb: "scan" | "usage" | "dropHeldEvents" };
+
+/** What the store in memory answers. */
+export interface StoreResult {
+  readonly answer?: StoreAnswer;
+  readonly messages?: readonly StoredMessage[];
+  readonly usage?: StoreUsage;
+}
+
+/**
+ * Calls and results on their way. Messages carry their number only, so that the hub's faults are those of the
+ * ledger too, while what is large is not copied; it is all text that nobody changes.
+ */
+export class StoreExchange {
+  readonly #calls = new Map<string, StoreCall>();
+  readonly #results = new Map<string, StoreResult>();
+  #count = 0;
+
+  open(call: StoreCall): string {
+    const ticket = String(++this.#count);
+    this.#calls.set(ticket, call);
+    return ticket;
+  }
+
+  callOf(ticket: string): StoreCall | undefined {
+    return this.#calls.get(ticket);
+  }
+
+  /** Without effect once the caller has given up. */
+  settle(ticket: string, result: StoreResult): void {
+    if (this.#calls.has(ticket)) this.#results.set(ticket, result);
+  }
+
+  /** Ends a call. */
+  close(ticket: string): StoreResult {
+    const result = this.#results.get(ticket) ?? {};
+    this.#calls.delete(ticket);
+    this.#results.delete(ticket);
+    return result;
+  }
+}
+
+/** One process's way to the store in memory, over its own connection to the hub. */
+export class MemoryStore implements Store {
+  readonly messageMaxBytes = messageMaxBytes;
+  readonly #fleet: string;
+  readonly #subject: string;
+  readonly #bus: ConnectedBus;
+  readonly #clock: Clock;
+  readonly #exchange: StoreExchange;
+
+  constructor(parts: {
+    fleet: string;
+    subject: string;
+    bus: ConnectedBus;
+    clock: Clock;
+    exchange: StoreExchange;
+  }) {
+    this.#fleet = parts.fleet;
+    this.#subject = parts.subject;
+    this.#bus = parts.bus;
+    this.#clock = parts.clock;
+    this.#exchange = parts.exchange;
+  }
+
+  async write(batch: StoreBatch, timeoutMs: number): Promise<StoreAnswer> {
+    try {
+      const { answer } = await this.#call({ verb: "write", batch }, timeoutMs);
+      return answer ?? { kind: "unanswered", problem: "the store gave no answer" };
+    } catch (thrown) {
+      return { kind: "unanswered", problem: thrown instanceof Error ? thrown.message : String(thrown) };
+    }
+  }
+
+  async read(key: string): Promise<StoredMessage | undefined> {
+    return (await this.#call({ verb: "read", key })).messages?.[0];
+  }
+
+  async scan(): Promise<StoredMessage[]> {
+    return [...((await this.#call({ verb: "scan" })).messages ?? [])];
+  }
+
+  async usage(): Promise<StoreUsage> {
+    return (await this.#call({ verb: "usage" })).usage ?? { usedBytes: 0, maxBytes: 0 };
+  }
+
+  async dropHeldEvents(): Promise<void> {
+    await this.#call({ verb: "dropHeldEvents" });
+  }
+
+  reachable(timeoutMs: number): Promise<boolean> {
+    return untilConnected(this.#bus, this.#clock, timeoutMs);
+  }
+
+  async #call(call: StoreCall, timeoutMs: number = callTimeoutMs): Promise<StoreResult> {
+    const ticket = this.#exchange.open(call);
+    try {
+      await this.#bus.request(this.#subject, ticket, { timeoutMs });
+    } catch (thrown) {
+      this.#exchange.close(ticket);
+      const problem = thrown instanceof RollcallError ? thrown.message : String(thrown);
+      throw refusal("LEDGER_UNAVAILABLE", { fleet: this.#fleet, problem }, thrown);
+    }
+    return this.#exchange.close(ticket);
+  }
+}

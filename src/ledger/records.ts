@@ -1,0 +1,42 @@
+import { z } from "zod";
+import { refusal } from "../contracts/errors.js";
+import type { StoredMessage } from "./store.js";
+
+/** The format of the records that the ledger keeps of itself. */
+export const ledgerFormat = 1;
+
+/** Key `ledger`. */
+export const ledgerRecordSchema = z.object({ format: z.int(), ledgerId: z.string().min(1) });
+/** Key `lease`: who leads, until the server removes it. `claim` tells one taking of it from another of the same holder. */
+export const leaseRecordSchema = z.object({ holder: z.string(), epoch: z.int(), claim: z.string() });
+/** Key `epoch`: the same, but it stays. */
+export const epochRecordSchema = leaseRecordSchema;
+/** Key `event-head`. */
+export const headRecordSchema = z.object({ sequence: z.int(), hash: z.string() });
+
+export type LeaseRecord = z.infer<typeof leaseRecordSchema>;
+
+/**
+ * The record in a message of the store; `undefined` for a key that was never written or was deleted.
+ *
+ * @throws RollcallError `LEDGER_CORRUPT`
+ */
+export function recordIn<T>(
+  fleet: string,
+  schema: z.ZodType<T>,
+  message: StoredMessage | undefined,
+): T | undefined {
+  if (message === undefined || message.deleted) return undefined;
+  const parsed = schema.safeParse(valueIn(fleet, message));
+  if (parsed.success) return parsed.data;
+  throw refusal("LEDGER_CORRUPT", { fleet, key: message.key, problem: z.prettifyError(parsed.error) });
+}
+
+/** @throws RollcallError `LEDGER_CORRUPT` */
+export function valueIn(fleet: string, message: Pick<StoredMessage, "key" | "body">): unknown {
+  try {
+    return JSON.parse(message.body);
+  } catch (thrown) {
+    throw refusal("LEDGER_CORRUPT", { fleet, key: message.key, problem: "it is not JSON" }, thrown);
+  }
+}
