@@ -1,0 +1,329 @@
+import { and, assign, emit, enqueueActions, not, or, raise, setup, stateIn } from "xstate";
+import type { Phase } from "../src/contracts/instance.js";
+import { backoffMs, phaseBackoff } from "./backoff.js";
+import {
+  acceptedOf,
+  freeSlot,
+  freshChecks,
+  hasNews,
+  type InstanceCommand,
+  type InstanceContext,
+  type InstanceEvent,
+  isApart,
+  isFailing,
+  isNewer,
+  isVersion,
+  judged,
+  keepOf,
+  mayRestore,
+  mayTryAgain,
+  pauseMs,
+  type Run,
+  type Slot,
+  slots,
+  statusIn,
+  strays,
+  versionOf,
+  vitality,
+  watched,
+} from "./instance-facts.js";
+import type { Launch } from "./process.js";
+
+/** The guards, actions and delays of the instance machine; its chart is in instance.ts. */
+
+/** Without a manifest to say so: how long the end of a service may take without progress. */
+const stopStuckMs = 300_000;
+/** How much later than its own time limit a check is given up. */
+const overdueMs = 5_000;
+
+/** The release that a phase works on. */
+function runOf({ target }: InstanceContext): Run {
+  if (target === null || target.run === null) throw new Error("a phase works on a release");
+  return target.run;
+}
+
+function manifestOf(context: InstanceContext) {
+  return (context.target?.run ?? context.active?.launch)?.release.manifest;
+}
+
+function workOf(context: InstanceContext) {
+  const { release, config } = runOf(context);
+  return { work: context.work, generation: context.target?.generation ?? 0, release, config };
+}
+
+/** The context after a request of a slot's process, and the command that makes it. */
+function ordered(context: InstanceContext, slot: Slot, launch: Launch | null) {
+  const seen = context.processes[slot];
+  const order = seen.order + 1;
+  const process = { ...seen, order, status: launch === null ? ("stopping" as const) : ("starting" as const) };
+  const command: InstanceCommand =
+    launch === null ? { type: "stopProcess", slot, order } : { type: "startProcess", slot, order, launch };
+  return { change: { processes: { ...context.processes, [slot]: process } }, command };
+}
+
+/** The same for several slots whose processes are to end, one after the other. */
+function orderedStop(context: InstanceContext, which: readonly Slot[]) {
+  let next = context;
+  return which.map((slot) => {
+    const order = ordered(next, slot, null);
+    next = { ...next, ...order.change };
+    return order;
+  });
+}
+
+export const instanceSetup = setup({
+  types: {
+    context: {} as InstanceContext,
+    events: {} as InstanceEvent,
+    emitted: {} as InstanceCommand,
+    input: {} as { readonly instance: string },
+  },
+  delays: {
+    stuck: ({ context }) => manifestOf(context)?.stuckMs ?? stopStuckMs,
+    /** A new process has its start period on top. */
+    unproven: ({ context }) => {
+      const manifest = manifestOf(context);
+      return manifest === undefined ? stopStuckMs : manifest.stuckMs + manifest.healthCheck.startPeriodMs;
+    },
+    tryAgain: ({ context }) => backoffMs(phaseBackoff, context.tries, context.unit),
+    betweenChecks: ({ context }) => pauseMs(context),
+    checkOverdue: ({ context }) =>
+      (watched(context)?.launch.release.manifest.healthCheck.timeoutMs ?? 0) + overdueMs,
+  },
+  guards: {
+    isNewerState: ({ context, event }) =>
+      event.type === "desired"
+        ? isNewer(context, event.state.ledgerId, event.revision)
+        : event.type === "taken" && isNewer(context, event.ledgerId, event.revision),
+    hasNews: ({ context }) => hasNews(context),
+    mayBegin: stateIn({ contact: "knowing" }),
+    isThisRead: ({ context, event }) => event.type === "asked" && event.read === context.read,
+    isThisWork: ({ context, event }) => "work" in event && event.work === context.work,
+    mayTryAgain: ({ context, event }) =>
+      event.type === "phase.failed" && event.work === context.work && mayTryAgain(context, event.transient),
+    isNewsOfProcess: ({ context, event }) =>
+      event.type === "process" && event.order >= context.processes[event.slot].order,
+    /** No process but the active version's is left. */
+    isCleared: ({ context }) => strays(context).length === 0,
+    wantsStop: ({ context }) => context.target?.run === null,
+    /** Exactly this version is active, and its process runs without a failed check. */
+    isServed: ({ context }) => {
+      const run = context.target?.run ?? null;
+      const status = statusIn(context, context.active);
+      if (run === null || context.active === null || !isVersion(run, context.active.launch)) return false;
+      return (status === "up" || status === "starting") && context.checks.failures === 0;
+    },
+    saysHealthy: ({ context }) => vitality(context) === "healthy",
+    saysDegraded: ({ context }) => vitality(context) === "degraded",
+    saysNothing: ({ context }) => vitality(context) === "unknown",
+    saysFailed: ({ context }) => vitality(context) === "failed",
+    isApplying: stateIn({ update: "APPLYING" }),
+    /** While it is on its way to something newer, nobody is told that the old version fails. */
+    isFailed: and(["saysFailed", not("isApplying")]),
+    isUnknown: or(["saysNothing", and(["saysFailed", "isApplying"])]),
+    /** The old process has to end before the new one starts. */
+    mustStopFirst: ({ context }) =>
+      runOf(context).release.manifest.order === "stopFirst" && statusIn(context, context.active) !== "gone",
+    oldIsGone: ({ context }) => statusIn(context, context.active) === "gone",
+    allGone: ({ context }) => slots.every((slot) => context.processes[slot].status === "gone"),
+    candidateEnded: ({ context }) => statusIn(context, context.candidate) === "failed",
+    candidateFails: ({ context }) => isFailing(context),
+    candidateIsHealthy: ({ context }) =>
+      statusIn(context, context.candidate) === "up" && context.checks.verdict === "healthy",
+    candidateServes: ({ context }) => !isApart(context),
+    hasNoVerdict: ({ context }) => context.checks.verdict === null,
+    activeEnded: ({ context }) => statusIn(context, context.active) === "failed",
+    mayCheck: ({ context }) => statusIn(context, watched(context)) === "up",
+    isThisCheck: ({ context, event }) => event.type === "checked" && event.number === context.checks.number,
+  },
+  actions: {
+    // Desired states
+    accept: assign(({ context, event }) => {
+      if (event.type === "taken")
+        return { ...acceptedOf(context, event.ledgerId, event.revision, event.epoch), takenBy: event.owner };
+      if (event.type !== "desired") return {};
+      const { state, revision } = event;
+      return { ...acceptedOf(context, state.ledgerId, revision, state.epoch), wanted: state, takenBy: null };
+    }),
+    seeEpoch: assign(({ context, event }) =>
+      event.type === "epoch" ? { epoch: Math.max(context.epoch, event.epoch) } : {},
+    ),
+    nextRead: assign(({ context }) => ({ read: context.read + 1 })),
+    readDesired: emit(({ context }): InstanceCommand => ({ type: "readDesired", read: context.read })),
+    takeTarget: assign(({ context }) => {
+      if (context.wanted === null) return {};
+      const { ledgerId, generation, run, minHealthyMs } = context.wanted;
+      return {
+        target: { ledgerId, generation, run, minHealthyMs },
+        failure: null,
+        progress: { percent: 0, note: "" },
+      };
+    }),
+    // Work
+    enterPhase: assign({ progress: { percent: 0, note: "" }, tries: 0 }),
+    nextWork: assign(({ context }) => ({ work: context.work + 1 })),
+    pull: emit(({ context }): InstanceCommand => ({ type: "pull", ...workOf(context) })),
+    build: emit(({ context }): InstanceCommand => ({ type: "build", ...workOf(context) })),
+    copy: emit(({ context }): InstanceCommand => ({ type: "copy", ...workOf(context) })),
+    prepareNext: emit(({ context }): InstanceCommand => ({ type: "prepareNext", ...workOf(context) })),
+    stageRoutes: emit(
+      ({ context }): InstanceCommand => ({
+        type: "stageRoutes",
+        ...workOf(context),
+        port: runOf(context).release.manifest.port ?? null,
+      }),
+    ),
+    activate: emit(({ context }): InstanceCommand => ({ type: "activate", ...workOf(context) })),
+    withdrawRoutes: emit(
+      ({ context }): InstanceCommand => ({
+        type: "withdrawRoutes",
+        work: context.work,
+        generation: context.target?.generation ?? 0,
+      }),
+    ),
+    cancel: emit(
+      ({ context }): InstanceCommand => ({
+        type: "cancel",
+        work: context.work,
+        generation: context.target?.generation ?? 0,
+      }),
+    ),
+    abandon: emit(
+      ({ context }): InstanceCommand => ({ type: "abandon", generation: context.target?.generation ?? 0 }),
+    ),
+    prune: emit(
+      ({ context }): InstanceCommand => ({
+        type: "prune",
+        generation: context.target?.generation ?? 0,
+        keep: keepOf(context),
+      }),
+    ),
+    noteProgress: assign(({ event }) =>
+      event.type === "phase.progress" ? { progress: { percent: event.percent, note: event.note } } : {},
+    ),
+    noteWork: assign((_, params: { note: string }) => ({ progress: { percent: 0, note: params.note } })),
+    countTry: assign(({ context, event }) => {
+      if (event.type !== "phase.failed") return {};
+      const note = `again in a moment: ${event.fault.message ?? event.fault.code}`;
+      return {
+        tries: context.tries + 1,
+        unit: event.unit,
+        work: context.work + 1,
+        progress: { percent: 0, note },
+      };
+    }),
+    failWork: assign(({ event }) => (event.type === "phase.failed" ? { failure: event.fault } : {})),
+    failStuck: assign(({ context }, params: { phase: Phase }) => ({
+      failure: {
+        code: "PHASE_STUCK",
+        details: { phase: params.phase, stuckMs: manifestOf(context)?.stuckMs ?? stopStuckMs },
+      },
+    })),
+    failProcess: assign(({ context }) => {
+      const process = watched(context);
+      return {
+        failure: (process && context.processes[process.slot].fault) ?? { code: "START_FAILED", details: {} },
+      };
+    }),
+    failChecks: assign(({ context }) => {
+      const version = watched(context)?.launch.release.version;
+      const { failures, detail } = context.checks;
+      return { failure: { code: "HEALTH_CHECK_FAILED", details: { version, failures, problem: detail } } };
+    }),
+    // Processes
+    rememberProcess: assign(({ context, event }) => {
+      if (event.type !== "process") return {};
+      const { slot, order, status, pid, restarts, fault, atMs } = event;
+      const before = context.processes[slot];
+      const upAtMs = status === "up" && before.status !== "up" ? atMs : before.upAtMs;
+      const processes = { ...context.processes, [slot]: { status, order, pid, restarts, fault, upAtMs } };
+      const forget = slot === watched(context)?.slot && status !== "up";
+      return forget ? { processes, checks: { ...context.checks, ...freshChecks } } : { processes };
+    }),
+    placeCandidate: assign(({ context, event }) => {
+      const { ledgerId = "", generation = 0 } = context.target ?? {};
+      const port = event.type === "phase.done" ? event.port : undefined;
+      if (port === undefined) throw new Error("staged routes lead to a port");
+      const launch: Launch = { ledgerId, generation, ...runOf(context), port };
+      return {
+        candidate: { slot: freeSlot(context), launch },
+        checks: { ...context.checks, ...freshChecks },
+      };
+    }),
+    /** What serves already is to prove itself. */
+    proveActive: assign(({ context }) => ({ candidate: context.active })),
+    forgetCandidate: enqueueActions(({ context, enqueue }) => {
+      if (isApart(context)) {
+        enqueue.assign({ checks: { ...context.checks, ...freshChecks } });
+        enqueue.raise({ type: "recheck" });
+      }
+      enqueue.assign({ candidate: null });
+    }),
+    startCandidate: enqueueActions(({ context, enqueue }) => {
+      if (context.candidate === null) return;
+      const { change, command } = ordered(context, context.candidate.slot, context.candidate.launch);
+      enqueue.assign(change);
+      enqueue.emit(command);
+    }),
+    stopOld: enqueueActions(({ context, enqueue }) => {
+      if (context.active === null) return;
+      const { change, command } = ordered(context, context.active.slot, null);
+      enqueue.assign(change);
+      enqueue.emit(command);
+    }),
+    /** What `current` points at serves again, as soon as nothing is in its way. */
+    restoreService: enqueueActions(({ context, enqueue }) => {
+      if (context.active === null || !mayRestore(context)) return;
+      const { change, command } = ordered(context, context.active.slot, context.active.launch);
+      enqueue.assign(change);
+      enqueue.emit(command);
+    }),
+    /** No process runs but the active version's. */
+    sweep: enqueueActions(({ context, enqueue }) => {
+      for (const { change, command } of orderedStop(context, strays(context))) {
+        enqueue.assign(change);
+        enqueue.emit(command);
+      }
+    }),
+    stopAll: enqueueActions(({ context, enqueue }) => {
+      for (const { change, command } of orderedStop(context, slots)) {
+        enqueue.assign(change);
+        enqueue.emit(command);
+      }
+    }),
+    becomeActive: assign(({ context }) => {
+      const { active, candidate, previous } = context;
+      if (candidate === null) return {};
+      const left =
+        active !== null && !isVersion(active.launch, candidate.launch) ? versionOf(active.launch) : previous;
+      return { active: candidate, previous: left, candidate: null, progress: { percent: 100, note: "" } };
+    }),
+    /** What runs is what was asked for: there was nothing to do. */
+    settle: assign({ progress: { percent: 100, note: "" } }),
+    becomeStopped: assign(({ context }) => ({
+      active: null,
+      candidate: null,
+      previous: context.active === null ? context.previous : versionOf(context.active.launch),
+      progress: { percent: 100, note: "" },
+    })),
+    // Checks
+    nextCheck: assign(({ context }) => ({
+      checks: { ...context.checks, number: context.checks.number + 1 },
+    })),
+    check: emit(({ context }): InstanceCommand => {
+      const process = watched(context);
+      if (process === null) throw new Error("only a process is checked");
+      return { type: "check", number: context.checks.number, launch: process.launch };
+    }),
+    judge: assign(({ context, event }) =>
+      event.type === "checked" ? { checks: judged(context, event.verdict, event.detail, event.atMs) } : {},
+    ),
+    /** Counts like a failed check, but for a process that has never answered: its start period is not known here. */
+    judgeOverdue: assign(({ context }) => {
+      const { checks } = context;
+      const failures = checks.verdict === null ? checks.failures : checks.failures + 1;
+      return { checks: { ...checks, failures, goodSinceMs: null, detail: "the check did not end" } };
+    }),
+    recheck: raise({ type: "recheck" }),
+  },
+});

@@ -1,0 +1,77 @@
+import { z } from "zod";
+import type { RollcallError } from "../base/errors.js";
+import type { BusMessage, Subscription } from "../base/ports.js";
+import { refusal, statusOf } from "../contracts/errors.js";
+import type { Report } from "../contracts/instance.js";
+import { subjectsOf } from "../contracts/subjects.js";
+import type { AgentParts } from "./parts.js";
+import { reportIntervalMaxMs, reportIntervalMinMs } from "./reporter.js";
+
+/** `ask.<instance>.report`: report now, and from now on in this interval. */
+const reportAskSchema = z.object({
+  intervalMs: z.int().min(reportIntervalMinMs).max(reportIntervalMaxMs).optional(),
+  epoch: z.int().min(1).optional(),
+});
+
+/** What a request comes to. */
+export interface AskedInstance {
+  /** The highest epoch that it has heard of. */
+  readonly epoch: number;
+  seeEpoch(epoch: number): void;
+  report(intervalMs: number | undefined): Report;
+}
+
+/**
+ * Answers what coordinators ask of an instance. A request may name the epoch of its sender; one of an epoch that is over is
+ * answered `STALE_EPOCH`, one of no epoch (a person's) is taken.
+ */
+export function answerAsks(parts: AgentParts, instance: string, asked: AskedInstance): Subscription {
+  const subjects = subjectsOf(parts.fleet);
+  const refuse = (message: BusMessage, problem: RollcallError): void => {
+    const { code, message: sentence, retry, details } = problem;
+    message.respond(JSON.stringify({ error: { code, message: sentence, retry, details } }), {
+      "Nats-Service-Error": sentence.replace(/\s+/g, " ").slice(0, 512),
+      "Nats-Service-Error-Code": String(statusOf(code)),
+    });
+  };
+  return parts.bus.subscribe(subjects.ask(instance, "*"), (message) => {
+    const verb = message.subject.slice(message.subject.lastIndexOf(".") + 1);
+    const request = verb === "report" ? reportAskSchema.safeParse(bodyOf(message)) : undefined;
+    if (request?.success !== true) {
+      const problem =
+        request === undefined
+          ? `there is no request ${verb.slice(0, 64)}`
+          : request.error.message.slice(0, 512);
+      parts.complaints.add(
+        "askGarbage",
+        instance,
+        { verb: verb.slice(0, 64) },
+        "a request cannot be understood and is refused",
+      );
+      refuse(message, refusal("BAD_REQUEST", { problem }));
+      return;
+    }
+    const { epoch, intervalMs } = request.data;
+    if (epoch !== undefined && epoch < asked.epoch) {
+      parts.complaints.add(
+        "askStale",
+        instance,
+        { epoch, known: asked.epoch },
+        "a coordinator that leads no longer has asked",
+      );
+      refuse(message, refusal("STALE_EPOCH", { given: epoch, known: asked.epoch }));
+      return;
+    }
+    if (epoch !== undefined && epoch > asked.epoch) asked.seeEpoch(epoch);
+    message.respond(JSON.stringify(asked.report(intervalMs)));
+  });
+}
+
+function bodyOf(message: BusMessage): unknown {
+  if (message.data.length === 0) return {};
+  try {
+    return JSON.parse(new TextDecoder().decode(message.data));
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,42 @@
+import type { Clock, Random } from "../../base/ports.js";
+import type { Behaviours, WorkStep } from "./behaviour.js";
+import { MemoryFiles, type StepTime } from "./files.js";
+import { MemoryProbes } from "./probes.js";
+import { MemoryProcesses } from "./processes.js";
+import { MemoryRecords } from "./records.js";
+
+/** A host in memory: the ports of an agent that outlive it. */
+export interface MemoryHost {
+  readonly files: MemoryFiles;
+  readonly processes: MemoryProcesses;
+  readonly probes: MemoryProbes;
+  readonly records: MemoryRecords;
+  /** How each release behaves here; may be changed at any time. */
+  readonly behaviours: Behaviours;
+}
+
+/**
+ * Makes a host for an agent in a test or a simulation. Everything takes virtual time.
+ *
+ * @example
+ * const host = createMemoryHost({ clock, random: random.fork("host-1") });
+ * host.behaviours.set("v3", { unhealthy: true });
+ * const agent = createAgent({ clock, random, log, bus, ledger, ...host }, options);
+ */
+export function createMemoryHost(options: {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly behaviours?: Behaviours;
+  readonly stepTimes?: Partial<Record<WorkStep, StepTime>>;
+}): MemoryHost {
+  const { clock, random, stepTimes } = options;
+  const behaviours = options.behaviours ?? new Map();
+  const processes = new MemoryProcesses(clock, behaviours);
+  return {
+    files: new MemoryFiles({ clock, random, behaviours, ...(stepTimes && { stepTimes }) }),
+    processes,
+    probes: new MemoryProbes(clock, processes, behaviours),
+    records: new MemoryRecords(),
+    behaviours,
+  };
+}

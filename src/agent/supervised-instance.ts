@@ -1,0 +1,151 @@
+import { type BackoffRule, backoffMs } from "../../machines/backoff.js";
+import { messageOf } from "../base/errors.js";
+import type { Subscription, Timer } from "../base/ports.js";
+import type { InstanceState } from "../contracts/instance.js";
+import { subjectsOf } from "../contracts/subjects.js";
+import { reap, unknownOf } from "./adoption.js";
+import { answerAsks } from "./asks.js";
+import { faultOf, reasonOf } from "./fault.js";
+import { type InstanceJournals, InstanceRunner, type InstanceSnapshot } from "./instance-runner.js";
+import { type InstanceView, viewOf } from "./instance-view.js";
+import type { AgentParts, InstanceOptions } from "./parts.js";
+import { Reporter } from "./reporter.js";
+
+/** Before an instance whose records could not be written is taken up again. */
+const revival: BackoffRule = { firstMs: 1_000, maxMs: 30_000 };
+
+/**
+ * One instance of an agent for as long as the agent runs: its runner, its reports, its answers. When the runner is lost
+ * (a full disk, a defect) it makes another from what was last written; the level-triggered desired state does the rest.
+ */
+export class SupervisedInstance {
+  readonly id: string;
+  readonly #parts: AgentParts;
+  readonly #options: InstanceOptions;
+  readonly #reporter: Reporter;
+  #runner: InstanceRunner;
+  #asks: Subscription | undefined;
+  #again: Timer | undefined;
+  #losses = 0;
+  #closed = false;
+
+  constructor(parts: AgentParts, options: InstanceOptions, journals: InstanceJournals, intervalMs: number) {
+    this.id = options.id;
+    this.#parts = parts;
+    this.#options = options;
+    this.#runner = this.#newRunner(journals);
+    const { clock, random, bus, agentId: agent, incarnation } = parts;
+    const subject = subjectsOf(parts.fleet).health(this.id);
+    const reporting = { clock, random, bus, subject, instance: this.id, agent, incarnation, intervalMs };
+    this.#reporter = new Reporter(reporting, this.view);
+  }
+
+  /** What a report would say now. */
+  get view(): InstanceView {
+    const { agentId, agentVersion } = this.#parts;
+    return viewOf(this.#runner.snapshot, { labels: this.#options.labels, agentId, agentVersion });
+  }
+
+  get reportsSent(): number {
+    return this.#reporter.sent;
+  }
+
+  /** The longest time that its processes may take to end. */
+  get graceMs(): number {
+    const { active, candidate } = this.#runner.snapshot.context;
+    return Math.max(
+      active?.launch.release.manifest.stop.graceMs ?? 0,
+      candidate?.launch.release.manifest.stop.graceMs ?? 0,
+    );
+  }
+
+  get isIdle(): boolean {
+    return this.#runner.isIdle;
+  }
+
+  start(): void {
+    this.#runner.resume();
+    this.#asks = answerAsks(this.#parts, this.id, this.#asked());
+    this.#reporter.start();
+  }
+
+  reconnected(): void {
+    this.#runner.reconnected();
+    this.#reporter.publish({ whole: true });
+  }
+
+  endProcesses(): void {
+    this.#runner.endProcesses();
+  }
+
+  /** The last word, if `lastReport`; then silence. Processes that run go on. */
+  close({ lastReport }: { lastReport: boolean }): void {
+    this.#closed = true;
+    this.#again?.cancel();
+    this.#asks?.unsubscribe();
+    if (lastReport) this.#reporter.publish({ whole: true });
+    this.#reporter.stop();
+    this.#runner.close();
+  }
+
+  #asked() {
+    const runner = () => this.#runner;
+    return {
+      get epoch(): number {
+        return runner().snapshot.context.epoch;
+      },
+      seeEpoch: (epoch: number) => this.#runner.seeEpoch(epoch),
+      report: (intervalMs: number | undefined) => {
+        if (intervalMs !== undefined) this.#reporter.setInterval(intervalMs);
+        return this.#reporter.publish({ whole: true });
+      },
+    };
+  }
+
+  #newRunner(journals: InstanceJournals): InstanceRunner {
+    const runner: InstanceRunner = new InstanceRunner(this.#parts, this.id, journals, {
+      seen: (snapshot) => this.#seen(runner, snapshot),
+      lost: (error) => this.#lost(runner, error),
+    });
+    return runner;
+  }
+
+  #seen(runner: InstanceRunner, _: InstanceSnapshot): void {
+    if (runner === this.#runner && !this.#closed) this.#reporter.see(this.view);
+  }
+
+  /** The reports go on, and say what is wrong with this host. */
+  #lost(runner: InstanceRunner, error: unknown): void {
+    if (runner !== this.#runner || this.#closed || this.#again !== undefined) return;
+    const { view } = this;
+    const state: InstanceState = { ...view.state, health: "UNKNOWN", reason: reasonOf(faultOf(error)) };
+    const { journals } = runner;
+    runner.close();
+    this.#reporter.see({ ...view, state, goodSinceMs: null });
+    this.#losses++;
+    const waitMs = backoffMs(revival, this.#losses, this.#parts.random.unit());
+    this.#parts.log.error(
+      { instance: this.id, error: messageOf(error), waitMs },
+      "an instance is taken up again from what was last written",
+    );
+    this.#again = this.#parts.clock.setTimer(waitMs, () => void this.#revive(journals));
+  }
+
+  async #revive(journals: InstanceJournals): Promise<void> {
+    const { processes, log } = this.#parts;
+    try {
+      const owned = (await processes.owned()).filter(({ instance }) => instance === this.id);
+      await reap(unknownOf(owned, new Map([[this.id, journals]])), processes, log);
+    } catch (error) {
+      log.error(
+        { instance: this.id, error: messageOf(error) },
+        "the processes of an instance could not be looked through",
+      );
+    }
+    this.#again = undefined;
+    if (this.#closed) return;
+    this.#runner = this.#newRunner(journals);
+    this.#runner.resume();
+    this.#reporter.see(this.view);
+  }
+}
