@@ -13,8 +13,8 @@ import { sizeOf } from "./store.js";
 
 /** How long one try of a batch waits for its answer. */
 const tryTimeoutMs = 5_000;
-/** How long a batch is tried at all: well within the store's window of two minutes for repeats. */
-const commitTimeoutMs = 20_000;
+/** How long a batch is tried at all, unless told: well within the store's window of two minutes for repeats. */
+export const defaultCommitTimeoutMs = 20_000;
 /** Between two tries that the store was too busy for. */
 const pauseMs = 25;
 /** What a deleted key leaves behind is of no use to anybody after this time. */
@@ -37,6 +37,7 @@ export interface LeadershipParts {
   readonly log: Log;
   readonly room: Room;
   readonly lease: Lease;
+  readonly commitTimeoutMs: number;
   /** The revision of the key `epoch` by which every write is fenced. */
   readonly epochRevision: number;
   readonly head: HeadAt;
@@ -176,7 +177,7 @@ export class StoreLeadership implements Leadership {
 
   /** @returns the revision of the last message */
   async #write(batch: StoreBatch, head: ChainHead): Promise<number> {
-    const { store, clock, fleet, room } = this.#parts;
+    const { store, clock, fleet, room, commitTimeoutMs } = this.#parts;
     const untilMs = clock.monotonicMs() + commitTimeoutMs;
     let mayComeLater = false;
     for (;;) {

@@ -20,8 +20,12 @@ export async function openNatsLedger(options: {
   /** Copies of each stream, 3 on a cluster. Of streams that are there already an administrator decides. */
   readonly replicas?: number;
   readonly sizes?: Partial<StoreSizes>;
+  /** How long a commit without an answer is tried; 20 s unless told, a minute at most. */
+  readonly commitTimeoutMs?: number;
 }): Promise<Ledger> {
   const { fleet, bus, clock, random, log, replicas = 1 } = options;
   await setUpStores({ fleet, link: bus, log, replicas, sizes: { ...defaultSizes, ...options.sizes } });
-  return await openStoreLedger({ fleet, store: new NatsStore(fleet, bus, clock), bus, clock, random, log });
+  const { commitTimeoutMs } = options;
+  const store = new NatsStore(fleet, bus, clock);
+  return await openStoreLedger({ fleet, store, bus, clock, random, log, commitTimeoutMs });
 }

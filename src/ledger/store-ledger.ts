@@ -13,7 +13,7 @@ import type {
 import { refusal } from "../contracts/errors.js";
 import { keys } from "../contracts/keys.js";
 import { subjectsOf } from "../contracts/subjects.js";
-import { headIn, StoreLeadership } from "./leadership.js";
+import { defaultCommitTimeoutMs, headIn, StoreLeadership } from "./leadership.js";
 import { Lease } from "./lease.js";
 import { openLedgerReader, subjectOfKey } from "./ledger-reader.js";
 import type { LeaseRecord } from "./records.js";
@@ -29,6 +29,8 @@ import { Room } from "./room.js";
 import type { Store, StoredMessage } from "./store.js";
 
 const writeTimeoutMs = 5_000;
+/** Half of the time in which the store knows a batch again. */
+const commitTimeoutMaxMs = 60_000;
 /** Tries of what another process may come before us with. */
 const triesMax = 5;
 
@@ -40,6 +42,8 @@ export interface LedgerParts {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
+  /** How long a commit without an answer is tried, a minute at most. */
+  readonly commitTimeoutMs?: number | undefined;
 }
 
 /**
@@ -188,6 +192,7 @@ class StoreLedger implements Ledger {
       clock,
       log,
       room: this.#room,
+      commitTimeoutMs: Math.min(this.#parts.commitTimeoutMs ?? defaultCommitTimeoutMs, commitTimeoutMaxMs),
       lease: new Lease({
         fleet: this.fleet,
         store,
