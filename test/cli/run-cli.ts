@@ -28,11 +28,8 @@ export function startCli(
   options: { env?: Record<string, string>; cwd?: string } = {},
 ): RunningCli {
   const env = { PATH: process.env.PATH ?? "", HOME: process.env.HOME ?? "", ...options.env };
-  const child = spawn(process.execPath, [...program(), ...args], {
-    cwd: options.cwd ?? root,
-    env,
-    stdio: ["ignore", "pipe", "pipe"],
-  });
+  const [program = "", ...more] = commandLine(args);
+  const child = spawn(program, more, { cwd: options.cwd ?? root, env, stdio: ["ignore", "pipe", "pipe"] });
   onTestFinished(() => void child.kill("SIGKILL"));
   const written = { stdout: "", stderr: "" };
   child.stdout.setEncoding("utf8").on("data", (text: string) => {
@@ -66,14 +63,14 @@ export function envOf(nats: TestNats, more: Record<string, string> = {}): Record
   return { NATS_URL: nats.url, NATS_USER: user, NATS_PASSWORD: password, ...more };
 }
 
-/** The built command, unless the sources are newer. */
-function program(): string[] {
-  argv ??= isBuilt()
+/** The built command, unless the sources are newer, with its arguments. */
+export function commandLine(args: readonly string[]): string[] {
+  program ??= isBuilt()
     ? [built]
     : ["--import", createRequire(import.meta.url).resolve("tsx"), join(root, "src/cli/main.ts")];
-  return argv;
+  return [process.execPath, ...program, ...args];
 }
-let argv: string[] | undefined;
+let program: string[] | undefined;
 
 function isBuilt(): boolean {
   const builtAtMs = statSync(built, { throwIfNoEntry: false })?.mtimeMs;

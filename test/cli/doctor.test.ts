@@ -1,0 +1,159 @@
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { writeContext } from "../../src/cli/context.js";
+import type { Check } from "../../src/cli/diagnosis.js";
+import type { FleetStatus } from "../../src/contracts/views.js";
+import { aDeployment } from "../api/fake-plane.js";
+import { withNats } from "../kit/nats.js";
+import { makeTempDir } from "../kit/temp-dir.js";
+import { startFakeFleet } from "./fake-fleet.js";
+import { envOf } from "./run-cli.js";
+import { runHere } from "./run-here.js";
+
+const nats = withNats();
+const healthy: FleetStatus = {
+  fleet: "default",
+  leader: "c1",
+  epoch: 7,
+  ledgerNowMs: 1,
+  instances: { total: 3, UNKNOWN: 0, HEALTHY: 3, DEGRADED: 0, FAILED: 0 },
+  versions: [],
+  active: [],
+  latest: null,
+};
+
+async function examine(args: readonly string[], env: Record<string, string>) {
+  const { code, stdout } = await runHere(["doctor", "--json", ...args], { env });
+  const { ok, checks } = JSON.parse(stdout) as { ok: boolean; checks: Check[] };
+  return { code, ok, states: Object.fromEntries(checks.map(({ name, state }) => [name, state])), checks };
+}
+
+async function examineFleet(status: FleetStatus) {
+  const fleet = await startFakeFleet(nats(), { "status.get": async () => status });
+  return examine(["--data", makeTempDir()], envOf(nats(), { ROLLCALL_FLEET: fleet }));
+}
+
+const allGood = {
+  context: "good",
+  nats: "good",
+  jetstream: "good",
+  "control plane": "good",
+  leader: "good",
+  instances: "good",
+  "roll-outs": "good",
+  disk: "good",
+};
+
+test("a healthy fleet is good in every point", async () => {
+  const { code, ok, states, checks } = await examineFleet(healthy);
+  expect([code, ok, states]).toEqual([0, true, allGood]);
+  expect(checks[1]?.found).toMatch(/^nats-server 2\.\d+\.\d+ at 127\.0\.0\.1:\d+, \d+ ms away$/);
+  expect(checks[3]?.found).toBe("1 coordinator: c1 (1.2.3)");
+});
+
+test("in words every point has its mark, and what is wrong its next step", async () => {
+  const status = { ...healthy, instances: { total: 3, UNKNOWN: 1, HEALTHY: 2, DEGRADED: 0, FAILED: 0 } };
+  const fleet = await startFakeFleet(nats(), { "status.get": async () => status });
+  const { code, stdout } = await runHere(["doctor"], { env: envOf(nats(), { ROLLCALL_FLEET: fleet }) });
+  expect(code).toBe(0);
+  expect(stdout).toContain("✓ leader         c1 leads, epoch 7\n");
+  expect(stdout).toContain(
+    "! instances      2 of 3 healthy, 0 degraded, 0 failed, 1 unknown\n                 → see which are silent by rollcall instances ls, and whether their agents run\n",
+  );
+});
+
+test.each([
+  [
+    "failed instances",
+    { instances: { total: 2, UNKNOWN: 0, HEALTHY: 1, DEGRADED: 0, FAILED: 1 } },
+    { instances: "bad" },
+    1,
+  ],
+  [
+    "no instances",
+    { instances: { total: 0, UNKNOWN: 0, HEALTHY: 0, DEGRADED: 0, FAILED: 0 } },
+    { instances: "odd" },
+    0,
+  ],
+  ["nobody who leads", { leader: null }, { leader: "bad" }, 7],
+  [
+    "a roll-out that is held",
+    { active: [aDeployment({ state: "held" as const })] },
+    { "roll-outs": "odd" },
+    0,
+  ],
+  [
+    "a rollback that failed",
+    { latest: aDeployment({ outcome: "rollback_failed" as const }) },
+    { "roll-outs": "bad" },
+    1,
+  ],
+])("a fleet with %s says so", async (_what, changes, states, code) => {
+  const found = await examineFleet({ ...healthy, ...changes });
+  expect([found.code, found.ok]).toEqual([code, code === 0]);
+  expect(found.states).toEqual({ ...allGood, ...states });
+  const [name] = Object.keys(states);
+  expect(found.checks.find((check) => check.name === name)?.next).toMatch(/.{10}/);
+});
+
+test("coordinators of different versions are odd", async () => {
+  const fleet = await startFakeFleet(nats(), { "status.get": async () => healthy });
+  await startFakeFleet(
+    nats(),
+    { "status.get": async () => healthy },
+    { fleet, node: "c2", version: "1.3.0", role: { leading: false, epoch: 7, leader: "c1" } },
+  );
+  const { states, checks } = await examine([], envOf(nats(), { ROLLCALL_FLEET: fleet }));
+  expect(states["control plane"]).toBe("odd");
+  expect(checks[3]?.found).toBe("2 coordinators: c1 (1.2.3), c2 (1.3.0)");
+});
+
+test("what cannot be looked at is skipped, and the first missing thing is named", async () => {
+  const rest = { leader: "skipped", instances: "skipped", "roll-outs": "skipped", disk: "good" };
+  const data = makeTempDir();
+  const nothing = await examine(["--data", data], {});
+  expect(nothing.code).toBe(7);
+  expect(nothing.states).toEqual({
+    ...rest,
+    context: "bad",
+    nats: "skipped",
+    jetstream: "skipped",
+    "control plane": "skipped",
+  });
+  const noServer = await examine(["--data", data, "--nats", "nats://127.0.0.1:1"], {});
+  expect(noServer.code).toBe(7);
+  expect(noServer.states).toEqual({
+    ...rest,
+    context: "good",
+    nats: "bad",
+    jetstream: "skipped",
+    "control plane": "skipped",
+  });
+  const noPlane = await examine(["--data", data, "--fleet", "nowhere"], envOf(nats()));
+  expect(noPlane.code).toBe(7);
+  expect(noPlane.states).toEqual({
+    ...rest,
+    context: "good",
+    nats: "good",
+    jetstream: "good",
+    "control plane": "bad",
+  });
+});
+
+test("a context whose rollcall up has ended is odd, and says to start it again", async () => {
+  const data = join(makeTempDir(), "state");
+  const { url, credentials } = nats();
+  const fleet = await startFakeFleet(nats(), { "status.get": async () => healthy });
+  await writeContext(data, {
+    format: 1,
+    url,
+    ...credentials,
+    fleet,
+    pid: 2 ** 22 + 1,
+    natsPid: null,
+    startedAtMs: 1,
+  });
+  const { states, checks } = await examine(["--data", data], {});
+  expect(states.context).toBe("odd");
+  expect(checks[0]?.next).toBe("start it again by rollcall up");
+});
