@@ -83,8 +83,12 @@ export interface InstanceContext {
   readonly progress: { readonly percent: number; readonly note: string };
   readonly processes: Readonly<Record<Slot, ProcessSeen>>;
   readonly checks: Checks;
+  /** What is acted on was reached: it runs and has been healthy, or there is nothing to run. */
+  readonly reached: boolean;
   /** Counts the readings of the desired state. */
   readonly read: number;
+  /** The desired state was read since the last start or reconnect, or could not be. */
+  readonly known: boolean;
   /** The agent that the instance belongs to, if it is another. */
   readonly takenBy: string | null;
 }
@@ -196,7 +200,9 @@ export function freshInstance(instance: string): InstanceContext {
     progress: { percent: 0, note: "" },
     processes: { a: goneProcess, b: goneProcess },
     checks: { number: 0, ...freshChecks },
+    reached: false,
     read: 0,
+    known: false,
     takenBy: null,
   };
 }
@@ -289,14 +295,18 @@ export function isFailing(context: InstanceContext): boolean {
   return process !== null && context.checks.failures >= process.launch.release.manifest.healthCheck.retries;
 }
 
-/** What the checks say of the watched process, before anything is said of the update. */
+/**
+ * What is said of the service's health. While it is on its way to something newer, nobody is told that the old version
+ * fails: that would be taken for a failure of the new one.
+ */
 export function vitality(context: InstanceContext): "unknown" | "healthy" | "degraded" | "failed" {
+  const { failure, reached, candidate, checks } = context;
   const process = watched(context);
   const status = statusIn(context, process);
-  if (context.failure !== null || status === "failed") return "failed";
-  if (process === null || status !== "up") return "unknown";
-  if (isFailing(context)) return "failed";
-  return context.checks.verdict ?? "unknown";
+  if (failure !== null) return "failed";
+  if (status === "failed" || (status === "up" && isFailing(context)))
+    return reached || candidate !== null ? "failed" : "unknown";
+  return process === null || status !== "up" ? "unknown" : (checks.verdict ?? "unknown");
 }
 
 /** What the checks know after one more answer. */

@@ -1,4 +1,4 @@
-import { and, assign, emit, enqueueActions, not, or, raise, setup, stateIn } from "xstate";
+import { assign, emit, enqueueActions, raise, setup } from "xstate";
 import type { Phase } from "../src/contracts/instance.js";
 import { backoffMs, phaseBackoff } from "./backoff.js";
 import {
@@ -51,6 +51,11 @@ function workOf(context: InstanceContext) {
   return { work: context.work, generation: context.target?.generation ?? 0, release, config };
 }
 
+/** What people see beside FAILED. */
+function failedIn(phase: Phase) {
+  return { percent: 0, note: `failed in ${phase}` };
+}
+
 /** The context after a request of a slot's process, and the command that makes it. */
 function ordered(context: InstanceContext, slot: Slot, launch: Launch | null) {
   const seen = context.processes[slot];
@@ -96,7 +101,7 @@ export const instanceSetup = setup({
         ? isNewer(context, event.state.ledgerId, event.revision)
         : event.type === "taken" && isNewer(context, event.ledgerId, event.revision),
     hasNews: ({ context }) => hasNews(context),
-    mayBegin: stateIn({ contact: "knowing" }),
+    mayBegin: ({ context }) => context.known,
     isThisRead: ({ context, event }) => event.type === "asked" && event.read === context.read,
     isThisWork: ({ context, event }) => "work" in event && event.work === context.work,
     mayTryAgain: ({ context, event }) =>
@@ -113,17 +118,15 @@ export const instanceSetup = setup({
       if (run === null || context.active === null || !isVersion(run, context.active.launch)) return false;
       return (status === "up" || status === "starting") && context.checks.failures === 0;
     },
-    saysHealthy: ({ context }) => vitality(context) === "healthy",
-    saysDegraded: ({ context }) => vitality(context) === "degraded",
-    saysNothing: ({ context }) => vitality(context) === "unknown",
-    saysFailed: ({ context }) => vitality(context) === "failed",
-    isApplying: stateIn({ update: "APPLYING" }),
-    /** While it is on its way to something newer, nobody is told that the old version fails. */
-    isFailed: and(["saysFailed", not("isApplying")]),
-    isUnknown: or(["saysNothing", and(["saysFailed", "isApplying"])]),
+    isHealthy: ({ context }) => vitality(context) === "healthy",
+    isDegraded: ({ context }) => vitality(context) === "degraded",
+    isUnknown: ({ context }) => vitality(context) === "unknown",
+    isFailed: ({ context }) => vitality(context) === "failed",
     /** The old process has to end before the new one starts. */
     mustStopFirst: ({ context }) =>
-      runOf(context).release.manifest.order === "stopFirst" && statusIn(context, context.active) !== "gone",
+      isApart(context) &&
+      runOf(context).release.manifest.order === "stopFirst" &&
+      statusIn(context, context.active) !== "gone",
     oldIsGone: ({ context }) => statusIn(context, context.active) === "gone",
     allGone: ({ context }) => slots.every((slot) => context.processes[slot].status === "gone"),
     candidateEnded: ({ context }) => statusIn(context, context.candidate) === "failed",
@@ -148,6 +151,8 @@ export const instanceSetup = setup({
     seeEpoch: assign(({ context, event }) =>
       event.type === "epoch" ? { epoch: Math.max(context.epoch, event.epoch) } : {},
     ),
+    know: assign({ known: true }),
+    doubt: assign({ known: false }),
     nextRead: assign(({ context }) => ({ read: context.read + 1 })),
     readDesired: emit(({ context }): InstanceCommand => ({ type: "readDesired", read: context.read })),
     takeTarget: assign(({ context }) => {
@@ -155,6 +160,7 @@ export const instanceSetup = setup({
       const { ledgerId, generation, run, minHealthyMs } = context.wanted;
       return {
         target: { ledgerId, generation, run, minHealthyMs },
+        reached: false,
         failure: null,
         progress: { percent: 0, note: "" },
       };
@@ -212,23 +218,23 @@ export const instanceSetup = setup({
         progress: { percent: 0, note },
       };
     }),
-    failWork: assign(({ event }) => (event.type === "phase.failed" ? { failure: event.fault } : {})),
-    failStuck: assign(({ context }, params: { phase: Phase }) => ({
-      failure: {
-        code: "PHASE_STUCK",
-        details: { phase: params.phase, stuckMs: manifestOf(context)?.stuckMs ?? stopStuckMs },
-      },
-    })),
-    failProcess: assign(({ context }) => {
+    failWork: assign(({ event }, params: { phase: Phase }) =>
+      event.type === "phase.failed" ? { failure: event.fault, progress: failedIn(params.phase) } : {},
+    ),
+    failStuck: assign(({ context }, params: { phase: Phase }) => {
+      const details = { phase: params.phase, stuckMs: manifestOf(context)?.stuckMs ?? stopStuckMs };
+      return { failure: { code: "PHASE_STUCK", details }, progress: failedIn(params.phase) };
+    }),
+    failProcess: assign(({ context }, params: { phase: Phase }) => {
       const process = watched(context);
-      return {
-        failure: (process && context.processes[process.slot].fault) ?? { code: "START_FAILED", details: {} },
-      };
+      const fault = process === null ? null : context.processes[process.slot].fault;
+      return { failure: fault ?? { code: "START_FAILED", details: {} }, progress: failedIn(params.phase) };
     }),
     failChecks: assign(({ context }) => {
       const version = watched(context)?.launch.release.version;
       const { failures, detail } = context.checks;
-      return { failure: { code: "HEALTH_CHECK_FAILED", details: { version, failures, problem: detail } } };
+      const details = { version, failures, problem: detail };
+      return { failure: { code: "HEALTH_CHECK_FAILED", details }, progress: failedIn("HEALTH_CHECK") };
     }),
     // Processes
     rememberProcess: assign(({ context, event }) => {
@@ -296,15 +302,20 @@ export const instanceSetup = setup({
       if (candidate === null) return {};
       const left =
         active !== null && !isVersion(active.launch, candidate.launch) ? versionOf(active.launch) : previous;
-      return { active: candidate, previous: left, candidate: null, progress: { percent: 100, note: "" } };
+      return {
+        active: candidate,
+        previous: left,
+        candidate: null,
+        reached: true,
+        progress: { percent: 100, note: "" },
+      };
     }),
     /** What runs is what was asked for: there was nothing to do. */
-    settle: assign({ progress: { percent: 100, note: "" } }),
-    becomeStopped: assign(({ context }) => ({
+    settle: assign({ reached: true, progress: { percent: 100, note: "" } }),
+    /** Its routes are taken back: whatever runs of it serves nobody any more. */
+    becomeIdle: assign(({ context }) => ({
       active: null,
-      candidate: null,
       previous: context.active === null ? context.previous : versionOf(context.active.launch),
-      progress: { percent: 100, note: "" },
     })),
     // Checks
     nextCheck: assign(({ context }) => ({

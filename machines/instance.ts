@@ -48,7 +48,7 @@ function workPhase(
       "phase.done": { guard: "isThisWork", target: next, actions: onDone },
       "phase.failed": [
         { guard: "mayTryAgain", target: ".retrying", actions: "countTry" },
-        { guard: "isThisWork", target: failed, actions: "failWork" },
+        { guard: "isThisWork", target: failed, actions: { type: "failWork", params: { phase } } },
       ],
     },
   });
@@ -63,13 +63,13 @@ const contact = instanceSetup.createStateConfig({
       on: {
         resume: { actions: ["nextRead", "readDesired"] },
         reconnected: { actions: ["nextRead", "readDesired"] },
-        asked: { guard: "isThisRead", target: "knowing" },
+        asked: { guard: "isThisRead", target: "knowing", actions: "know" },
       },
     },
     knowing: {
       description: "The desired state was read, or cannot be: what is known is carried out.",
       on: {
-        reconnected: { target: "asking", actions: ["nextRead", "readDesired"] },
+        reconnected: { target: "asking", actions: ["doubt", "nextRead", "readDesired"] },
         poll: { actions: ["nextRead", "readDesired"] },
       },
     },
@@ -111,8 +111,8 @@ const health = instanceSetup.createStateConfig({
       description:
         "Nothing runs, what runs has not been checked yet, or it fails while something newer is on its way.",
       always: [
-        { guard: "saysHealthy", target: "HEALTHY" },
-        { guard: "saysDegraded", target: "DEGRADED" },
+        { guard: "isHealthy", target: "HEALTHY" },
+        { guard: "isDegraded", target: "DEGRADED" },
         { guard: "isFailed", target: "FAILED" },
       ],
     },
@@ -120,7 +120,7 @@ const health = instanceSetup.createStateConfig({
       description: "Its health checks succeed.",
       always: [
         { guard: "isFailed", target: "FAILED" },
-        { guard: "saysDegraded", target: "DEGRADED" },
+        { guard: "isDegraded", target: "DEGRADED" },
         { guard: "isUnknown", target: "UNKNOWN" },
       ],
     },
@@ -128,15 +128,15 @@ const health = instanceSetup.createStateConfig({
       description: "It serves, and says itself that something is wrong.",
       always: [
         { guard: "isFailed", target: "FAILED" },
-        { guard: "saysHealthy", target: "HEALTHY" },
+        { guard: "isHealthy", target: "HEALTHY" },
         { guard: "isUnknown", target: "UNKNOWN" },
       ],
     },
     FAILED: {
       description: "Its update has failed, its process does not stay up, or its health checks fail.",
       always: [
-        { guard: "saysHealthy", target: "HEALTHY" },
-        { guard: "saysDegraded", target: "DEGRADED" },
+        { guard: "isHealthy", target: "HEALTHY" },
+        { guard: "isDegraded", target: "DEGRADED" },
         { guard: "isUnknown", target: "UNKNOWN" },
       ],
     },
@@ -177,7 +177,7 @@ const update = instanceSetup.createStateConfig({
               always: [
                 { guard: and(["mayBegin", "wantsStop"]), target: "#instance.update.APPLYING.STOPPING" },
                 {
-                  guard: and(["mayBegin", "isServed", "saysHealthy"]),
+                  guard: and(["mayBegin", "isServed", "isHealthy"]),
                   target: "#instance.update.ACTIVE",
                   actions: "settle",
                 },
@@ -246,7 +246,11 @@ const update = instanceSetup.createStateConfig({
               description: "The process is up or starting, and is checked.",
               entry: { type: "noteWork", params: { note: "waiting for the first healthy check" } },
               always: [
-                { guard: "candidateEnded", target: failed, actions: "failProcess" },
+                {
+                  guard: "candidateEnded",
+                  target: failed,
+                  actions: { type: "failProcess", params: { phase: "HEALTH_CHECK" } },
+                },
                 { guard: "candidateFails", target: failed, actions: "failChecks" },
                 {
                   guard: and(["candidateIsHealthy", "candidateServes"]),
@@ -281,14 +285,18 @@ const update = instanceSetup.createStateConfig({
               },
               on: {
                 resume: { actions: ["nextWork", "withdrawRoutes"] },
-                "phase.done": { guard: "isThisWork", target: "ending" },
-                "phase.failed": { guard: "isThisWork", target: failed, actions: "failWork" },
+                "phase.done": { guard: "isThisWork", target: "ending", actions: "becomeIdle" },
+                "phase.failed": {
+                  guard: "isThisWork",
+                  target: failed,
+                  actions: { type: "failWork", params: { phase: "UPDATING_ROUTES" } },
+                },
               },
             },
             ending: {
               description: "Its processes end.",
               entry: "stopAll",
-              always: { guard: "allGone", target: "#instance.update.STOPPED", actions: "becomeStopped" },
+              always: { guard: "allGone", target: "#instance.update.STOPPED", actions: "settle" },
               after: {
                 stuck: {
                   target: failed,
@@ -314,14 +322,22 @@ const update = instanceSetup.createStateConfig({
         resume: { actions: ["nextWork", "activate", "startCandidate"] },
         "phase.progress": { guard: "isThisWork", actions: "noteProgress" },
         "phase.done": { guard: "isThisWork", target: "ACTIVE", actions: ["becomeActive", "sweep", "prune"] },
-        "phase.failed": { guard: "isThisWork", target: "FAILED", actions: "failWork" },
+        "phase.failed": {
+          guard: "isThisWork",
+          target: "FAILED",
+          actions: { type: "failWork", params: { phase: "HEALTH_CHECK" } },
+        },
       },
     },
     ACTIVE: {
       description: "It runs what it was told.",
       always: [
         { guard: "hasNews", target: "APPLYING" },
-        { guard: "activeEnded", target: "FAILED", actions: "failProcess" },
+        {
+          guard: "activeEnded",
+          target: "FAILED",
+          actions: { type: "failProcess", params: { phase: "ACTIVE" } },
+        },
       ],
       on: { resume: { actions: ["sweep", "restoreService"] } },
     },

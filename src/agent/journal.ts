@@ -122,6 +122,7 @@ export function instanceFromJournal(journal: InstanceJournal) {
     ...kept,
     failure: ofPlainFault(failure),
     processes: { a: unheard, b: unheard },
+    reached: stage === "ACTIVE" || stage === "STOPPED",
   };
   return { value: standingOf(stage) as SnapshotFrom<typeof instanceMachine>["value"], context };
 }

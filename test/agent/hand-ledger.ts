@@ -38,7 +38,7 @@ export class HandLedger implements LedgerReader {
 
   get(key: string): Promise<LedgerEntry | undefined> {
     this.reads++;
-    if (this.hangs) return new Promise(() => {});
+    if (this.hangs) return new Promise(() => undefined);
     return new Promise((resolve, reject) => {
       this.#clock.setTimer(latencyMs, () => {
         if (this.cutOff) reject(refusal("LEDGER_UNAVAILABLE", { fleet: "test", problem: "cut off" }));
