@@ -1,0 +1,103 @@
+import { hostname } from "node:os";
+import { serveApi } from "../../api/service.js";
+import type { Log } from "../../base/ports.js";
+import { connectNatsBus } from "../../bus/nats-bus.js";
+import { subjectsOf } from "../../contracts/subjects.js";
+import { type Coordinator, createCoordinator } from "../../coordinator/coordinator.js";
+import { openNatsLedger } from "../../ledger/nats-ledger.js";
+import { createActorHost } from "../../runtime/actor-host.js";
+import type { CliIo } from "../cli-io.js";
+import { productVersion } from "../product-version.js";
+
+const leaseOnOneServerMs = 3_000;
+/** NATS itself may take 5 to 8 s to replace the leader of a stream. */
+const leaseOnClusterMs = 12_000;
+const clusterServersMin = 3;
+
+export interface ControlPlaneOptions {
+  readonly url: string;
+  readonly user: string | undefined;
+  readonly password: string | undefined;
+  readonly fleet: string;
+  readonly name: string | undefined;
+  readonly leaseMs: number | undefined;
+  readonly log: Log;
+}
+
+/** A coordinator and its services, connected to NATS. */
+export interface RunningControlPlane {
+  readonly coordinator: Coordinator;
+  readonly name: string;
+  /** Hands over and disconnects. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts a coordinator in this process.
+ * @throws RollcallError `NATS_UNREACHABLE`, `NATS_TOO_OLD`, `NOT_ALLOWED`, `LEDGER_UNAVAILABLE`, `LEDGER_NEWER`
+ */
+export async function startControlPlane(
+  options: ControlPlaneOptions,
+  io: CliIo,
+): Promise<RunningControlPlane> {
+  const { clock, random } = io;
+  const { fleet, log } = options;
+  const name = options.name ?? defaultName();
+  const bus = await connectNatsBus({
+    servers: options.url,
+    user: options.user,
+    pass: options.password,
+    name: `rollcall coordinator ${name}`,
+    clock,
+    log,
+  });
+  try {
+    const servers = bus.connection.info?.connect_urls?.length ?? 1;
+    const isCluster = servers >= clusterServersMin;
+    const ledger = await openNatsLedger({
+      fleet,
+      bus,
+      clock,
+      random,
+      log,
+      replicas: isCluster ? clusterServersMin : 1,
+    });
+    const host = createActorHost({ node: name, clock, random, log, bus, subjects: subjectsOf(fleet) });
+    const version = productVersion();
+    const leaseMs = options.leaseMs ?? (isCluster ? leaseOnClusterMs : leaseOnOneServerMs);
+    const coordinator = createCoordinator(
+      { clock, random, log, bus, ledger, host },
+      { fleet, name, leaseMs, version, node: hostname() },
+    );
+    const role = () => {
+      const { name: leader, epoch } = coordinator.leader();
+      return { leading: coordinator.leads(), epoch, leader };
+    };
+    coordinator.start();
+    const api = serveApi({ bus, fleet, plane: coordinator.plane, node: name, version, role, clock, log });
+    return {
+      coordinator,
+      name,
+      stop: async () => {
+        api.unsubscribe();
+        await coordinator.stop();
+        host.stop();
+        await ledger.close();
+        await bus.close();
+      },
+    };
+  } catch (error) {
+    await bus.close();
+    throw error;
+  }
+}
+
+/** Of the host and the process, so that several on one host differ. */
+function defaultName(): string {
+  const host =
+    hostname()
+      .replace(/[^A-Za-z0-9_-]/g, "-")
+      .replace(/^[^A-Za-z0-9]+/, "")
+      .slice(0, 40) || "coordinator";
+  return `${host}-${process.pid}`;
+}

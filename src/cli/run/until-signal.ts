@@ -1,0 +1,12 @@
+/** Resolves with the first SIGINT or SIGTERM; a second one ends the process at once. */
+export function untilSignal(): Promise<NodeJS.Signals> {
+  return new Promise((resolve) => {
+    const signals = ["SIGINT", "SIGTERM"] as const;
+    const handle = (signal: NodeJS.Signals) => {
+      // Without a handler the next one has its ordinary effect.
+      for (const each of signals) process.off(each, handle);
+      resolve(signal);
+    };
+    for (const each of signals) process.on(each, handle);
+  });
+}
