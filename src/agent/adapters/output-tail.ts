@@ -7,7 +7,8 @@ export class OutputTail {
   #chunks: Buffer[] = [];
   #bytes = 0;
 
-  constructor(bytesMax = tailBytesMax) {
+  /** More than is shown, so that what is shown begins with a whole line. */
+  constructor(bytesMax = 2 * tailBytesMax) {
     this.#bytesMax = bytesMax;
   }
 

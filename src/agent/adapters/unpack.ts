@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { createReadStream } from "node:fs";
 import { open } from "node:fs/promises";
+import { posix } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { createGunzip } from "node:zlib";
 import { ReadEntry, Unpack } from "tar";
@@ -8,6 +9,7 @@ import { RollcallError } from "../../base/errors.js";
 import { refusal } from "../../contracts/errors.js";
 import { whyUnsafe } from "./archive-entry.js";
 import { isDiskFull } from "./disk-errors.js";
+import { makeLinks, unsafeEntry } from "./make-links.js";
 import { oneLine } from "./printable.js";
 import { listTree, type Tree } from "./tree.js";
 
@@ -41,7 +43,9 @@ export async function unpackArchive(archive: string, into: string, options: Unpa
   try {
     if (isGzip) await pipeline(file, createGunzip(), sink, signal);
     else await pipeline(file, sink, signal);
-  } catch (thrown) {
+  } catch (failure) {
+    // The stream that is closed over a problem says only that it was closed.
+    const thrown = unpacking.problem ?? failure;
     if (options.signal?.aborted === true) throw refusal("CANCELLED", {}, thrown);
     if (thrown instanceof RollcallError || isDiskFull(thrown)) throw thrown;
     throw notAnArchive(archive, thrown);
@@ -54,12 +58,19 @@ class Unpacking {
   readonly #options: UnpackOptions;
   readonly #progressed: () => void;
   readonly #unpack: Unpack;
+  readonly #into: string;
+  /**
+   * Symbolic links are made when everything else is there: nothing is ever written through one, and a link may point at
+   * another (tar itself refuses that).
+   */
+  readonly #links = new Map<string, string>();
   #bytes = 0;
   #entries = 0;
   #ended = false;
   #problem: unknown;
 
   constructor(into: string, options: UnpackOptions, progressed: () => void) {
+    this.#into = into;
     this.#options = options;
     this.#progressed = progressed;
     this.#unpack = new Unpack({
@@ -77,6 +88,11 @@ class Unpacking {
     this.#unpack.on("error", (error: unknown) => {
       this.#problem ??= error;
     });
+  }
+
+  /** Why it stopped. */
+  get problem(): unknown {
+    return this.#problem;
   }
 
   async take(chunks: AsyncIterable<Buffer>): Promise<void> {
@@ -97,18 +113,27 @@ class Unpacking {
     this.#unpack.end();
     if (this.#problem === undefined) await closed;
     if (this.#problem !== undefined) throw this.#problem;
+    await makeLinks(this.#into, this.#links);
   }
 
   #admit(entry: ReadEntry): boolean {
     if (++this.#entries > this.#options.entriesMax) this.#problem ??= this.#tooLarge();
     const why = whyUnsafe(entry);
-    if (why !== undefined) this.#problem ??= unsafe(entry.path, why);
+    if (why !== undefined) this.#problem ??= unsafeEntry(entry.path, why);
+    if (this.#problem !== undefined) return false;
     if (entry.mode !== undefined) entry.mode = (entry.mode & 0o777) | 0o600;
-    return this.#problem === undefined;
+    const path = posix.normalize(entry.path).replace(/\/+$/, "");
+    // Of several entries of one name the last counts.
+    this.#links.delete(path);
+    if (entry.type !== "SymbolicLink") return true;
+    this.#links.set(path, entry.linkpath ?? "");
+    return false;
   }
 
   #refuse(entry: ReadEntry): void {
-    this.#problem ??= unsafe(
+    // Left to makeLinks.
+    if (entry.type === "SymbolicLink") return;
+    this.#problem ??= unsafeEntry(
       entry.path,
       (entry.meta ? undefined : whyUnsafe(entry)) ?? "its name is too long",
     );
@@ -118,10 +143,6 @@ class Unpacking {
     const { bytesMax, entriesMax } = this.#options;
     return refusal("ARCHIVE_TOO_LARGE", { maxBytes: bytesMax, maxEntries: entriesMax });
   }
-}
-
-function unsafe(path: string, why: string): RollcallError {
-  return refusal("UNSAFE_ARCHIVE", { entry: oneLine(path), why });
 }
 
 function notAnArchive(archive: string, thrown: unknown): RollcallError {
