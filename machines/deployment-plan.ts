@@ -108,7 +108,7 @@ export function plan(wanted: Wanted, observed: Observed, policy: Policy, nowMs: 
     reason,
     overdue,
     tell:
-      policy.standing || observed.unwritten > 0
+      policy.standing || observed.unwritten > 0 || reason !== null
         ? []
         : [...observed.urgent, ...observed.next.slice(0, freeSlots)].slice(0, tellMax),
     massSilence: isMassSilence(observed.silence),
