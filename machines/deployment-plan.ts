@@ -100,6 +100,7 @@ export function plan(wanted: Wanted, observed: Observed, policy: Policy, nowMs: 
   const pending = awaited.length > 0 || observed.waiting > 0 || observed.urgent.length > 0;
   const stalledAtMs = policy.movedAtMs + wanted.progressDeadlineMs;
   const reason = failureOf(wanted, spent, judging && pending && policy.ranMs >= stalledAtMs);
+  const massSilence = isMassSilence(observed.silence);
   const freeSlots = Math.max(0, wanted.batch - awaited.length);
   const deadlines = awaited.map((flight) => flight.toldAtMs + wanted.deadlineMs);
   if (pending) deadlines.push(stalledAtMs);
@@ -111,8 +112,9 @@ export function plan(wanted: Wanted, observed: Observed, policy: Policy, nowMs: 
       policy.standing || observed.unwritten > 0 || reason !== null
         ? []
         : [...observed.urgent, ...observed.next.slice(0, freeSlots)].slice(0, tellMax),
-    massSilence: isMassSilence(observed.silence),
-    silenceOver: isSilenceOver(observed.silence, nowMs),
+    massSilence,
+    // Calm is counted over the whole fleet, mass silence over the others: a look that sees both ends no hold.
+    silenceOver: !massSilence && isSilenceOver(observed.silence, nowMs),
     spent,
     freeSlots,
     nextDeadlineMs: deadlines.length === 0 ? null : Math.min(...deadlines),
