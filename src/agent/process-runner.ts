@@ -161,9 +161,10 @@ export class ProcessRunner {
   }
 
   async #exited(run: number, how: string): Promise<void> {
-    const output = await this.#parts.processes
+    const tail = await this.#parts.processes
       .tail(this.#owner.instance)
-      .catch((error: unknown) => `(its output cannot be read: ${messageOf(error)})`);
+      .catch((error: unknown) => `its output cannot be read: ${messageOf(error)}`);
+    const output = tail === "" ? "it has written nothing" : tail;
     if (!this.#closed)
       this.#actor.send({ type: "exited", run, how, output, unit: this.#parts.random.unit() });
   }

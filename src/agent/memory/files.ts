@@ -31,6 +31,18 @@ export interface MemoryDisk {
   published: { readonly release: string; readonly port: number } | null;
 }
 
+/** What the sentence of any failure in memory is filled with. */
+const details = {
+  problem: "so it behaves in memory",
+  how: "exit code 1",
+  output: "so it behaves in memory",
+  fleet: "memory",
+  name: "the release",
+  found: "one checksum",
+  expected: "another",
+  timeoutMs: 1,
+};
+
 interface FilesOptions {
   readonly clock: Clock;
   readonly random: Random;
@@ -172,12 +184,7 @@ export class MemoryFiles implements ReleaseFiles {
       const behaviour = this.#behaviours.get(release) ?? {};
       await this.#wait(step, behaviour, work);
       if (behaviour.failsIn === step && this.#failsNow(`${instance} ${release} ${step}`, behaviour))
-        throw refusal(behaviour.code ?? "INTERNAL", {
-          version: release,
-          problem: "the behaviour of the release in memory",
-          how: "exit code 1",
-          output: "",
-        });
+        throw refusal(behaviour.code ?? "INTERNAL", { ...details, version: release, where: instance });
       done();
     } finally {
       this.#busy.delete(instance);
