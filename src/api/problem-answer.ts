@@ -1,4 +1,5 @@
 import { messageOf, RollcallError } from "../base/errors.js";
+import type { BusMessage } from "../base/ports.js";
 import { refusal, statusOf } from "../contracts/errors.js";
 
 /** ADR-32: a reply that carries these headers is an error. */
@@ -31,6 +32,15 @@ export function problemAnswer(problem: RollcallError): ProblemAnswer {
     body: JSON.stringify({ error: { code, message, retry, details: plainDetails(problem.details) } }),
     headers: { [errorHeader]: oneLine(message), [errorCodeHeader]: String(statusOf(code)) },
   };
+}
+
+/** The error headers of an answer, to pass it on; `undefined` if it is no error. */
+export function errorHeadersOf(answer: BusMessage): Readonly<Record<string, string>> | undefined {
+  const error = answer.header(errorHeader);
+  const code = answer.header(errorCodeHeader);
+  return error === undefined || code === undefined
+    ? undefined
+    : { [errorHeader]: error, [errorCodeHeader]: code };
 }
 
 function oneLine(text: string): string {

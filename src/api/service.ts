@@ -1,5 +1,5 @@
 import { assert } from "../base/assert.js";
-import { RollcallError } from "../base/errors.js";
+import type { RollcallError } from "../base/errors.js";
 import type { Bus, BusMessage, Clock, Log, Subscription } from "../base/ports.js";
 import { type ControlPlane, type EndpointName, endpoints } from "../contracts/api.js";
 import { refusal } from "../contracts/errors.js";
@@ -8,15 +8,19 @@ import { jsonSchemasOf } from "../contracts/schemas-json.js";
 import { subjectsOf } from "../contracts/subjects.js";
 import { type ServedEndpoint, serveDiscovery } from "./discovery.js";
 import { EndpointStats } from "./endpoint-stats.js";
-import { asRefusal, problemAnswer } from "./problem-answer.js";
+import { asRefusal, errorHeadersOf, problemAnswer } from "./problem-answer.js";
 import { parseRequest } from "./request.js";
+import { respondWith } from "./respond.js";
 
 /** Requests that may be under way at once; one more is refused. */
 const underWayMax = 1_000;
+const tooBusy = `${underWayMax} requests are under way already, ask again in a few seconds`;
 /** How long a request that no leader seems to answer is left to others before it is refused. */
 const othersFirstMs = 250;
 /** Reads are answered by one of these, whichever coordinator it is. */
 const readQueue = "q";
+/** What the leader has to answer a read that a follower passed on; less than a caller waits. */
+const passedOnMs = 1_500;
 /** The pattern that semver.org gives, without the capturing groups. */
 const semanticVersion =
   /^(?:0|[1-9]\d*)\.(?:0|[1-9]\d*)\.(?:0|[1-9]\d*)(?:-(?:0|[1-9]\d*|\d*[A-Za-z-][0-9A-Za-z-]*)(?:\.(?:0|[1-9]\d*|\d*[A-Za-z-][0-9A-Za-z-]*))*)?(?:\+[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*)?$/;
@@ -47,7 +51,8 @@ export interface ApiOptions {
 /**
  * Serves a control plane by request/reply, findable by the NATS service protocol.
  *
- * - Reads are answered by one member of a queue group, whoever leads.
+ * - Reads are answered by one member of a queue group, whoever leads. A follower that knows no answer (it throws
+ *   `NO_LEADER`) while somebody leads passes the request on to the leader.
  * - Writes reach every coordinator and only the leader answers. A follower stays silent, unless it
  *   knows of no leader for {@link othersFirstMs}: then it says `NO_LEADER`, and nothing was carried out.
  * - A refusal carries `Nats-Service-Error` and `Nats-Service-Error-Code`, and a JSON body.
@@ -76,7 +81,7 @@ class Service {
     const names = Object.keys(endpoints) as EndpointName[];
     const served = names.map((name) => ({ name, stats: new EndpointStats() }));
     const subscriptions = [
-      ...served.map(({ name, stats }) => this.#serve(name, stats)),
+      ...served.flatMap(({ name, stats }) => this.#serve(name, stats)),
       this.#refuseUnknown(new Set(names.map((name) => this.#subjectOf(name)))),
       serveDiscovery(bus, {
         id: node,
@@ -89,26 +94,39 @@ class Service {
     return { unsubscribe: () => subscriptions.forEach((subscription) => void subscription.unsubscribe()) };
   }
 
-  #serve(name: EndpointName, stats: EndpointStats): Subscription {
-    const answer = (message: BusMessage) => {
-      if (message.expectsReply) void this.#answer(name, stats, message);
-    };
-    if (endpoints[name].kind === "read")
-      return this.#options.bus.subscribe(this.#subjectOf(name), answer, { queue: readQueue });
-    return this.#options.bus.subscribe(this.#subjectOf(name), (message) => {
-      if (this.#options.role().leading) answer(message);
+  #serve(name: EndpointName, stats: EndpointStats): Subscription[] {
+    const { bus, role } = this.#options;
+    const ofLeader = (message: BusMessage) => {
+      if (role().leading) this.#answer(name, stats, message);
       else this.#refuseUnlessLed(stats, message);
-    });
+    };
+    if (endpoints[name].kind === "write") return [bus.subscribe(this.#subjectOf(name), ofLeader)];
+    return [
+      bus.subscribe(
+        this.#subjectOf(name),
+        (message) => this.#answer(name, stats, message, () => this.#passOn(name, message)),
+        { queue: readQueue },
+      ),
+      bus.subscribe(this.#passedOnSubjectOf(name), ofLeader),
+    ];
   }
 
-  async #answer<E extends EndpointName>(name: E, stats: EndpointStats, message: BusMessage): Promise<void> {
+  #answer(name: EndpointName, stats: EndpointStats, message: BusMessage, passOn?: () => Promise<void>): void {
+    if (message.expectsReply) void this.#carryOut(name, stats, message, passOn);
+  }
+
+  async #carryOut(
+    name: EndpointName,
+    stats: EndpointStats,
+    message: BusMessage,
+    passOn: (() => Promise<void>) | undefined,
+  ): Promise<void> {
     const startedMs = this.#options.clock.monotonicMs();
     const tookMs = () => this.#options.clock.monotonicMs() - startedMs;
     this.#underWay++;
     try {
-      if (this.#underWay > underWayMax) throw tooBusy();
-      const reply = await this.#options.plane[name](parseRequest(name, message.data));
-      respond(message, JSON.stringify(reply));
+      if (this.#underWay > underWayMax) throw refusal("INTERNAL", { problem: tooBusy });
+      await this.#reply(name, message, passOn);
       stats.answered(tookMs());
     } catch (thrown) {
       const problem = asRefusal(thrown);
@@ -119,13 +137,44 @@ class Service {
     }
   }
 
-  /** A follower's part in a write: silence while somebody leads. */
+  async #reply<E extends EndpointName>(
+    name: E,
+    message: BusMessage,
+    passOn: (() => Promise<void>) | undefined,
+  ): Promise<void> {
+    try {
+      respondWith(message, await this.#options.plane[name](parseRequest(name, message.data)));
+    } catch (thrown) {
+      if (passOn === undefined || asRefusal(thrown).code !== "NO_LEADER" || !this.#someoneElseLeads())
+        throw thrown;
+      await passOn();
+    }
+  }
+
+  /** The leader's answer, error headers included, becomes this one's. */
+  async #passOn(name: EndpointName, message: BusMessage): Promise<void> {
+    const { bus, fleet } = this.#options;
+    try {
+      const answer = await bus.request(this.#passedOnSubjectOf(name), message.data, {
+        timeoutMs: passedOnMs,
+      });
+      message.respond(answer.data, errorHeadersOf(answer));
+    } catch (thrown) {
+      throw refusal("NO_LEADER", { fleet }, thrown);
+    }
+  }
+
+  #someoneElseLeads(): boolean {
+    const { leading, leader } = this.#options.role();
+    return !leading && leader !== null && leader !== this.#options.node;
+  }
+
+  /** A follower's part in a write: silence while somebody else leads. One that holds the lease and still loads has no other. */
   #refuseUnlessLed(stats: EndpointStats, message: BusMessage): void {
-    if (!message.expectsReply || this.#options.role().leader !== null) return;
+    if (!message.expectsReply || this.#someoneElseLeads()) return;
     this.#later(() => {
       // Also said when this one leads by now: another follower may be saying the same.
-      const { leading, leader } = this.#options.role();
-      if (!leading && leader !== null) return;
+      if (this.#someoneElseLeads()) return;
       const problem = refusal("NO_LEADER", { fleet: this.#options.fleet });
       stats.refused(0, problem);
       this.#refuse(message, problem);
@@ -171,6 +220,11 @@ class Service {
     return this.#subjects.api(resource, verb);
   }
 
+  /** Coordinators only; no client of the API may send to it. */
+  #passedOnSubjectOf(name: EndpointName): string {
+    return `${this.#subjects.root}.leader.${name}`;
+  }
+
   #metadata(): Readonly<Record<string, string>> {
     const { leading, epoch } = this.#options.role();
     return { fleet: this.#options.fleet, role: leading ? "leading" : "following", epoch: String(epoch) };
@@ -189,27 +243,4 @@ class Service {
       numbers: () => stats.numbers(),
     };
   }
-}
-
-/** @throws RollcallError `PAYLOAD_TOO_LARGE`, said of an answer */
-function respond(message: BusMessage, body: string): void {
-  try {
-    message.respond(body);
-  } catch (thrown) {
-    const problem = asRefusal(thrown);
-    if (problem.code !== "PAYLOAD_TOO_LARGE") throw problem;
-    throw answerTooLarge(problem);
-  }
-}
-
-function answerTooLarge({ details, cause }: RollcallError): RollcallError {
-  const { sizeBytes = "?", maxBytes = "?" } = details;
-  const sentence = `The answer of ${sizeBytes} bytes is larger than ${maxBytes}: ask for less at once, by a selector, a limit or a single name.`;
-  return new RollcallError("PAYLOAD_TOO_LARGE", sentence, { details, cause });
-}
-
-function tooBusy(): RollcallError {
-  return refusal("INTERNAL", {
-    problem: `${underWayMax} requests are under way already, ask again in a few seconds`,
-  });
 }

@@ -23,7 +23,12 @@ export interface RolloutScreen {
 /** In place on a terminal, one line a change where output goes elsewhere, one JSON object a change with `--json`. */
 export function createRolloutScreen(io: CliIo, json: boolean): RolloutScreen {
   if (json) return jsonScreen(io);
-  return io.stdout.isTTY && io.env.TERM !== "dumb" ? liveScreen(io) : plainScreen(io);
+  return canDrawIn(io) ? liveScreen(io) : plainScreen(io);
+}
+
+/** A terminal without a size (a pseudo-terminal that nobody told) has no place to draw. */
+function canDrawIn({ stdout, env }: CliIo): boolean {
+  return stdout.isTTY && env.TERM !== "dumb" && stdout.columns > 0 && stdout.rows > 0;
 }
 
 function jsonScreen({ stdout }: CliIo): RolloutScreen {

@@ -36,32 +36,36 @@ const garbage = fc.oneof(
 test("no input on any subject stops the service, and everything that asks is answered or left to the leader", async () => {
   const messages = fc.array(fc.tuple(fc.constantFrom(...subjects), garbage, fc.boolean()), { maxLength: 30 });
   await fc.assert(
-    fc.asyncProperty(messages, fc.constantFrom(leading, following), async (sent, role) => {
-      const world = createWorld();
-      // Every handler throws: also what gets past the checks ends in a refusal.
-      world.coordinator("c1", role, {
-        ...fakePlane({}),
-        "releases.list": async () => ({ items: [], asOf: 1, epoch: 7 }),
-      });
-      const bus = world.hub.connect("sender");
-      const answers = sent.map(async ([subject, data, asks]) => {
-        if (!asks) bus.publish(subject, data);
-        else {
-          const silent =
-            role === following && (endpoints[subject.slice(24) as EndpointName]?.kind ?? "write") === "write";
-          const answered = bus.request(subject, data, { timeoutMs: 1_000 }).then(
-            (answer) => answer.data.length > 0,
-            () => false,
-          );
-          expect(await answered).toBe(subject.startsWith("$SRV") || !silent);
-        }
-      });
-      await world.settled(Promise.all(answers));
-      expect(
-        bus.counts.lost + [...world.lines].filter(({ sentence }) => sentence.includes("dropped")).length,
-      ).toBe(0);
-      expect(await world.settled(world.client().releases.list())).toEqual({ items: [], asOf: 1, epoch: 7 });
-    }),
+    fc.asyncProperty(
+      messages,
+      fc.constantFrom(leading, { ...following, leader: "c9" }),
+      async (sent, role) => {
+        const world = createWorld();
+        // Every handler throws: also what gets past the checks ends in a refusal.
+        world.coordinator("c1", role, {
+          ...fakePlane({}),
+          "releases.list": async () => ({ items: [], asOf: 1, epoch: 7 }),
+        });
+        const bus = world.hub.connect("sender");
+        const answers = sent.map(async ([subject, data, asks]) => {
+          if (!asks) bus.publish(subject, data);
+          else {
+            const silent =
+              !role.leading && (endpoints[subject.slice(24) as EndpointName]?.kind ?? "write") === "write";
+            const answered = bus.request(subject, data, { timeoutMs: 1_000 }).then(
+              (answer) => answer.data.length > 0,
+              () => false,
+            );
+            expect(await answered).toBe(subject.startsWith("$SRV") || !silent);
+          }
+        });
+        await world.settled(Promise.all(answers));
+        expect(
+          bus.counts.lost + [...world.lines].filter(({ sentence }) => sentence.includes("dropped")).length,
+        ).toBe(0);
+        expect(await world.settled(world.client().releases.list())).toEqual({ items: [], asOf: 1, epoch: 7 });
+      },
+    ),
     { numRuns: 200 },
   );
 });

@@ -324,6 +324,55 @@ describe("several coordinators", () => {
   });
 });
 
+describe("a follower that knows no answers", () => {
+  const ignorant = async () => {
+    throw refusal("NO_LEADER", { fleet: "default" });
+  };
+
+  test("passes a read on to the leader, and its answer and its refusal back", async () => {
+    const world = createWorld();
+    world.coordinator("c1", leading, {
+      "instances.get": async ({ instance }) => {
+        if (instance !== "web-1") throw refusal("UNKNOWN_INSTANCE", { instance });
+        return anInstance();
+      },
+    });
+    world.coordinator("c2", following, { "instances.get": ignorant });
+    for (let at = 0; at < 4; at++) {
+      expect((await ask(world, `${api}.instances.get`, '{"instance":"web-1"}')).body).toEqual(anInstance());
+      const refused = await ask(world, `${api}.instances.get`, '{"instance":"web-2"}');
+      expect([refused.code, refused.error]).toEqual([
+        "404",
+        "There is no instance web-2: see rollcall instances ls.",
+      ]);
+    }
+  });
+
+  test("refuses when the leader does not answer it either", async () => {
+    const world = createWorld();
+    world.coordinator("c2", following, { "status.get": ignorant });
+    const answer = await ask(world, `${api}.status.get`, "{}");
+    expect(errorReplySchema.parse(answer.body).error).toMatchObject({ code: "NO_LEADER", retry: "later" });
+  });
+
+  test("refuses at once when nobody leads, and does not ask itself when it is about to lead", async () => {
+    const world = createWorld();
+    const loading = { leading: false, epoch: 8, leader: "c1" };
+    world.coordinator("c1", loading, { "status.get": ignorant });
+    const startedMs = world.clock.monotonicMs();
+    expect((await ask(world, `${api}.status.get`, "{}")).code).toBe("503");
+    expect(world.clock.monotonicMs()).toBe(startedMs);
+  });
+});
+
+test("a write that meets a leader which still loads is refused soon, not swallowed", async () => {
+  const world = createWorld();
+  world.coordinator("c1", { leading: false, epoch: 8, leader: "c1" }, {});
+  world.coordinator("c2", following, {});
+  const answer = await ask(world, `${api}.deployments.abort`, '{"deployment":"d1"}');
+  expect(errorReplySchema.parse(answer.body).error.code).toBe("NO_LEADER");
+});
+
 test("fleets share nothing: a request of one reaches no coordinator of another", async () => {
   const world = createWorld();
   world.coordinator(
