@@ -1,4 +1,3 @@
-import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
@@ -66,7 +65,7 @@ export async function startNatsContainer(options: TestNatsOptions): Promise<Test
     return new ContainerNats({ container, started, port, credentials, dir, pid: Pid });
   } catch (error) {
     rmSync(dir, { recursive: true, force: true });
-    throw error;
+    throw new Error("nats-server ended at its start, or the engine did not start it", { cause: error });
   }
 }
 
@@ -132,12 +131,14 @@ class ContainerNats implements TestNats {
 }
 
 /** Whether a server says its first line: the engine's own proxy accepts connections before there is one. */
-async function greets(port: number): Promise<boolean> {
-  const socket = connect(port, "127.0.0.1");
-  try {
-    const [line] = (await once(socket, "data")) as [Buffer];
-    return line.toString().startsWith("INFO");
-  } finally {
-    socket.destroy();
-  }
+function greets(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, "127.0.0.1");
+    const settle = (answer: boolean) => {
+      socket.destroy();
+      resolve(answer);
+    };
+    socket.once("data", (line) => settle(line.toString().startsWith("INFO")));
+    for (const end of ["end", "close", "error"]) socket.once(end, () => settle(false));
+  });
 }
