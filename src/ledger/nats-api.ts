@@ -1,11 +1,16 @@
 import { RollcallError } from "../base/errors.js";
-import type { Bus, BusMessage } from "../base/ports.js";
+import type { Bus, BusMessage, Clock } from "../base/ports.js";
 import { refusal } from "../contracts/errors.js";
 
 const apiTimeoutMs = 5_000;
 /** Of one answer with many messages. */
 const batchBytesMax = 4 * 1_048_576;
 const batchMessagesMax = 1_000;
+/** JetStream's "no message found". */
+const notFoundCode = 10037;
+/** Tries to read what a follower of a cluster does not have yet. */
+const staleTriesMax = 100;
+const staleWaitMs = 50;
 
 /** An answer of the JetStream API that says no. */
 export class ApiRefused extends Error {
@@ -39,23 +44,76 @@ export function isObject(value: unknown): value is Readonly<Record<string, unkno
   return typeof value === "object" && value !== null;
 }
 
+/** A message as the leader of a stream has it. */
+export interface RawMessage {
+  readonly subject: string;
+  readonly sequence: number;
+  readonly time: string;
+  /** As on the wire, lines of `name: value`. */
+  readonly headers: string;
+  readonly body: string;
+}
+
+/** One message from the leader of a stream, so never a stale one; `undefined` if there is none. */
+export async function leaderGet(bus: Bus, stream: string, request: object): Promise<RawMessage | undefined> {
+  try {
+    const { message } = await askApi(bus, `STREAM.MSG.GET.${stream}`, request);
+    if (!isObject(message)) throw new ApiRefused(0, "the answer holds no message");
+    return {
+      subject: String(message.subject),
+      sequence: Number(message.seq),
+      time: String(message.time),
+      headers: Buffer.from(String(message.hdrs ?? ""), "base64").toString(),
+      body: Buffer.from(String(message.data ?? ""), "base64").toString(),
+    };
+  } catch (thrown) {
+    if (thrown instanceof ApiRefused && thrown.code === notFoundCode) return undefined;
+    throw thrown;
+  }
+}
+
 /**
- * Messages of a stream from a sequence on, in its order, by direct get: no consumer, and one permission. On a cluster
- * they may come from a follower and be stale.
+ * All messages of a stream in its order, by direct get: no consumer, and fast. On a cluster followers answer, which may
+ * lag behind, so it ends only where the leader has nothing more.
+ */
+export async function* streamMessages(
+  bus: Bus,
+  options: { readonly clock: Clock; readonly stream: string; readonly filter: string },
+): AsyncGenerator<BusMessage> {
+  const { clock, stream, filter } = options;
+  let staleTries = 0;
+  for (let seq = 1; ; ) {
+    const request = { seq, next_by_subj: filter };
+    const { messages, atEnd } = await directGetMany(bus, stream, { ...request, batch: batchMessagesMax });
+    yield* messages;
+    seq = Number(messages.at(-1)?.header("Nats-Sequence") ?? seq - 1) + 1;
+    if (!atEnd) continue;
+    if ((await leaderGet(bus, stream, { seq, next_by_subj: filter })) === undefined) return;
+    staleTries = messages.length > 0 ? 0 : staleTries + 1;
+    if (staleTries > staleTriesMax) throw new ApiRefused(0, "a follower of the cluster lags behind");
+    if (staleTries > 0) await new Promise<void>((resolve) => clock.setTimer(staleWaitMs, resolve));
+  }
+}
+
+/**
+ * Messages of a stream from a sequence on, by one direct get, which needs one permission only.
  *
- * @param request `seq` from which, `next_by_subj` the filter
- * @returns the messages, and whether there were no more behind them
+ * @param request `seq` from which, `next_by_subj` the filter, `batch` how many
+ * @returns the messages, and whether there were no more behind them where they came from
  */
 export async function directGetMany(
   bus: Bus,
   stream: string,
-  request: { readonly seq: number; readonly next_by_subj: string; readonly batch?: number },
+  request: { readonly seq: number; readonly next_by_subj: string; readonly batch: number },
 ): Promise<{ readonly messages: BusMessage[]; readonly atEnd: boolean }> {
-  const batch = Math.min(request.batch ?? batchMessagesMax, batchMessagesMax);
   const answers = await bus.requestMany(
     `$JS.API.DIRECT.GET.${stream}`,
-    JSON.stringify({ ...request, batch, max_bytes: batchBytesMax }),
-    { timeoutMs: apiTimeoutMs, max: batch + 1, isLast: (answer) => answer.header("Status") !== undefined },
+    JSON.stringify({ ...request, max_bytes: batchBytesMax }),
+    {
+      timeoutMs: apiTimeoutMs,
+      max: request.batch + 1,
+      isLast: (answer) => answer.header("Status") !== undefined,
+    },
   );
   const end = answers.at(-1);
   const status = end?.header("Status");

@@ -1,26 +1,26 @@
-import type { Bus } from "../base/ports.js";
+import type { Bus, Clock } from "../base/ports.js";
 import { storesOf } from "../contracts/keys.js";
 import type { AuditEvent } from "./event-chain.js";
 import { readEvent } from "./event-chain.js";
-import { directGetMany, orUnavailable } from "./nats-api.js";
+import { orUnavailable, streamMessages } from "./nats-api.js";
 
 /**
  * The audit events of a fleet that its stream holds, oldest first, until it holds no more.
  *
  * @throws RollcallError `LEDGER_UNAVAILABLE`, `NOT_ALLOWED`
  */
-export async function* auditEvents(bus: Bus, fleet: string): AsyncGenerator<AuditEvent> {
+export async function* auditEvents(options: {
+  readonly fleet: string;
+  readonly bus: Bus;
+  readonly clock: Clock;
+}): AsyncGenerator<AuditEvent> {
+  const { fleet, bus, clock } = options;
   const stream = storesOf(fleet).eventStream;
-  for (let next = 1; ; ) {
-    const from = next;
-    const { messages, atEnd } = await orUnavailable(fleet, () =>
-      directGetMany(bus, stream, { seq: from, next_by_subj: ">" }),
-    );
-    for (const message of messages) {
-      next = Number(message.header("Nats-Sequence")) + 1;
-      const event = readEvent(message);
-      if (event !== undefined) yield event;
-    }
-    if (atEnd) return;
+  const messages = streamMessages(bus, { clock, stream, filter: ">" });
+  for (;;) {
+    const { value: message } = await orUnavailable(fleet, () => messages.next());
+    if (message === undefined) return;
+    const event = readEvent(message);
+    if (event !== undefined) yield event;
   }
 }

@@ -2,7 +2,8 @@ import type { NatsConnection } from "@nats-io/transport-node";
 import type { BusMessage, Clock } from "../base/ports.js";
 import { storesOf } from "../contracts/keys.js";
 import { streamOf, subjectOfKey } from "./ledger-reader.js";
-import { ApiRefused, askApi, directGetMany, isObject, orUnavailable } from "./nats-api.js";
+import type { RawMessage } from "./nats-api.js";
+import { askApi, isObject, leaderGet, orUnavailable, streamMessages } from "./nats-api.js";
 import { publishBatch } from "./nats-batch.js";
 import type { ConnectedBus } from "./reachable.js";
 import { untilConnected, untilCutOff } from "./reachable.js";
@@ -13,13 +14,8 @@ export interface NatsLink extends ConnectedBus {
   readonly connection: NatsConnection;
 }
 
-/** JetStream's "no message found". */
-const notFoundCode = 10037;
 /** A message beside its body: headers of the batch and of an event. */
 const headersMaxBytes = 4_096;
-/** Tries to read what a follower of a cluster does not have yet. */
-const staleTriesMax = 20;
-const staleWaitMs = 50;
 
 /** The key-value bucket of a fleet in JetStream. */
 export class NatsStore implements Store {
@@ -93,13 +89,13 @@ export class NatsStore implements Store {
   /** The last revision of the bucket that the audit stream has taken over. */
   async #heldUpTo(): Promise<number> {
     const { eventStream } = storesOf(this.#fleet);
-    const found = await storedMessage(this.#link, eventStream, { last_by_subj: ">" });
+    const found = await leaderGet(this.#link, eventStream, { last_by_subj: ">" });
     const [stream, sequence] = headerIn(found?.headers ?? "", "Nats-Stream-Source")?.split(" ") ?? [];
     return stream === this.#stream ? Number(sequence) : 0;
   }
 
   async #lastOf(stream: string, subject: string): Promise<StoredMessage | undefined> {
-    const found = await storedMessage(this.#link, stream, { last_by_subj: subject });
+    const found = await leaderGet(this.#link, stream, { last_by_subj: subject });
     return found === undefined ? undefined : this.#messageOf(found);
   }
 
@@ -111,28 +107,17 @@ export class NatsStore implements Store {
 
   /**
    * The bucket keeps one message a key, so that its messages in order of revision are its newest state: a key that is
-   * written while this reads is met again further on. It ends where the stream's leader has nothing more.
+   * written while this reads is met again further on.
    */
   async #scan(): Promise<StoredMessage[]> {
     const found = new Map<string, StoredMessage>();
-    let next = 1;
-    for (let staleTries = 0; ; ) {
-      const { messages, atEnd } = await directGetMany(this.#link, this.#stream, {
-        seq: next,
-        next_by_subj: this.#subjectOf(">"),
-      });
-      for (const message of messages) {
-        const read = this.#scanned(message);
-        next = read.revision + 1;
-        if (read.deleted || read.key.startsWith("event.")) found.delete(read.key);
-        else found.set(read.key, read);
-      }
-      if (!atEnd) continue;
-      if (!(await this.#leaderHasMore(next))) return [...found.values()];
-      if (messages.length > 0) continue;
-      if (++staleTries > staleTriesMax) throw new ApiRefused(0, "a follower of the cluster lags behind");
-      await new Promise<void>((resolve) => this.#clock.setTimer(staleWaitMs, resolve));
+    const all = { clock: this.#clock, stream: this.#stream, filter: this.#subjectOf(">") };
+    for await (const message of streamMessages(this.#link, all)) {
+      const read = this.#scanned(message);
+      if (read.deleted || read.key.startsWith("event.")) found.delete(read.key);
+      else found.set(read.key, read);
     }
+    return [...found.values()];
   }
 
   #scanned(message: BusMessage): StoredMessage {
@@ -145,41 +130,6 @@ export class NatsStore implements Store {
       deleted,
       body: deleted ? "" : new TextDecoder().decode(message.data),
     };
-  }
-
-  async #leaderHasMore(from: number): Promise<boolean> {
-    const request = { seq: from, next_by_subj: this.#subjectOf(">") };
-    return (await storedMessage(this.#link, this.#stream, request)) !== undefined;
-  }
-}
-
-interface RawMessage {
-  readonly subject: string;
-  readonly sequence: number;
-  readonly time: string;
-  readonly headers: string;
-  readonly body: string;
-}
-
-/** One message as the leader of a stream has it; `undefined` if there is none. */
-async function storedMessage(
-  link: NatsLink,
-  stream: string,
-  request: object,
-): Promise<RawMessage | undefined> {
-  try {
-    const { message } = await askApi(link, `STREAM.MSG.GET.${stream}`, request);
-    if (!isObject(message)) throw new ApiRefused(0, "the answer holds no message");
-    return {
-      subject: String(message.subject),
-      sequence: Number(message.seq),
-      time: String(message.time),
-      headers: Buffer.from(String(message.hdrs ?? ""), "base64").toString(),
-      body: Buffer.from(String(message.data ?? ""), "base64").toString(),
-    };
-  } catch (thrown) {
-    if (thrown instanceof ApiRefused && thrown.code === notFoundCode) return undefined;
-    throw thrown;
   }
 }
 

@@ -71,7 +71,7 @@ async function openWorld(): Promise<LedgerWorld> {
     },
     async events() {
       const events: AuditEvent[] = [];
-      for await (const event of auditEvents(observer, fleet)) events.push(event);
+      for await (const event of auditEvents({ fleet, bus: observer, clock })) events.push(event);
       return events;
     },
     async cutOff(name) {
