@@ -1,0 +1,165 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { plan, tellMax } from "../../machines/deployment-plan.js";
+import { type Look, playOut, scenarios, tickMs, wantedOf } from "./planned-fleet.js";
+import { flightOf, mass, observedOf } from "./samples.js";
+
+/** Checks something at every look of random roll-outs. A failure prints the seed and the smallest fleet that shows it. */
+function always(
+  check: (look: Look, wanted: ReturnType<typeof wantedOf>, before: Look | undefined) => void,
+): void {
+  fc.assert(
+    fc.property(scenarios, (scenario) => {
+      const looks = playOut(scenario);
+      for (const [at, look] of looks.entries()) check(look, wantedOf(scenario), looks[at - 1]);
+    }),
+    { numRuns: 500 },
+  );
+}
+
+const inFlight = ({ fleet }: Look) => fleet.filter(({ state }) => state === "told");
+
+describe("however a fleet behaves", () => {
+  test("never are more in flight than the batch, but for what a rollback tells at once", () => {
+    always((look, { batch }) => {
+      const counted = inFlight(look).filter(({ urgent }) => !urgent);
+      const told = look.plan.tell.filter((name) => !look.observed.urgent.includes(name));
+      expect(counted.length + told.length).toBeLessThanOrEqual(batch);
+    });
+  });
+
+  test("in flight and failed before they succeeded are together fewer than batch and threshold", () => {
+    always((look, { batch, failureThreshold, isRollback }) => {
+      if (isRollback) return;
+      const lost = look.fleet.filter(({ state, hasFailed, hasSucceeded }) => {
+        return state !== "told" && state !== "gone" && hasFailed && !hasSucceeded;
+      });
+      expect(inFlight(look).length + lost.length).toBeLessThanOrEqual(batch + failureThreshold - 1);
+    });
+  });
+
+  test("it has failed exactly when as many instances as the threshold have ever failed, or nothing moves any more", () => {
+    always(({ plan: planned, fleet, policy }, { failureThreshold, progressDeadlineMs }) => {
+      const spent = fleet.filter(({ hasFailed }) => hasFailed).length;
+      expect(planned.spent).toBe(spent);
+      if (spent >= failureThreshold) expect(planned.reason?.code).toBe("FAILURE_THRESHOLD");
+      else if (planned.verdict === "failed") {
+        expect(planned.reason?.code).toBe("PROGRESS_DEADLINE");
+        expect(policy.ranMs - policy.movedAtMs).toBeGreaterThanOrEqual(progressDeadlineMs);
+      }
+      expect(planned.verdict === "failed").toBe(planned.reason !== null);
+    });
+  });
+
+  test("a failure that was spent stays spent, whether its instance is reset or leaves", () => {
+    always((look, _, before) => {
+      if (before !== undefined) expect(look.plan.spent).toBeGreaterThanOrEqual(before.plan.spent);
+    });
+  });
+
+  test("it tells nobody while it stands, while its last step is not written, or once it has failed", () => {
+    always(({ plan: planned, policy, observed }) => {
+      if (policy.standing || observed.unwritten > 0 || planned.verdict === "failed")
+        expect(planned.tell).toEqual([]);
+    });
+  });
+
+  test("it tells an instance again only after a reset", () => {
+    always(({ fleet }) => {
+      for (const { told, resets } of fleet) expect(told).toBeLessThanOrEqual(resets + 1);
+    });
+  });
+
+  test("it is done exactly when nobody reachable waits and nobody awaited is in flight", () => {
+    always(({ plan: planned, fleet }, { isRollback }) => {
+      const pending = fleet.filter(({ state, urgent, silent }) => {
+        if (state === "waiting") return urgent || !silent;
+        return state === "told" && !(isRollback && urgent && silent);
+      });
+      if (planned.verdict !== "failed") expect(planned.verdict === "done").toBe(pending.length === 0);
+    });
+  });
+
+  test("nobody is judged while it stands or before its leader has listened", () => {
+    always(({ plan: planned, policy }) => {
+      if (!policy.standing && policy.mayJudge) return;
+      expect(planned.overdue).toEqual([]);
+      expect(planned.reason?.code).not.toBe("PROGRESS_DEADLINE");
+    });
+  });
+
+  test("whoever is overdue was told a whole deadline ago, by a clock that stands still with the roll-out", () => {
+    always(({ plan: planned, fleet, policy }, { deadlineMs }) => {
+      for (const name of planned.overdue) {
+        const one = fleet.find((instance) => instance.name === name);
+        expect(policy.ranMs - (one?.toldAtMs ?? Number.NaN)).toBeGreaterThanOrEqual(deadlineMs);
+      }
+    });
+  });
+
+  test("while it goes on there is a time at which something is due, or somebody to tell", () => {
+    always(({ plan: planned }) => {
+      if (planned.verdict === "going") expect(planned.nextDeadlineMs).not.toBeNull();
+    });
+  });
+
+  test("every roll-out comes to an end", () => {
+    fc.assert(
+      fc.property(scenarios, (scenario) => {
+        expect(playOut(scenario).at(-1)?.plan.verdict).not.toBe("going");
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  test("the urgent ones of a rollback are told first, together and outside the slots", () => {
+    always(({ plan: planned, observed, policy, fleet }, { batch }) => {
+      if (policy.standing || observed.unwritten > 0 || planned.verdict === "failed") return;
+      expect(planned.tell.slice(0, observed.urgent.length)).toEqual(observed.urgent);
+      const awaited = fleet.filter(({ state, urgent, silent }) => state === "told" && !(urgent && silent));
+      expect(planned.tell.length - observed.urgent.length).toBeLessThanOrEqual(
+        Math.max(0, batch - awaited.length),
+      );
+    });
+  });
+});
+
+const wanted = {
+  batch: 2,
+  failureThreshold: 2,
+  deadlineMs: 10 * tickMs,
+  progressDeadlineMs: 100 * tickMs,
+  isRollback: false,
+};
+const policy = { standing: false, mayJudge: true, ranMs: 0, movedAtMs: 0, leftFailed: 0 };
+
+test("an instance is overdue at its deadline, not before", () => {
+  const observed = observedOf({
+    step: 0,
+    waiting: 0,
+    next: [],
+    inFlight: [flightOf("i1", { toldAtMs: 5_000 })],
+  });
+  const overdueAt = (ranMs: number) => plan(wanted, observed, { ...policy, ranMs }, 0).overdue;
+  expect(overdueAt(14_999)).toEqual([]);
+  expect(overdueAt(15_000)).toEqual(["i1"]);
+});
+
+test("a silent instance of a rollback that was told at once holds nobody up", () => {
+  const silent = flightOf("i1", { urgent: true, silent: true });
+  const observed = observedOf({ step: 0, waiting: 0, next: [], inFlight: [silent] });
+  expect(plan({ ...wanted, isRollback: true }, observed, policy, 0).verdict).toBe("done");
+  expect(plan(wanted, observed, policy, 0).verdict).toBe("going");
+});
+
+test("a step tells no more instances than one write of the ledger holds", () => {
+  const urgent = Array.from({ length: 1_000 }, (_, at) => `i${at}`);
+  const { tell } = plan({ ...wanted, isRollback: true }, observedOf({ step: 0, urgent }), policy, 0);
+  expect(tell).toEqual(urgent.slice(0, tellMax));
+});
+
+test("a hold cannot begin and end by the same look", () => {
+  const silence = { ...mass, calmSinceMs: 0 };
+  const { massSilence, silenceOver } = plan(wanted, observedOf({ step: 0, silence }), policy, 1_000_000);
+  expect({ massSilence, silenceOver }).toEqual({ massSilence: true, silenceOver: false });
+});
