@@ -8,6 +8,7 @@ export interface GlobalOptions {
   readonly nats?: string;
   readonly user?: string;
   readonly password?: string;
+  readonly inboxPrefix?: string;
   readonly fleet?: string;
   readonly data?: string;
   readonly json?: boolean;
@@ -19,6 +20,7 @@ export function addGlobalOptions(program: Command): Command {
     .option("--nats <url>", "address of the NATS server, nats://host:port (env NATS_URL)")
     .option("--user <name>", "user at the NATS server (env NATS_USER)")
     .option("--password <password>", "password at the NATS server (better: env NATS_PASSWORD)")
+    .option("--inbox-prefix <prefix>", "where answers go (env NATS_INBOX_PREFIX; else _INBOX_<user>)")
     .option("--fleet <name>", 'the fleet (env ROLLCALL_FLEET; else the one of rollcall up, else "default")')
     .option("--data <dir>", "folder of state (env ROLLCALL_DATA; else ./.rollcall)")
     .option("--json", "answer in JSON, errors included")

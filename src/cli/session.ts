@@ -39,7 +39,7 @@ export async function withSession<T>(
 }
 
 export async function connect(
-  { url, user, password, fleet }: Target,
+  { url, user, password, inboxPrefix, fleet }: Target,
   { clock }: CliIo,
   log: Log,
 ): Promise<NatsBus> {
@@ -48,6 +48,7 @@ export async function connect(
     servers: url,
     user,
     pass: password,
+    inboxPrefix,
     name: "rollcall command",
     connectTimeoutMs,
     clock,

@@ -1,5 +1,6 @@
 import { resolve } from "node:path";
 import { checkName } from "../api/request.js";
+import { parseNatsAddress } from "../bus/nats-address.js";
 import type { CliIo } from "./cli-io.js";
 import { readContext } from "./context.js";
 import type { GlobalOptions } from "./global-options.js";
@@ -10,6 +11,11 @@ export interface Target {
   readonly url: string | undefined;
   readonly user: string | undefined;
   readonly password: string | undefined;
+  /**
+   * Where answers go. A confined user may hear only `_INBOX_<user>`, as in `nats.conf`; whoever is confined differently says so
+   * by `--inbox-prefix`. `undefined`: the common `_INBOX`.
+   */
+  readonly inboxPrefix: string | undefined;
   readonly fleet: string;
   readonly dataDir: string;
   /** Where the address comes from, for people. */
@@ -32,9 +38,11 @@ export async function findTarget(options: GlobalOptions, io: CliIo): Promise<Tar
   const url = options.nats ?? envUrl ?? context?.url;
   const own = context?.url === url ? context : undefined;
   const fleet = options.fleet ?? nonEmpty(io.env.ROLLCALL_FLEET) ?? context?.fleet ?? "default";
+  const user = options.user ?? nonEmpty(io.env.NATS_USER) ?? own?.user ?? userIn(url);
   return {
     url,
-    user: options.user ?? nonEmpty(io.env.NATS_USER) ?? own?.user ?? undefined,
+    user,
+    inboxPrefix: options.inboxPrefix ?? nonEmpty(io.env.NATS_INBOX_PREFIX) ?? inboxOf(user),
     password: options.password ?? nonEmpty(io.env.NATS_PASSWORD) ?? own?.password ?? undefined,
     fleet: checkName("name", "The fleet", fleet),
     dataDir,
@@ -50,6 +58,15 @@ function sourceOf(
   if (flag !== undefined) return "--nats";
   if (envUrl !== undefined) return "NATS_URL";
   return url === undefined ? "nowhere" : "context.json";
+}
+
+/** The user that an address carries, `nats://user:password@host`. */
+function userIn(url: string | undefined): string | undefined {
+  return url === undefined ? undefined : parseNatsAddress(url)?.user;
+}
+
+function inboxOf(user: string | undefined): string | undefined {
+  return user !== undefined && /^[A-Za-z0-9_-]+$/.test(user) ? `_INBOX_${user}` : undefined;
 }
 
 /** An empty variable counts as none. */

@@ -42,6 +42,8 @@ export interface AgentOptions extends LongRunning {
   readonly reloadCommand: string | undefined;
   /** On SIGTERM the instances leave the fleet. */
   readonly leave: boolean;
+  /** On SIGTERM their processes end too; without it they go on, and the next start of this agent adopts them. */
+  readonly stopProcesses: boolean;
 }
 
 /** What the commands that stay do; they return when they have ended in order. */
@@ -103,6 +105,7 @@ interface AgentFlags {
   readonly routes?: string;
   readonly reloadCommand?: string;
   readonly leave?: boolean;
+  readonly stopProcesses?: boolean;
 }
 
 function addAgent(program: Command, cli: Cli, run: Runners["agent"]): void {
@@ -115,10 +118,14 @@ function addAgent(program: Command, cli: Cli, run: Runners["agent"]): void {
       collect(parseInstance),
     )
     .option("--label <k=v>", "a label for all of them; can be repeated", collect(parseLabel))
-    .option("--name <id>", "name of the agent (default: minted once, kept in the data folder)")
+    .option("--name <id>", "name of the agent's folder below the data folder (default: the first instance)")
     .option("--routes <file>", "write where traffic for each instance goes into this file")
     .option("--reload-command <command>", "run after the routes file changed")
-    .option("--leave", "on SIGTERM take the instances out of the fleet")
+    .option("--leave", "on SIGTERM take the instances out of the fleet, and end their processes")
+    .option(
+      "--stop-processes",
+      "on SIGTERM end their processes; without it they go on, and the next start adopts them",
+    )
     .action(async (flags: AgentFlags, command: Command) => {
       const options = {
         instances: instancesOf(flags),
@@ -126,6 +133,7 @@ function addAgent(program: Command, cli: Cli, run: Runners["agent"]): void {
         routesFile: flags.routes,
         reloadCommand: flags.reloadCommand,
         leave: flags.leave === true,
+        stopProcesses: flags.stopProcesses === true,
       };
       cli.endWith(await run({ ...(await longRunning(cli, command)), ...options }, cli.io));
     });

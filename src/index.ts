@@ -1,0 +1,102 @@
+import { type ClientOptions as ClientParts, createClient as createClientOf } from "./api/client.js";
+import type { Client } from "./api/client-types.js";
+import type { Clock, Log, Random } from "./base/ports.js";
+import { connectNatsBus as connectNatsBusWith, type NatsBus } from "./bus/nats-bus.js";
+import type { NatsBusOptions as NatsBusParts } from "./bus/nats-connect.js";
+import { createRealRandom } from "./runtime/random.js";
+import { createRealClock } from "./runtime/real-clock.js";
+
+/** What other programs may build on. What is not listed here may change at any time. */
+
+export type { Client } from "./api/client-types.js";
+export { type ApiOptions, type ApiRole, serveApi } from "./api/service.js";
+export type { DeploymentSnapshot, WatchOptions } from "./api/watch-deployment.js";
+export { type Retry, RollcallError } from "./base/errors.js";
+export type {
+  Bus,
+  BusMessage,
+  BusStatus,
+  Clock,
+  Log,
+  Random,
+  Subscription,
+  Timer,
+} from "./base/ports.js";
+export type { NatsBus } from "./bus/nats-bus.js";
+export {
+  type ControlPlane,
+  type EndpointName,
+  endpoints,
+  type ParsedRequestOf,
+  type ReplyOf,
+  type RequestOf,
+} from "./contracts/api.js";
+export type { Amount, ClaimState, Counts, DeploymentSpec, Mark, Outcome } from "./contracts/deployment.js";
+export { type ErrorCode, errorCodes, isErrorCode, statusOf } from "./contracts/errors.js";
+export type { Health, Labels, Phase, Reason } from "./contracts/instance.js";
+export type { Config, HealthCheck, Manifest, Release, ReleaseSource } from "./contracts/release.js";
+export { type EndpointSchemas, jsonSchemasOf } from "./contracts/schemas-json.js";
+export { subjectsOf } from "./contracts/subjects.js";
+export type { VersionPair } from "./contracts/version.js";
+export type {
+  ConfigView,
+  CoordinatorView,
+  DeploymentView,
+  FleetStatus,
+  InstanceView,
+  ReleaseView,
+  UpdateState,
+  Why,
+} from "./contracts/views.js";
+export { createRealRandom } from "./runtime/random.js";
+export { createRealClock } from "./runtime/real-clock.js";
+
+export interface NatsBusOptions extends Omit<NatsBusParts, "clock" | "log" | "name"> {
+  /** Shown by the server's monitoring. Default: `rollcall client`. */
+  readonly name?: string;
+  /** Default: the machine's. */
+  readonly clock?: Clock;
+  /** Default: nobody reads it. */
+  readonly log?: Log;
+}
+
+/**
+ * Connects to NATS, and stays connected until closed.
+ *
+ * @throws RollcallError `NATS_UNREACHABLE`, `NOT_ALLOWED` (wrong credentials), `NATS_TOO_OLD`
+ * @example const bus = await connectNatsBus({ servers: "nats://127.0.0.1:4222" });
+ */
+export function connectNatsBus(options: NatsBusOptions): Promise<NatsBus> {
+  return connectNatsBusWith({
+    name: "rollcall client",
+    clock: createRealClock(),
+    log: silentLog,
+    ...options,
+  });
+}
+
+export interface ClientOptions extends Omit<ClientParts, "clock" | "random"> {
+  /** Default: the machine's. */
+  readonly clock?: Clock;
+  readonly random?: Random;
+}
+
+/**
+ * A typed client of a fleet's control plane. The bus stays the caller's: close it when done.
+ *
+ * @example
+ * const client = createClient({ bus, fleet: "default" });
+ * const { id } = await client.deployments.create({ release: "v2", selector: "tier=web", batch: 2 });
+ * for await (const { deployment } of client.watchDeployment(id)) console.log(deployment.why.sentence);
+ */
+export function createClient(options: ClientOptions): Client {
+  return createClientOf({ clock: createRealClock(), random: createRealRandom(), ...options });
+}
+
+const silentLog: Log = {
+  debug: () => undefined,
+  info: () => undefined,
+  warn: () => undefined,
+  error: () => undefined,
+  child: () => silentLog,
+};

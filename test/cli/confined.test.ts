@@ -1,0 +1,35 @@
+import { expect, test } from "vitest";
+import { aDeployment } from "../api/fake-plane.js";
+import { withNats } from "../kit/nats.js";
+import { startFakeFleet } from "./fake-fleet.js";
+import { runHere } from "./run-here.js";
+
+const nats = withNats({
+  config: `authorization { users: [
+    { user: "coordinator", password: "c" }
+    { user: "api-client", password: "a", permissions: { publish: ["rollcall.v1.shop.api.>"], subscribe: ["_INBOX_api-client.>"] } }
+    { user: "other", password: "o", permissions: { publish: ["rollcall.v1.shop.api.>"], subscribe: ["_INBOX.>"] } }
+  ] }`,
+});
+
+async function why(args: string[], env: Record<string, string>) {
+  const server = { ...nats(), url: nats().url, credentials: { user: "coordinator", password: "c" } };
+  const answers = { "deployments.why": async () => aDeployment().why };
+  await startFakeFleet(server, answers, { fleet: "shop" });
+  return runHere(["deployments", "why", "d1", "--fleet", "shop", ...args], {
+    env: { NATS_URL: nats().url, ...env },
+  });
+}
+
+test("a user who may hear only its own answers, as in nats.conf, can use every command", async () => {
+  expect((await why([], { NATS_USER: "api-client", NATS_PASSWORD: "a" })).stdout).toBe(
+    "Waiting for web-1.\n",
+  );
+  const url = nats().url.replace("//", "//api-client:a@");
+  expect((await why(["--nats", url], {})).stdout).toBe("Waiting for web-1.\n");
+});
+
+test("a user who is confined otherwise says where answers go", async () => {
+  const { stdout } = await why(["--inbox-prefix", "_INBOX"], { NATS_USER: "other", NATS_PASSWORD: "o" });
+  expect(stdout).toBe("Waiting for web-1.\n");
+});
