@@ -18,11 +18,6 @@ export async function makeFolder(folder: string): Promise<void> {
   for (let made = folder; made.length >= first.length; made = dirname(made)) await syncFolder(dirname(made));
 }
 
-/** Whether a file is one that `writeFileAtomic` of another process was killed over; this process's own may be under way. */
-export function isLeftDraft(name: string): boolean {
-  return name.startsWith(".") && name.endsWith(".tmp") && !name.includes(`.${process.pid}.`);
-}
-
 /** Removes a file, if it is there, so that it stays removed after a power cut. */
 export async function removeFile(path: string): Promise<void> {
   if ((await ifThere(rm(path).then(() => true))) === true) await syncFolder(dirname(path));

@@ -6,7 +6,8 @@ import { writeFileAtomic } from "../../base-node/atomic-file.js";
 import { escapeToken } from "../../contracts/names.js";
 import type { ProcessIdentity } from "../ports.js";
 import { ifThere } from "./disk-errors.js";
-import { isLeftDraft, makeFolder, readMarker, removeFile } from "./durable.js";
+import { isLeftDraft } from "./drafts.js";
+import { makeFolder, readMarker, removeFile } from "./durable.js";
 
 const recordSchema = z.strictObject({
   format: z.literal(1),

@@ -9,7 +9,7 @@ import { removeFile } from "./durable.js";
 import type { ReleaseContext } from "./release-context.js";
 import { publishedText, routesText } from "./route-files.js";
 
-interface PublisherOptions {
+export interface PublisherOptions {
   /** The path of the one file with the routes of all instances of this host. */
   readonly routesFile: string;
   /** Run after each change of it; its purpose is that the user's proxy reads the file again. */

@@ -5,7 +5,7 @@ import type { RecordStore } from "../../base/ports.js";
 import { readJsonFile, syncFolder, writeFileAtomic } from "../../base-node/atomic-file.js";
 import { escapeToken, unescapeToken } from "../../contracts/names.js";
 import { ifThere, onDisk } from "./disk-errors.js";
-import { isLeftDraft } from "./durable.js";
+import { isLeftDraft } from "./drafts.js";
 import { Turns } from "./turns.js";
 
 /**

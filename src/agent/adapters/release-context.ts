@@ -8,7 +8,7 @@ import type { ReleaseLimits } from "./limits.js";
 export interface ReleaseContext {
   readonly layout: Layout;
   readonly limits: ReleaseLimits;
-  readonly objects: Objects;
+  readonly objects: Pick<Objects, "get">;
   readonly commands: Commands;
   readonly clock: Clock;
   readonly random: Random;

@@ -1,18 +1,19 @@
-import { lstat, readdir, rm, utimes } from "node:fs/promises";
-import { dirname, join, resolve } from "node:path";
+import { utimes } from "node:fs/promises";
+import { dirname, resolve } from "node:path";
 import type { Clock, Log, Objects, Random } from "../../base/ports.js";
 import type { Command } from "../../contracts/release.js";
 import type { PhaseWork, ReleaseFiles } from "../ports.js";
 import { Activator } from "./activation.js";
 import { Commands } from "./commands.js";
 import { ifThere, onDisk } from "./disk-errors.js";
-import { clear, isLeftDraft, makeFolder } from "./durable.js";
+import { removeAllDrafts } from "./drafts.js";
+import { clear, makeFolder } from "./durable.js";
 import { completenessOf, copyRelease } from "./instance-release.js";
 import { layoutOf } from "./layout.js";
 import { defaultReleaseLimits, type ReleaseLimits } from "./limits.js";
 import { ownerOf } from "./process-marks.js";
 import { pruneInstance } from "./prune.js";
-import { Publisher } from "./publisher.js";
+import { Publisher, type PublisherOptions } from "./publisher.js";
 import { digestOf, pullObject } from "./pull-object.js";
 import { ReleaseCache } from "./release-cache.js";
 import { type ReleaseContext, scratchName } from "./release-context.js";
@@ -23,7 +24,7 @@ import { Turns } from "./turns.js";
 export interface ReleaseFilesOptions {
   /** The agent's folder, locked for this process by whoever made it. */
   readonly dataDir: string;
-  readonly objects: Objects;
+  readonly objects: Pick<Objects, "get">;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
@@ -57,23 +58,22 @@ export function createReleaseFiles(options: ReleaseFilesOptions): ReleaseFiles {
   const commands = new Commands({ clock, random, owner: ownerOf(layout.dataDir) });
   const context: ReleaseContext = { layout, limits, objects, commands, clock, random, log };
   const routesFile = resolve(options.routesFile ?? defaultRoutesFile(layout));
-  return new RealReleaseFiles(
-    context,
-    new Publisher(context, { routesFile, reloadCommand: options.reloadCommand }),
-  );
+  return new RealReleaseFiles(context, { routesFile, reloadCommand: options.reloadCommand });
 }
 
 class RealReleaseFiles implements ReleaseFiles {
   readonly #context: ReleaseContext;
   readonly #cache: ReleaseCache;
   readonly #activator: Activator;
+  readonly #routesFile: string;
   readonly #turns = new Turns();
   #cleaned: Promise<void> | undefined;
 
-  constructor(context: ReleaseContext, publisher: Publisher) {
+  constructor(context: ReleaseContext, publishing: PublisherOptions) {
     this.#context = context;
+    this.#routesFile = publishing.routesFile;
     this.#cache = new ReleaseCache(context);
-    this.#activator = new Activator(context, publisher);
+    this.#activator = new Activator(context, new Publisher(context, publishing));
   }
 
   async pull(work: PhaseWork): Promise<void> {
@@ -192,18 +192,7 @@ class RealReleaseFiles implements ReleaseFiles {
     await commands.endLeftovers();
     await clear(layout.scratch);
     await makeFolder(layout.scratch);
-    const folders = ((await ifThere(readdir(layout.instances))) ?? []).map((name) =>
-      join(layout.instances, name),
-    );
-    for (const folder of folders.flatMap((one) => [one, join(one, "copies")])) await removeDrafts(folder);
     await makeFolder(layout.instances);
-  }
-}
-
-/** The drafts of files that `writeFileAtomic` was killed over. */
-async function removeDrafts(folder: string): Promise<void> {
-  for (const name of (await ifThere(readdir(folder))) ?? []) {
-    const path = join(folder, name);
-    if (isLeftDraft(name) && (await lstat(path)).isFile()) await rm(path, { force: true });
+    await removeAllDrafts(layout, this.#routesFile);
   }
 }

@@ -1,0 +1,137 @@
+import { AsyncLocalStorage } from "node:async_hooks";
+import promises, { type FileHandle } from "node:fs/promises";
+import { syncBuiltinESMExports } from "node:module";
+
+/** What happens to the file operations of one run of an agent that is played within this process. */
+export interface Life {
+  /** Called before each operation that changes the disk; may throw what the operation is to fail with. */
+  before(operation: string, count: number): void;
+}
+
+interface Living {
+  readonly life: Life;
+  count: number;
+  isDead: boolean;
+  readonly handles: FileHandle[];
+  readonly died: Promise<"died">;
+  die(): void;
+}
+
+/** Thrown by `Life.before` to end the agent there: the operation is not done, and nothing of that run ever goes on. */
+export class Death extends Error {}
+
+const living = new AsyncLocalStorage<Living>();
+const changing = [
+  "rename",
+  "mkdir",
+  "rm",
+  "symlink",
+  "copyFile",
+  "utimes",
+  "writeFile",
+  "truncate",
+  "open",
+] as const;
+const changingOfHandles = ["write", "writeFile", "appendFile", "sync"] as const;
+
+type Operation = (...args: unknown[]) => Promise<unknown>;
+
+/** Makes every file operation of this process ask the life that it is part of. For the whole test file; without a life nothing changes. */
+export function installFsFaults(): void {
+  const real = promises as unknown as Record<string, Operation>;
+  for (const name of changing) {
+    const operation = real[name]!.bind(promises);
+    real[name] = guarded(name, async (...args) => {
+      const result = await operation(...args);
+      if (name === "open") guardHandle(result as FileHandle);
+      return result;
+    });
+  }
+  syncBuiltinESMExports();
+}
+
+function guardHandle(handle: FileHandle): void {
+  living.getStore()?.handles.push(handle);
+  const methods = handle as unknown as Record<string, Operation>;
+  for (const name of changingOfHandles)
+    methods[name] = guarded(`handle.${name}`, methods[name]!.bind(handle));
+}
+
+function guarded(name: string, operation: Operation): Operation {
+  return async (...args) => {
+    const here = living.getStore();
+    // Reading is not stopped, but what is read by the dead is of no use to anybody.
+    if (here === undefined || (name === "open" && (args[1] === "r" || args[1] === undefined)))
+      return await operation(...args);
+    if (here.isDead) return await never();
+    try {
+      here.life.before(name, ++here.count);
+    } catch (thrown) {
+      if (!(thrown instanceof Death)) throw thrown;
+      here.die();
+      return await never();
+    }
+    return await operation(...args);
+  };
+}
+
+function never(): Promise<never> {
+  return new Promise(() => undefined);
+}
+
+/**
+ * Runs a piece of an agent's life. After its death nothing of it changes the disk any more, as after a SIGKILL, except
+ * programs that it had started.
+ *
+ * @returns what the work gave, or `died`
+ */
+export async function live<T>(life: Life, work: () => Promise<T>): Promise<T | "died"> {
+  let die: () => void = () => undefined;
+  const died = new Promise<"died">((resolve) => {
+    die = () => resolve("died");
+  });
+  const here: Living = {
+    life,
+    count: 0,
+    isDead: false,
+    handles: [],
+    died,
+    die() {
+      here.isDead = true;
+      die();
+    },
+  };
+  const end = await living.run(here, async () => await Promise.race([work(), died]));
+  // The system does this for a process that was killed.
+  if (here.isDead) for (const handle of here.handles) await handle.close().catch(() => undefined);
+  return end;
+}
+
+/** How many operations a piece of work takes. */
+export async function countOperations(
+  work: () => Promise<unknown>,
+): Promise<{ count: number; names: string[] }> {
+  const names: string[] = [];
+  await live({ before: (name) => void names.push(name) }, work);
+  return { count: names.length, names };
+}
+
+/** Ends the agent at its nth operation. */
+export function dyingAt(nth: number): Life {
+  return {
+    before(_, count) {
+      if (count === nth) throw new Death("ended by the test");
+    },
+  };
+}
+
+/** Lets every operation from the nth on fail for lack of room, but those that need none. */
+export function fullFrom(nth: number, count = Number.POSITIVE_INFINITY): Life {
+  return {
+    before(operation, at) {
+      const needsNoRoom = ["rm", "handle.sync", "utimes", "truncate"].includes(operation);
+      if (!needsNoRoom && at >= nth && at < nth + count)
+        throw Object.assign(new Error("ENOSPC: no space left on device, write"), { code: "ENOSPC" });
+    },
+  };
+}
