@@ -8,4 +8,9 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   throw error;
 });
 
-process.exitCode = await runCli(process.argv.slice(2), processIo());
+// Loaded when needed: a command that ends should not wait for the code of those that stay.
+process.exitCode = await runCli(process.argv.slice(2), processIo(), {
+  up: async (options, io) => (await import("./run/up.js")).runUp(options, io),
+  coordinator: async (options, io) => (await import("./run/coordinator.js")).runCoordinator(options, io),
+  agent: async (options, io) => (await import("./run/agent.js")).runAgent(options, io),
+});

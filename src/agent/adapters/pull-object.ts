@@ -23,7 +23,7 @@ interface PullOptions {
  * @throws RollcallError `OBJECT_NOT_FOUND`, `CHECKSUM_MISMATCH`, `CANCELLED`
  */
 export async function pullObject(
-  objects: Objects,
+  objects: Pick<Objects, "get">,
   object: StoredObject,
   path: string,
   temporary: string,
@@ -42,7 +42,7 @@ export async function pullObject(
 }
 
 async function download(
-  objects: Objects,
+  objects: Pick<Objects, "get">,
   object: StoredObject,
   temporary: string,
   { signal, mode, progress }: PullOptions,
