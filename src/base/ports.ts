@@ -207,7 +207,11 @@ export interface StoredObject {
 
 /** The files of releases. */
 export interface Objects {
-  /** @throws RollcallError `OBJECT_STORE_FULL`, `LEDGER_UNAVAILABLE` */
+  /**
+   * Stores a file whole or not at all, in place of one of the same name. What `chunks` throws comes out.
+   * @param name 1 to 200 printable ASCII characters
+   * @throws RollcallError `OBJECT_STORE_FULL`, `LEDGER_UNAVAILABLE`
+   */
   put(name: string, chunks: AsyncIterable<Uint8Array>): Promise<StoredObject>;
   /** Yields the bytes and checks size and digest at the end. @throws RollcallError `OBJECT_NOT_FOUND`, `CHECKSUM_MISMATCH`, `LEDGER_UNAVAILABLE` */
   get(name: string): AsyncIterable<Uint8Array>;

@@ -105,12 +105,13 @@ export async function directGetMany(
   bus: Bus,
   stream: string,
   request: { readonly seq: number; readonly next_by_subj: string; readonly batch: number },
+  timeoutMs: number = apiTimeoutMs,
 ): Promise<{ readonly messages: BusMessage[]; readonly atEnd: boolean }> {
   const answers = await bus.requestMany(
     `$JS.API.DIRECT.GET.${stream}`,
     JSON.stringify({ ...request, max_bytes: batchBytesMax }),
     {
-      timeoutMs: apiTimeoutMs,
+      timeoutMs,
       max: request.batch + 1,
       isLast: (answer) => answer.header("Status") !== undefined,
     },
