@@ -75,9 +75,9 @@ export type MemberCommand =
 export function reportedHealth(context: MemberContext): Health {
   if (context.seen === null || context.silent) return "UNKNOWN";
   const { health } = context.seen.state;
-  return health === "FAILED" && context.seen.observedGeneration <= context.record.resetGeneration
-    ? "UNKNOWN"
-    : health;
+  const { resetGeneration } = context.record;
+  const wasReset = resetGeneration > 0 && context.seen.observedGeneration <= resetGeneration;
+  return health === "FAILED" && wasReset ? "UNKNOWN" : health;
 }
 
 /** Runs, healthy and for long enough, exactly what it was last told, and says so of that very command. */
