@@ -119,6 +119,11 @@ export const memberMachine = setup({
       context.seen !== null &&
       sameVersion(context.seen.state.running, event.target) &&
       sameVersion(context.record.desired, event.target),
+    /** It names what to run, or comes from the deployment whose claim does. */
+    isForItsOwner: ({ context, event }) =>
+      event.type === "tell" &&
+      (event.target !== undefined ||
+        (context.record.claim !== null && context.record.claim.deployment === event.deployment)),
     hasSucceeded: ({ context }) => isThere(context),
     hasFailed: ({ context }) =>
       context.seen !== null &&
@@ -324,7 +329,11 @@ export const memberMachine = setup({
           },
           { target: ".NEEDING_UPDATE", actions: { type: "takeClaim", params: { state: "waiting" } } },
         ],
-        tell: { target: ".IN_PROGRESS", actions: ["raiseGeneration", "desire", "noteTold"] },
+        tell: {
+          guard: "isForItsOwner",
+          target: ".IN_PROGRESS",
+          actions: ["raiseGeneration", "desire", "noteTold"],
+        },
         bind: { target: ".IN_PROGRESS", actions: ["bind", "desire"] },
       },
       states: {
