@@ -88,6 +88,11 @@ function isThere({ record, seen, silent }: MemberContext): boolean {
   return seen.state.health === "HEALTHY" && seen.healthyForMs >= (record.claim?.minHealthyMs ?? 0);
 }
 
+/** What a completed deployment has not told the instance; an earlier one owes it nothing any more. */
+function owedBy({ state, deployment, target }: Claim): InstanceRecord["owed"] {
+  return state === "waiting" && target !== null ? { deployment, target } : null;
+}
+
 function withClaim(context: MemberContext, change: Partial<Claim>): Partial<MemberContext> {
   const { record } = context;
   return record.claim === null ? {} : { record: { ...record, claim: { ...record.claim, ...change } } };
@@ -229,10 +234,7 @@ export const memberMachine = setup({
           last: touched
             ? { deployment: claim.deployment, before: claim.before, result: claim.state }
             : record.last,
-          owed:
-            event.completed && claim.state === "waiting" && claim.target !== null
-              ? { deployment: claim.deployment, target: claim.target }
-              : record.owed,
+          owed: event.completed ? owedBy(claim) : record.owed,
         },
       };
     }),
