@@ -129,6 +129,8 @@ export const memberMachine = setup({
       event.type === "tell" &&
       (event.target !== undefined ||
         (context.record.claim !== null && context.record.claim.deployment === event.deployment)),
+    /** The deployment has completed without it: it gets its turn when it is reachable again. */
+    staysOwed: ({ event }) => event.type === "release" && event.completed,
     hasSucceeded: ({ context }) => isThere(context),
     hasFailed: ({ context }) =>
       context.seen !== null &&
@@ -340,7 +342,11 @@ export const memberMachine = setup({
       },
       states: {
         NOT_NEEDED: { description: "It runs what is wanted, or nothing is wanted of it." },
-        NEEDING_UPDATE: { description: "A deployment wants another version here and has not told it yet." },
+        NEEDING_UPDATE: {
+          description: "A deployment wants another version here and has not told it yet.",
+          // It goes on waiting: to run what it ran before is no success of the deployment.
+          on: { bind: { actions: ["bind", "desire"] } },
+        },
         IN_PROGRESS: {
           description: "It was told a version and is on its way there.",
           always: [
