@@ -131,6 +131,8 @@ export const memberMachine = setup({
         (context.record.claim !== null && context.record.claim.deployment === event.deployment)),
     /** The deployment has completed without it: it gets its turn when it is reachable again. */
     staysOwed: ({ event }) => event.type === "release" && event.completed,
+    /** There is a desired state; without one it keeps what it runs. */
+    wasTold: ({ context }) => context.record.generation > 0,
     hasSucceeded: ({ context }) => isThere(context),
     hasFailed: ({ context }) =>
       context.seen !== null &&
@@ -260,15 +262,16 @@ export const memberMachine = setup({
         ? { record: { ...context.record, owed: { deployment: event.deployment, target: event.target } } }
         : {},
     ),
-    bind: assign(({ context, event }) =>
-      event.type === "bind"
-        ? {
-            stranger: null,
-            seen: null,
-            record: { ...context.record, agent: event.agent, generation: context.record.generation + 1 },
-          }
-        : {},
-    ),
+    bind: assign(({ context, event }) => {
+      if (event.type !== "bind") return {};
+      const { generation } = context.record;
+      const record = {
+        ...context.record,
+        agent: event.agent,
+        generation: generation === 0 ? 0 : generation + 1,
+      };
+      return { stranger: null, seen: null, record };
+    }),
   },
 }).createMachine({
   id: "member",
@@ -338,14 +341,17 @@ export const memberMachine = setup({
           target: ".IN_PROGRESS",
           actions: ["raiseGeneration", "desire", "noteTold"],
         },
-        bind: { target: ".IN_PROGRESS", actions: ["bind", "desire"] },
+        bind: [
+          { guard: "wasTold", target: ".IN_PROGRESS", actions: ["bind", "desire"] },
+          { actions: "bind" },
+        ],
       },
       states: {
         NOT_NEEDED: { description: "It runs what is wanted, or nothing is wanted of it." },
         NEEDING_UPDATE: {
           description: "A deployment wants another version here and has not told it yet.",
           // It goes on waiting: to run what it ran before is no success of the deployment.
-          on: { bind: { actions: ["bind", "desire"] } },
+          on: { bind: [{ guard: "wasTold", actions: ["bind", "desire"] }, { actions: "bind" }] },
         },
         IN_PROGRESS: {
           description: "It was told a version and is on its way there.",
@@ -378,15 +384,15 @@ const updateOf: Readonly<
   failed: "FAILED",
 };
 
+function updateFromRecord({ claim, last, owed, generation }: InstanceRecord) {
+  if (claim !== null) return updateOf[claim.state];
+  if (owed !== null) return "NEEDING_UPDATE";
+  if (last !== null) return updateOf[last.result];
+  return generation === 0 ? "NOT_NEEDED" : "IN_PROGRESS";
+}
+
 /** The state in which a new leader takes a member over: known by its record, not yet heard. */
 export function memberFromRecord(record: InstanceRecord) {
-  const untold = record.generation === 0 ? "NOT_NEEDED" : "IN_PROGRESS";
-  const update =
-    record.claim !== null
-      ? updateOf[record.claim.state]
-      : record.last !== null
-        ? updateOf[record.last.result]
-        : untold;
   const context: MemberContext = { record, seen: null, silent: false, stranger: null };
-  return { value: { status: "UNKNOWN", update } as const, context };
+  return { value: { status: "UNKNOWN", update: updateFromRecord(record) } as const, context };
 }
