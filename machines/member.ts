@@ -177,7 +177,14 @@ export const memberMachine = setup({
         record.claim && event.target === undefined
           ? { ...record.claim, state: "told", toldAtMs: event.toldAtMs }
           : record.claim;
-      return { record: { ...record, generation: record.generation + 1, desired: target, claim, owed: null } };
+      const { owed, stable } = record;
+      // What it gets of a completed deployment it got from that one: a rollback of it takes this instance too.
+      const last =
+        claim === null && owed !== null
+          ? { deployment: owed.deployment, before: stable, result: "told" as const }
+          : record.last;
+      const generation = record.generation + 1;
+      return { record: { ...record, generation, desired: target, claim, owed: null, last } };
     }),
     desire: emit(({ context, event }): MemberCommand => {
       const { record } = context;

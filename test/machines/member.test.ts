@@ -346,10 +346,23 @@ describe("what is owed", () => {
     expect(recordOf(member)).toMatchObject({ owed: { deployment: "d1", target: v2 }, stable: v1 });
   });
 
-  test("is paid by telling it", () => {
+  test("is paid by telling it; from then on a rollback of that deployment takes the instance too", () => {
     const member = driveMember(owing);
     member.send(converge);
-    expect(recordOf(member)).toMatchObject({ owed: null, desired: v2 });
+    expect(recordOf(member)).toMatchObject({
+      owed: null,
+      desired: v2,
+      last: { deployment: "d1", before: v1, result: "told" },
+    });
+  });
+
+  test("is owed again when its failure was reset, be it an instance that no deployment ever claimed", () => {
+    const member = driveMember(instanceOf({ owed: { deployment: "d1", target: v2 } }));
+    member.send(converge, report({ observedGeneration: 1, running: v2, health: "FAILED" }));
+    expect(update(member)).toBe("FAILED");
+    member.send(reset);
+    expect(update(member)).toBe("NEEDING_UPDATE");
+    expect(recordOf(member).owed).toEqual({ deployment: "d1", target: v2 });
   });
 
   test("is nothing any more once a later deployment has completed there, be it that nothing had to be told", () => {
