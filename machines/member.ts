@@ -201,7 +201,12 @@ export const memberMachine = setup({
         deadlineMs,
       };
     }),
-    markSucceeded: assign(({ context }) => withClaim(context, { state: "succeeded", reason: null })),
+    markSucceeded: assign(({ context }) => {
+      const { record } = context;
+      if (record.claim !== null) return withClaim(context, { state: "succeeded", reason: null });
+      // It has caught up with a deployment that is over: with one that completed, or with the way back.
+      return record.last?.result === "told" ? { record: { ...record, stable: record.desired } } : {};
+    }),
     markFailed: assign(({ context, event }) => {
       const reason = event.type === "expire" ? event.reason : (context.seen?.state.reason ?? unseen);
       return withClaim(context, { state: "failed", hasFailed: true, reason });

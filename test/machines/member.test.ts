@@ -328,6 +328,16 @@ describe("the stable version", () => {
     expect(recordOf(member)).toMatchObject({ stable: v2, last: null });
   });
 
+  test("stays where a deployment that ended early sent the instance back to it", () => {
+    const back: MemberEvent = { type: "tell", deployment: null, target: v1, ...times };
+    for (const before of [[], [failedOnV2]]) {
+      const member = inProgress();
+      member.send(...before, back, release(false), report({ observedGeneration: 3, running: v1 }));
+      expect(update(member)).toBe("COMPLETED");
+      expect(recordOf(member).stable).toEqual(v1);
+    }
+  });
+
   test("is left alone where a deployment told nothing, and so is what a rollback would go by", () => {
     const last = { deployment: "d0", before: null, result: "succeeded" } as const;
     const member = driveMember({ ...onV1, last });
@@ -354,6 +364,13 @@ describe("what is owed", () => {
       desired: v2,
       last: { deployment: "d1", before: v1, result: "told" },
     });
+  });
+
+  test("is the stable version once the instance runs it: the next roll-out that fails takes it back there", () => {
+    const member = driveMember(instanceOf({ owed: { deployment: "d1", target: v2 } }));
+    member.send(converge, report({ observedGeneration: 1, running: v2, healthyForMs: 0 }));
+    expect(update(member)).toBe("COMPLETED");
+    expect(recordOf(member).stable).toEqual(v2);
   });
 
   test("is owed again when its failure was reset, be it an instance that no deployment ever claimed", () => {
