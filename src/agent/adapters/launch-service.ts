@@ -1,6 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { lstat } from "node:fs/promises";
-import { identify } from "../../base-node/process-identity.js";
 import type { ProcessExit, ProcessIdentity, ProcessStart } from "../ports.js";
 import { childEnvironment } from "./child-environment.js";
 import { ifThere } from "./disk-errors.js";
@@ -10,9 +9,8 @@ import { argumentsOf } from "./shell-command.js";
 
 /** A started program. */
 export interface Launched {
-  readonly identity: ProcessIdentity;
-  /** False if it had ended before it could be looked at; `identity` then only tells its group. */
-  readonly wasSeen: boolean;
+  /** `undefined` if it had ended before it could be looked at, which can be only where there is no `/proc`. */
+  readonly identity: ProcessIdentity | undefined;
   readonly exited: Promise<ProcessExit>;
 }
 
@@ -45,12 +43,12 @@ export async function launchService(
     return { problem: oneLine(thrown instanceof Error ? thrown.message : String(thrown)) };
   }
   if (child.pid === undefined) return { problem: await whyNotLaunched(start, program, child) };
-  const seen = identify(child.pid);
+  const identity = identifyChild(child.pid);
   const exited = new Promise<ProcessExit>((resolve) => {
     child.once("exit", (code, signal) => resolve({ code, signal }));
   });
   child.unref();
-  return { identity: seen ?? identifyChild(child.pid), wasSeen: seen !== undefined, exited };
+  return { identity, exited };
 }
 
 async function whyNotLaunched(start: ProcessStart, program: string, child: ChildProcess): Promise<string> {

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { createWriteStream } from "node:fs";
+import { createWriteStream, type Stats } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Readable } from "node:stream";
@@ -34,6 +34,11 @@ class NoLinks extends Map<`${number}:${number}`, string> {
   }
 }
 
+/** Permissions beyond the executable bit depend on who checked the files out, not on what they are. */
+function plainMode(stat: Stats): number {
+  return stat.isDirectory() || (stat.mode & 0o100) !== 0 ? 0o755 : 0o644;
+}
+
 /**
  * Packs a folder as .tar.gz: sorted, without owners and times, so that the same content, names and executable bits give
  * the same bytes (with the same version of zlib). `.git` and what `.rollcallignore` names stay out.
@@ -50,6 +55,9 @@ export async function packFolder(folder: string, into: string, options: PackOpti
     mtime: fixedTime,
     strict: true,
     linkCache: new NoLinks(),
+    onWriteEntry: ({ stat }) => {
+      if (stat !== undefined) stat.mode = (stat.mode & ~0o7777) | plainMode(stat);
+    },
   });
   for (const [path] of tree) pack.add(path);
   pack.end();

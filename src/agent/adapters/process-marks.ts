@@ -52,11 +52,14 @@ export function markVariables(
 }
 
 /**
- * The identity of a child that was started just now, not yet reaped. One that has ended already has no start time any more; what
- * it left in its group is found by its number all the same.
+ * The identity of a child that was started just now and is not yet reaped, also when it has ended already. Where there is no
+ * `/proc` such a one has none any more.
  */
-export function identifyChild(pid: number): ProcessIdentity {
-  return identify(pid) ?? { pid, startTime: "ended at once", bootId: identifySelf().bootId };
+export function identifyChild(pid: number): ProcessIdentity | undefined {
+  const living = identify(pid);
+  if (living !== undefined) return living;
+  const startTime = statOf(pid)?.[startTimeField];
+  return startTime === undefined ? undefined : { pid, startTime, bootId: identifySelf().bootId };
 }
 
 /** Whether the agent that started a marked process still runs. */
@@ -99,10 +102,18 @@ export function readMarked(pid: number): MarkedProcess | undefined {
 
 /** The process group of a process. */
 export function groupOf(pid: number): number | undefined {
-  const stat = readProc(pid, "stat");
-  // The second field is the program's name in parentheses and may itself hold spaces and parentheses.
-  const group = stat?.slice(stat.lastIndexOf(")") + 2).split(" ")[2];
+  const group = statOf(pid)?.[groupField];
   return group === undefined ? undefined : Number(group);
+}
+
+/** Places in the answer of `statOf`. */
+const groupField = 2;
+const startTimeField = 19;
+
+/** The fields of `/proc/<pid>/stat` from the state on: the name before it may hold spaces and parentheses. */
+function statOf(pid: number): string[] | undefined {
+  const stat = readProc(pid, "stat");
+  return stat?.slice(stat.lastIndexOf(")") + 2).split(" ");
 }
 
 function readEnvironment(pid: number): Map<string, string> | undefined {

@@ -42,8 +42,8 @@ const trimEveryMs = 30_000;
  * Services as real processes: each leads a process group and session of its own, prints into a file, and is written down before
  * `start` resolves, so that neither its life nor its output depends on the agent.
  *
- * - A program that cannot be run, or has ended before it could be identified, is `START_FAILED`; one that ends any
- *   later is told by `onExit`, also when that is called after its end.
+ * - Only a program that cannot be run is `START_FAILED`; one that ends at once is told by `onExit`, also when that is called
+ *   after its end. (Without `/proc` one that has ended before it could be looked at is `START_FAILED` too.)
  * - `stop` also ends what left the process group, as long as it kept its environment. Without `/proc` only the leader is known.
  * - `owned` tells of remains whose leader has ended with generation 0: they are only to be stopped.
  */
@@ -143,14 +143,13 @@ class HostProcesses implements RealProcesses {
     const version = start.env.ROLLCALL_RELEASE;
     if ("problem" in launched) throw refusal("START_FAILED", { version, problem: launched.problem });
     const { identity, exited } = launched;
+    if (identity === undefined) {
+      const how = endText({ kind: "ended", ...(await exited) });
+      const printed = (await this.tail(instance)) || "it printed nothing";
+      throw refusal("START_FAILED", { version, problem: `it ended with ${how} at once: ${printed}` });
+    }
     const record: ProcessRecord = { format: 1, instance, generation, start: mark, identity };
     this.#running.set(identity.pid, record);
-    if (!launched.wasSeen) {
-      const how = endText({ kind: "ended", ...(await exited) });
-      await this.stop(identity, { signal: "SIGKILL", graceMs: 0 });
-      const output = (await this.tail(instance)) || "it printed nothing";
-      throw refusal("START_FAILED", { version, problem: `it ended with ${how} at once: ${output}` });
-    }
     this.#exits.follow(identity, exited);
     try {
       await this.#records.add(record);
@@ -179,8 +178,8 @@ class HostProcesses implements RealProcesses {
   }
 
   async #startOf(identity: ProcessIdentity): Promise<string | undefined> {
-    const isIt = (record: ProcessRecord) =>
-      record.identity.pid === identity.pid && record.identity.startTime === identity.startTime;
+    const isIt = ({ identity: one }: ProcessRecord) =>
+      one.pid === identity.pid && one.startTime === identity.startTime && one.bootId === identity.bootId;
     const known = this.#running.get(identity.pid);
     if (known !== undefined && isIt(known)) return known.start;
     return (await this.#records.all()).find(isIt)?.start;
