@@ -7,10 +7,12 @@ import type { Msg, NatsConnection } from "@nats-io/transport-node";
 import { connect, createInbox, PermissionViolationError } from "@nats-io/transport-node";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { LedgerEntry } from "../../src/base/ports.js";
+import type { NatsBus } from "../../src/bus/nats-bus.js";
 import { connectNatsBus } from "../../src/bus/nats-bus.js";
 import { keys, storesOf } from "../../src/contracts/keys.js";
 import { subjectsOf } from "../../src/contracts/subjects.js";
 import { openLedgerReader } from "../../src/ledger/ledger-reader.js";
+import { openNatsObjects, openObjectsReader } from "../../src/ledger/nats-objects.js";
 import { createRealClock } from "../../src/runtime/real-clock.js";
 import { eventually } from "../kit/eventually.js";
 import { startNats } from "../kit/nats.js";
@@ -125,6 +127,25 @@ async function client(user: User): Promise<Client> {
   return made;
 }
 
+/** A connection of Rollcall's own, as this user. */
+async function busOf(user: User): Promise<NatsBus> {
+  const bus = await connectNatsBus({
+    servers: nats.url,
+    user,
+    pass: password[user],
+    name: user,
+    inboxPrefix: `_INBOX_${user}`,
+    clock: createRealClock(),
+    log: quietLog,
+  });
+  ends.push(() => bus.close());
+  return bus;
+}
+
+async function* chunksOf(data: Uint8Array): AsyncGenerator<Uint8Array> {
+  for (let at = 0; at < data.length; at += 100_000) yield data.subarray(at, at + 100_000);
+}
+
 /** The allowed ones of these, each tried. */
 async function allowed(
   list: readonly string[],
@@ -142,16 +163,7 @@ test("no user comes in without its password", async () => {
 
 describe("an agent", () => {
   test("reads its desired state and hears of every change to it, by the code that agents run", async () => {
-    const bus = await connectNatsBus({
-      servers: nats.url,
-      user: "web-1",
-      pass: password["web-1"],
-      name: "web-1",
-      inboxPrefix: "_INBOX_web-1",
-      clock: createRealClock(),
-      log: quietLog,
-    });
-    ends.push(() => bus.close());
+    const bus = await busOf("web-1");
     const reader = openLedgerReader(bus, fleet);
     const heard: LedgerEntry[] = [];
     reader.watch(keys.desiredInstance("web-1"), (entry) => heard.push(entry));
@@ -222,6 +234,23 @@ describe("an agent", () => {
     expect(got.pieces).toBe(25);
     expect(sha256(got.data)).toBe(sha256(content));
     expect((await (await client("web-1")).refused).length).toBe(0);
+  });
+
+  test("downloads what a publisher pushed, by the code that they run", async () => {
+    const content = randomBytes(2 * oneMebibyte + 1);
+    const clock = createRealClock();
+    const publisher = openNatsObjects({ fleet, bus: await busOf("publisher"), clock, log: quietLog });
+    const pushed = await publisher.put("release v2.tar.gz", chunksOf(content));
+    expect(pushed).toEqual({
+      name: "release v2.tar.gz",
+      sizeBytes: content.length,
+      digest: `sha256:${sha256(content)}`,
+    });
+    expect(await publisher.list()).toContainEqual(pushed);
+    const reader = openObjectsReader({ fleet, bus: await busOf("web-1"), clock });
+    const got: Uint8Array[] = [];
+    for await (const chunk of reader.get(pushed.name)) got.push(chunk);
+    expect(sha256(Buffer.concat(got))).toBe(sha256(content));
   });
 
   test("cannot speak for another, or as the control plane, or change what is stored", async () => {
