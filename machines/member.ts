@@ -2,6 +2,7 @@ import { assign, emit, setup } from "xstate";
 import type { Claim, ClaimState, InstanceRecord } from "../src/contracts/deployment.js";
 import type { Health, InstanceState, Labels, Reason } from "../src/contracts/instance.js";
 import { sameVersion, type VersionPair } from "../src/contracts/version.js";
+import { owedBy, updateFromRecord } from "./member-record.js";
 
 /*
  * What the coordinator knows of one instance: its status (what it reports, or UNKNOWN while it is silent) beside its
@@ -86,11 +87,6 @@ function isThere({ record, seen, silent }: MemberContext): boolean {
   if (!sameVersion(seen.state.running, record.desired)) return false;
   if (record.desired === null) return seen.state.phase === "STOPPED";
   return seen.state.health === "HEALTHY" && seen.healthyForMs >= (record.claim?.minHealthyMs ?? 0);
-}
-
-/** What a completed deployment has not told the instance; an earlier one owes it nothing any more. */
-function owedBy({ state, deployment, target }: Claim): InstanceRecord["owed"] {
-  return state === "waiting" && target !== null ? { deployment, target } : null;
 }
 
 function withClaim(context: MemberContext, change: Partial<Claim>): Partial<MemberContext> {
@@ -385,23 +381,6 @@ export const memberMachine = setup({
     },
   },
 });
-
-const updateOf: Readonly<
-  Record<ClaimState, "NOT_NEEDED" | "NEEDING_UPDATE" | "IN_PROGRESS" | "COMPLETED" | "FAILED">
-> = {
-  notNeeded: "NOT_NEEDED",
-  waiting: "NEEDING_UPDATE",
-  told: "IN_PROGRESS",
-  succeeded: "COMPLETED",
-  failed: "FAILED",
-};
-
-function updateFromRecord({ claim, last, owed, generation }: InstanceRecord) {
-  if (claim !== null) return updateOf[claim.state];
-  if (owed !== null) return "NEEDING_UPDATE";
-  if (last !== null) return updateOf[last.result];
-  return generation === 0 ? "NOT_NEEDED" : "IN_PROGRESS";
-}
 
 /** The state in which a new leader takes a member over: known by its record, not yet heard. */
 export function memberFromRecord(record: InstanceRecord) {
