@@ -5,6 +5,7 @@ import { appendFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFi
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll } from "vitest";
 import { findFreePort } from "../../src/base-node/free-port.js";
 import { findNatsServer } from "../../src/nats-server/find.js";
@@ -58,7 +59,8 @@ let binary: Promise<string> | undefined;
 export function natsBinary(): Promise<string> {
   binary ??= findNatsServer({
     env: process.env,
-    dataDir: join(tmpdir(), "rollcall-test-server"),
+    // Not in the folder for temporary files, where somebody else may have put one.
+    dataDir: fileURLToPath(new URL("../../.nats", import.meta.url)),
     log: quietLog,
   }).then(({ path }) => path);
   return binary;
