@@ -8,6 +8,7 @@ import { jsonSchemasOf } from "../contracts/schemas-json.js";
 import { subjectsOf } from "../contracts/subjects.js";
 import { type ServedEndpoint, serveDiscovery } from "./discovery.js";
 import { EndpointStats } from "./endpoint-stats.js";
+import { type CoordinatorMetadata, listingAllCoordinators } from "./find-coordinators.js";
 import { asRefusal, errorHeadersOf, problemAnswer } from "./problem-answer.js";
 import { parseRequest } from "./request.js";
 import { respondWith } from "./respond.js";
@@ -40,6 +41,8 @@ export interface ApiOptions {
   readonly plane: ControlPlane;
   /** This coordinator's name: the service's id. */
   readonly node: string;
+  /** The host that it runs on, for people. Default: `?`. */
+  readonly host?: string;
   /** Of Rollcall, a SemVer string. */
   readonly version: string;
   /** Asked at every request. */
@@ -68,16 +71,20 @@ export function serveApi(options: ApiOptions): Subscription {
 
 class Service {
   readonly #options: ApiOptions;
+  readonly #plane: ControlPlane;
+  readonly #startedAtMs: number;
   readonly #subjects: ReturnType<typeof subjectsOf>;
   #underWay = 0;
 
   constructor(options: ApiOptions) {
     this.#options = options;
+    this.#plane = listingAllCoordinators(options.plane, options.bus, options.fleet);
+    this.#startedAtMs = options.clock.nowMs();
     this.#subjects = subjectsOf(options.fleet);
   }
 
   start(): Subscription {
-    const { bus, node, version, clock } = this.#options;
+    const { bus, node, version } = this.#options;
     const names = Object.keys(endpoints) as EndpointName[];
     const served = names.map((name) => ({ name, stats: new EndpointStats() }));
     const subscriptions = [
@@ -86,7 +93,7 @@ class Service {
       serveDiscovery(bus, {
         id: node,
         version,
-        startedAtMs: clock.nowMs(),
+        startedAtMs: this.#startedAtMs,
         metadata: () => this.#metadata(),
         endpoints: served.map(({ name, stats }) => this.#described(name, stats)),
       }),
@@ -143,7 +150,7 @@ class Service {
     passOn: (() => Promise<void>) | undefined,
   ): Promise<void> {
     try {
-      respondWith(message, await this.#options.plane[name](parseRequest(name, message.data)));
+      respondWith(message, await this.#plane[name](parseRequest(name, message.data)));
     } catch (thrown) {
       if (passOn === undefined || asRefusal(thrown).code !== "NO_LEADER" || !this.#someoneElseLeads())
         throw thrown;
@@ -225,9 +232,16 @@ class Service {
     return `${this.#subjects.root}.leader.${name}`;
   }
 
-  #metadata(): Readonly<Record<string, string>> {
-    const { leading, epoch } = this.#options.role();
-    return { fleet: this.#options.fleet, role: leading ? "leading" : "following", epoch: String(epoch) };
+  #metadata() {
+    const { fleet, role, host = "?" } = this.#options;
+    const { leading, epoch } = role();
+    return {
+      fleet,
+      role: leading ? "leading" : "following",
+      epoch: String(epoch),
+      host,
+      started: String(this.#startedAtMs),
+    } satisfies CoordinatorMetadata;
   }
 
   #described(name: EndpointName, stats: EndpointStats): ServedEndpoint {

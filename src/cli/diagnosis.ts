@@ -2,12 +2,12 @@ import type { StatsFs } from "node:fs";
 import { statfs } from "node:fs/promises";
 import { dirname } from "node:path";
 import { jetstreamManager } from "@nats-io/jetstream";
+import { coordinatorsOf } from "../api/find-coordinators.js";
 import { asRefusal } from "../api/problem-answer.js";
 import { messageOf } from "../base/errors.js";
-import type { FleetStatus } from "../contracts/views.js";
+import type { CoordinatorView, FleetStatus } from "../contracts/views.js";
 import type { CliIo } from "./cli-io.js";
 import { readContext } from "./context.js";
-import { coordinatorsOf, type FoundCoordinator } from "./find-coordinators.js";
 import type { GlobalOptions } from "./global-options.js";
 import { type Session, withSession } from "./session.js";
 import { findTarget, type Target } from "./target.js";
@@ -110,7 +110,7 @@ async function jetstreamCheck({ bus: { connection } }: Session): Promise<Check> 
   }
 }
 
-function controlPlaneCheck(coordinators: readonly FoundCoordinator[], fleet: string): Check {
+function controlPlaneCheck(coordinators: readonly CoordinatorView[], fleet: string): Check {
   if (coordinators.length === 0)
     return vital(
       "control plane",

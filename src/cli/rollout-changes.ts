@@ -1,6 +1,13 @@
 import type { DeploymentView, InstanceView } from "../contracts/views.js";
-import { activeOf, type RolloutPicture, standingOf, stateText, titleText } from "./rollout-picture.js";
-import { plainText, stopwatchText, versionCell } from "./words.js";
+import {
+  activeOf,
+  hasHeard,
+  type RolloutPicture,
+  standingOf,
+  stateText,
+  titleText,
+} from "./rollout-picture.js";
+import { plainText, stopwatchText, versionCell, wayText } from "./words.js";
 
 /**
  * What happened between two looks at a roll-out, one line a change, for output that is no terminal: `0:07 web-1: BUILDING`.
@@ -20,7 +27,8 @@ function deploymentChanges(before: DeploymentView | undefined, after: Deployment
   if (before === undefined)
     return [`${id}: ${titleText(after)}, batch ${batch}, fails at ${failureThreshold}: ${stateText(after)}`];
   if (stateText(before) !== stateText(after)) {
-    const said = after.reason?.message ?? (after.state === "rolling" ? "" : why.sentence);
+    const said =
+      after.reason?.message ?? (after.state === "paused" || after.state === "held" ? why.sentence : "");
     return [`${id}: ${stateText(after)}${said === "" ? "" : `: ${said}`}`];
   }
   if (before.why.rule !== why.rule && why.rule === "mass-silence") return [`${id}: ${why.sentence}`];
@@ -51,7 +59,7 @@ function standText(instance: InstanceView, picture: RolloutPicture): string {
   const standing = standingOf(instance, picture);
   switch (standing) {
     case "moving":
-      return `${versionCell(instance.running)} → ${instance.desired === null ? "stopped" : versionCell(instance.desired)} ${instance.phase ?? "told"}`;
+      return `${wayText(instance.running, instance.desired)} ${hasHeard(instance) ? (instance.phase ?? "told") : "told"}`;
     case "failed":
       return instance.reason === null
         ? "failed"

@@ -51,7 +51,8 @@ export function standingOf(instance: InstanceView, picture: RolloutPicture): Sta
   const back = active.rollbackOf !== null;
   if (instance.deployment === null) {
     if (instance.updateState === "FAILED" || instance.status === "FAILED") return "failed";
-    return instance.generation > instance.observedGeneration ? "moving" : back ? "back" : "done";
+    if (!hasHeard(instance)) return "moving";
+    return back ? "back" : "done";
   }
   if (instance.deployment !== active.id) return "untouched";
   switch (instance.claim) {
@@ -67,6 +68,11 @@ export function standingOf(instance: InstanceView, picture: RolloutPicture): Sta
       if (active.state === "finished") return "untouched";
       return instance.status === "UNKNOWN" ? "unreachable" : "waiting";
   }
+}
+
+/** What an instance says of itself is about the command; before, its phase is one of earlier work. */
+export function hasHeard({ generation, observedGeneration }: InstanceView): boolean {
+  return observedGeneration >= generation;
 }
 
 /** What a deployment brings: `v2`, `v2 with config c1`, `config c1`. */

@@ -1,15 +1,15 @@
-import { sameVersion } from "../contracts/version.js";
 import type { InstanceView } from "../contracts/views.js";
 import type { Paint, Style } from "./paint.js";
 import {
   activeOf,
+  hasHeard,
   type RolloutPicture,
   type Standing,
   standingOf,
   stateText,
   titleText,
 } from "./rollout-picture.js";
-import { countText, plainText, stopwatchText, versionCell } from "./words.js";
+import { countText, plainText, stopwatchText, versionCell, wayText } from "./words.js";
 
 /** The room that a view may take, and its colours. */
 export interface ViewSpace {
@@ -22,6 +22,7 @@ const barCells = 24;
 const nameWidthMax = 24;
 const versionWidthMax = 30;
 const marginColumns = 1;
+const whyLinesMax = 3;
 
 const looks: Readonly<
   Record<Standing, { readonly glyph: string; readonly style: Style; readonly rank: number }>
@@ -66,7 +67,9 @@ function headLines(picture: RolloutPicture, space: ViewSpace): string[] {
     ]);
   }
   lines.push(progressLine(picture));
-  lines.push([[plainText(active.why.sentence), active.state === "held" ? "yellow" : "dim"]]);
+  const style = active.state === "held" ? "yellow" : "dim";
+  for (const part of wrapped(plainText(active.why.sentence), space.columns - marginColumns))
+    lines.push([[part, style]]);
   return lines.map((line) => lineText(line, space));
 }
 
@@ -146,15 +149,10 @@ function instanceSegments(
 
 function statusSegments(instance: InstanceView, standing: Standing, style: Style): Segment[] {
   const { phase, progress, note, reason, status } = instance;
-  const words = (phase ?? "told").padEnd(17);
+  const words = (hasHeard(instance) ? (phase ?? "told") : "told").padEnd(17);
   switch (standing) {
     case "moving":
-      return [
-        [words, style],
-        [miniBar(progress), style],
-        [` ${String(progress).padStart(3)} %  `],
-        [plainText(note), "dim"],
-      ];
+      return [[words, style], ...(hasHeard(instance) ? progressSegments(progress, note, style) : [])];
     case "failed":
       return [
         ["failed".padEnd(17), style],
@@ -175,15 +173,17 @@ function statusSegments(instance: InstanceView, standing: Standing, style: Style
   }
 }
 
+function progressSegments(progress: number, note: string, style: Style): Segment[] {
+  return [[miniBar(progress), style], [` ${String(progress).padStart(3)} %  `], [plainText(note), "dim"]];
+}
+
 function miniBar(percent: number): string {
   const full = Math.round(Math.min(100, Math.max(0, percent)) / 10);
   return `${"▪".repeat(full)}${"·".repeat(10 - full)}`;
 }
 
-/** `v1 → v2` on the way, `v2` at rest. */
 function versionsText({ running, desired, claim }: InstanceView): string {
-  if (sameVersion(running, desired) || claim === "waiting") return versionCell(running);
-  return `${versionCell(running)} → ${desired === null ? "stopped" : versionCell(desired)}`;
+  return claim === "waiting" ? versionCell(running) : wayText(running, desired);
 }
 
 function stateStyle(word: string): Style {
@@ -209,6 +209,19 @@ function lineText(segments: readonly Segment[], { columns, paint }: ViewSpace): 
     parts.push(style === undefined ? visible : paint(style, visible));
   }
   return parts.join("").trimEnd();
+}
+
+/** The sentence that says why is not cut before it has had some lines. */
+function wrapped(sentence: string, width: number): string[] {
+  const lines = [""];
+  for (const word of sentence.split(" ")) {
+    const line = lines.at(-1) ?? "";
+    const longer = line === "" ? word : `${line} ${word}`;
+    if (longer.length <= width || line === "" || lines.length === whyLinesMax)
+      lines[lines.length - 1] = longer;
+    else lines.push(word);
+  }
+  return lines;
 }
 
 function cut(text: string, width: number): string {

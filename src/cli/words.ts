@@ -1,4 +1,4 @@
-import type { VersionPair } from "../contracts/version.js";
+import { sameVersion, type VersionPair } from "../contracts/version.js";
 
 const secondMs = 1_000;
 const minuteMs = 60 * secondMs;
@@ -27,9 +27,13 @@ function pair(
   return `${Math.floor(ms / largeMs)}${large}${rest === 0 ? "" : `${String(rest).padStart(digits, "0")}${small}`}`;
 }
 
-/** `3m ago`; without a moment, a dash. */
+/** `3m ago`, `just now`; without a moment, a dash. */
 export function agoText(atMs: number | null, nowMs: number): string {
-  return atMs === null ? "-" : `${durationText(Math.max(0, nowMs - atMs))} ago`;
+  return atMs === null ? "-" : ageText(nowMs - atMs);
+}
+
+export function ageText(ageMs: number): string {
+  return ageMs < secondMs ? "just now" : `${durationText(ageMs)} ago`;
 }
 
 /** `12:04`, minutes and seconds since a beginning. */
@@ -42,6 +46,12 @@ export function stopwatchText(ms: number): string {
 export function versionCell(version: VersionPair | null): string {
   if (version === null) return "-";
   return version.config === null ? version.release : `${version.release} / ${version.config}`;
+}
+
+/** `v1 → v2` on the way, `v2` at rest. */
+export function wayText(running: VersionPair | null, desired: VersionPair | null): string {
+  if (sameVersion(running, desired)) return versionCell(running);
+  return `${versionCell(running)} → ${desired === null ? "stopped" : versionCell(desired)}`;
 }
 
 export function sizeText(bytes: number | null): string {

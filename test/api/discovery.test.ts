@@ -25,7 +25,7 @@ const standardOf = (id: string, role: string) => ({
   name: "rollcall",
   id,
   version: "1.2.3",
-  metadata: { fleet: "default", role, epoch: "7" },
+  metadata: { fleet: "default", role, epoch: "7", host: "?", started: "1893456000000" },
 });
 
 describe("the NATS service protocol (ADR-32)", () => {
@@ -158,4 +158,35 @@ describe("the NATS service protocol (ADR-32)", () => {
     });
     expect(of("status-get")).toMatchObject({ num_requests: 0, average_processing_time: 0 });
   });
+});
+
+test("the list of coordinators holds all that answer, whichever was asked, and none of another fleet", async () => {
+  const world = createWorld();
+  const self = { id: "c1", role: "leading" as const, epoch: 7, sinceMs: 5, version: "1.2.3", node: "host-a" };
+  world.coordinator("c1", leading, {
+    "coordinators.list": async () => ({ items: [self], asOf: 9, epoch: 7 }),
+  });
+  world.coordinator("c2", following, {
+    "coordinators.list": async () => {
+      throw refusal("NO_LEADER", { fleet: "default" });
+    },
+  });
+  world.coordinator("c3", leading, {}, "west");
+  world.hub.connect("impostor").subscribe("$SRV.PING.rollcall", (message) => message.respond("{}"));
+  const client = world.client();
+  const other = {
+    id: "c2",
+    role: "following",
+    epoch: null,
+    sinceMs: 1_893_456_000_000,
+    version: "1.2.3",
+    node: "?",
+  };
+  for (let at = 0; at < 4; at++) {
+    expect(await world.settled(client.coordinators.list())).toEqual({
+      items: [self, other],
+      asOf: 9,
+      epoch: 7,
+    });
+  }
 });

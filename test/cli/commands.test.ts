@@ -94,7 +94,7 @@ describe("in words", () => {
     expect(stdout).toBe(
       [
         "INSTANCE   STATUS    UPDATE        RUNS   SHOULD RUN   PHASE               PORT   LABELS     REPORT",
-        "web-1      HEALTHY   IN_PROGRESS   v1     v2           HEALTH_CHECK 40 %   8080   tier=web   800 ms ago",
+        "web-1      HEALTHY   IN_PROGRESS   v1     v2           HEALTH_CHECK 40 %   8080   tier=web   just now",
         "web-10     HEALTHY   IN_PROGRESS   -      v2           -                   8080   -          none yet",
         "",
       ].join("\n"),

@@ -80,6 +80,27 @@ describe("the view of a roll-out", () => {
     }
   });
 
+  test("gives the sentence that says why up to three lines", () => {
+    const sentence = "web-1 has been updating for 4m12s and this is a sentence with rather many words in it";
+    const lines = (columns: number) =>
+      rolloutLines(picture({ deployment: aDeployment({ why: { ...aDeployment().why, sentence } }) }), {
+        ...space,
+        columns,
+      });
+    expect(lines(110)[2]).toBe(sentence);
+    expect(lines(51).slice(2, 5)).toEqual([
+      "web-1 has been updating for 4m12s and this is a",
+      "sentence with rather many words in it",
+      "",
+    ]);
+    expect(lines(21).slice(2, 6)).toEqual([
+      "web-1 has been",
+      "updating for 4m12s",
+      "and this is a sente…",
+      "",
+    ]);
+  });
+
   test("shows what failed and what moves first where not all fit, and counts the rest", () => {
     const instances = Array.from({ length: 30 }, (_, at) =>
       anInstance({ ...(at % 2 ? waiting : done), id: `web-${at + 20}` }),

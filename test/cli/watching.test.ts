@@ -125,7 +125,7 @@ test("where output is no terminal, there is one line a change", async () => {
       "0:01 d1: v2 to 3 instances, batch 2, fails at 2: rolling",
       "0:01 web-1: v1 → v2 BUILDING",
       "0:03 web-1: v1 → v2 HEALTH_CHECK",
-      "0:04 d1: completed: Waiting for web-1.",
+      "0:04 d1: completed",
       "0:04 web-1: done, v2 HEALTHY",
       "d1 completed: 3 of 3 run v2.",
       "",

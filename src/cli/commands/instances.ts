@@ -3,7 +3,7 @@ import type { InstanceView } from "../../contracts/views.js";
 import { type Cli, withExamples } from "../cli.js";
 import type { Paint } from "../paint.js";
 import { factsText, tableText } from "../table.js";
-import { durationText, labelsText, versionCell } from "../words.js";
+import { ageText, labelsText, versionCell } from "../words.js";
 
 export function addInstanceCommands(program: Command, cli: Cli): void {
   const group = program.command("instances").description("the instances of the fleet");
@@ -129,7 +129,7 @@ function phaseText({ phase, progress, updateState }: InstanceView): string {
 }
 
 function reportText(ageMs: number | null): string {
-  return ageMs === null ? "none yet" : `${durationText(ageMs)} ago`;
+  return ageMs === null ? "none yet" : ageText(ageMs);
 }
 
 function instanceText(view: InstanceView, paint: Paint): string {
