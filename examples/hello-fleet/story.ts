@@ -102,7 +102,7 @@ async function tell(processes: StoryProcesses, dataDir: string): Promise<void> {
   for (const version of versions)
     await expectExit(
       0,
-      processes.run(["releases", "push", version, source.of(version)]),
+      processes.run(["releases", "push", version, source.of(version)], { quiet: true }),
       `releases push ${version}`,
     );
 

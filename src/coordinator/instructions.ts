@@ -1,5 +1,5 @@
 import type { DeploymentCommand } from "../../machines/deployment-record.js";
-import type { Target } from "../../machines/deployment-targets.js";
+import { type Target, wasTouched } from "../../machines/deployment-targets.js";
 import type { DeploymentRecord } from "../contracts/deployment.js";
 import { refusal } from "../contracts/errors.js";
 import type { Members } from "./members.js";
@@ -78,7 +78,7 @@ export class Instructions {
     const owned = [...index.membersOf(record.id)];
     for (const [instance, { claim }] of owned) {
       const member = this.#members.find(instance);
-      const goesBack = tellBefore && (claim.state === "told" || claim.state === "failed");
+      const goesBack = tellBefore && wasTouched(claim) && claim.state !== "succeeded";
       if (goesBack)
         member?.send({
           type: "tell",
