@@ -25,6 +25,8 @@ const everyDefaultMs = 250;
 const patienceDefaultMs = 60_000;
 /** A watcher spends at most this share of its time in asking. */
 const askingShare = 1 / 4;
+/** A look that took long, as over a change of leader, is no reason to look away for long. */
+const pauseMaxMs = 2_000;
 
 type Ask = (request: { deployment: string; instances: boolean }) => Promise<DeploymentSnapshot>;
 
@@ -45,7 +47,7 @@ export async function* watchDeployment(
     try {
       const news = await looker.look();
       answeredAtMs = clock.monotonicMs();
-      pauseMs = Math.max(everyMs, (answeredAtMs - askedAtMs) / askingShare);
+      pauseMs = Math.max(everyMs, Math.min((answeredAtMs - askedAtMs) / askingShare, pauseMaxMs));
       if (signal?.aborted) return;
       if (news !== undefined) yield news;
       if (looker.finished) return;

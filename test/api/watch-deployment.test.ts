@@ -84,6 +84,26 @@ test("a control plane that is away for a while is waited for, and the watcher is
   expect(state.seen).toHaveLength(2);
 });
 
+test("a look that waited for a new leader is followed by the next one soon", async () => {
+  const world = createWorld();
+  const askedAtMs: number[] = [];
+  world.coordinator("c1", leading, {
+    "deployments.get": async () => {
+      askedAtMs.push(world.clock.monotonicMs());
+      if (askedAtMs.length === 1) await new Promise<void>((resolve) => world.clock.setTimer(5_000, resolve));
+      return snapshot({
+        asOf: askedAtMs.length,
+        deployment: askedAtMs.length > 1 ? finished : aDeployment(),
+      });
+    },
+  });
+  const watching = (async () => {
+    for await (const _ of world.client({ timeoutMs: 10_000 }).watchDeployment("d1"));
+  })();
+  await world.settled(watching);
+  expect((askedAtMs[1] ?? 0) - 5_000).toBeLessThanOrEqual(2_000);
+});
+
 test("a control plane that stays away ends the watching with its error when patience is over", async () => {
   const { world, watching } = watched({ patienceMs: 5_000 });
   await world.clock.advance(500);
