@@ -135,11 +135,13 @@ export const deploymentRules = setup({
           : record.clock;
       return change(context, { held: null, clock });
     }),
-    countLeft: assign(({ context, event }) =>
-      event.type === "left" && event.failed
-        ? change(context, { leftFailed: context.record.leftFailed + 1 })
-        : {},
-    ),
+    countLeft: assign(({ context, event }) => {
+      if (event.type !== "left" || !event.failed) return {};
+      const { record, observed } = context;
+      // Its failure moves from what was observed to the record: until the next look it must not count twice.
+      const others = observed && { ...observed, everFailed: Math.max(0, observed.everFailed - 1) };
+      return change(context, { leftFailed: record.leftFailed + 1 }, { observed: others });
+    }),
     endDone: assign(({ context }) =>
       change(context, {
         stage: "completing",
