@@ -62,7 +62,7 @@ export const deploymentMachine = deploymentRules.createMachine({
               on: {
                 resume: {
                   target: "going",
-                  actions: ["resume", { type: "note", params: { what: "resumed" } }],
+                  actions: ["resume", "wake", { type: "note", params: { what: "resumed" } }],
                 },
               },
             },
@@ -91,7 +91,7 @@ export const deploymentMachine = deploymentRules.createMachine({
                 resume: {
                   guard: "forces",
                   target: "clear",
-                  actions: ["resume", { type: "note", params: { what: "forced" } }],
+                  actions: ["resume", "wake", { type: "note", params: { what: "forced" } }],
                 },
               },
             },
