@@ -1,8 +1,25 @@
 import { assign, emit, setup } from "xstate";
-import type { Claim, ClaimState, InstanceRecord } from "../src/contracts/deployment.js";
+import type { ClaimState, InstanceRecord } from "../src/contracts/deployment.js";
 import type { Health, InstanceState, Labels, Reason } from "../src/contracts/instance.js";
 import { sameVersion, type VersionPair } from "../src/contracts/version.js";
-import { owedBy, updateFromRecord } from "./member-record.js";
+import {
+  bound,
+  caughtUp,
+  claimed,
+  failed,
+  forgiven,
+  isOwed,
+  minHealthyMsOf,
+  released,
+  sentBack,
+  succeeded,
+  told,
+  toldAgain,
+  type UpdateState,
+  updateFromRecord,
+  wasTold,
+  wasTouched,
+} from "./member-record.js";
 
 /*
  * What the coordinator knows of one instance: its status (what it reports, or UNKNOWN while it is silent) beside its
@@ -34,7 +51,8 @@ export interface MemberContext {
 export type MemberEvent =
   | { readonly type: "report"; readonly sighting: Sighting }
   | { readonly type: "silent" }
-  | { readonly type: "stranger"; readonly agent: string }
+  /** Another agent reports under this name; `null`: it does no more. */
+  | { readonly type: "stranger"; readonly agent: string | null }
   | {
       readonly type: "claim";
       readonly deployment: string;
@@ -43,19 +61,26 @@ export type MemberEvent =
       readonly urgent: boolean;
       readonly minHealthyMs: number;
     }
-  /** `target` is given where no claim names one: what is owed, or the way back. */
+  /** Its turn in the deployment that owns it. */
   | {
       readonly type: "tell";
-      readonly deployment: string | null;
-      readonly target?: VersionPair | null;
+      readonly deployment: string;
       readonly toldAtMs: number;
       readonly deadlineMs: number;
-      readonly minHealthyMs: number;
     }
+  /** Its turn to get what a finished deployment owes it. */
+  | { readonly type: "catchUp"; readonly deployment: string; readonly deadlineMs: number }
   | { readonly type: "expire"; readonly reason: Reason }
-  | { readonly type: "release"; readonly completed: boolean }
-  | { readonly type: "reset" }
-  | { readonly type: "owe"; readonly deployment: string; readonly target: VersionPair }
+  /** The deployment lets it go; `goBack`: if it was told something and did not succeed, to what was stable before. */
+  | {
+      readonly type: "release";
+      readonly completed: boolean;
+      readonly undoes?: boolean;
+      readonly goBack?: { readonly deadlineMs: number };
+    }
+  | { readonly type: "reset"; readonly deadlineMs: number }
+  /** What a finished deployment owes it from now on; `null`: nothing. */
+  | { readonly type: "owe"; readonly owed: InstanceRecord["owed"] }
   | { readonly type: "bind"; readonly agent: string; readonly deadlineMs: number };
 
 export type MemberCommand =
@@ -86,12 +111,7 @@ function isThere({ record, seen, silent }: MemberContext): boolean {
   if (seen === null || silent || seen.observedGeneration < record.generation) return false;
   if (!sameVersion(seen.state.running, record.desired)) return false;
   if (record.desired === null) return seen.state.phase === "STOPPED";
-  return seen.state.health === "HEALTHY" && seen.healthyForMs >= (record.claim?.minHealthyMs ?? 0);
-}
-
-function withClaim(context: MemberContext, change: Partial<Claim>): Partial<MemberContext> {
-  const { record } = context;
-  return record.claim === null ? {} : { record: { ...record, claim: { ...record.claim, ...change } } };
+  return seen.state.health === "HEALTHY" && seen.healthyForMs >= minHealthyMsOf(record);
 }
 
 function sameLabels(one: Labels, other: Labels): boolean {
@@ -99,7 +119,11 @@ function sameLabels(one: Labels, other: Labels): boolean {
   return names.length === Object.keys(other).length && names.every((name) => one[name] === other[name]);
 }
 
-const unseen: Reason = { code: "UNKNOWN", message: "The instance failed without a reason." };
+/** Why it has failed: its deadline's reason, or its own. */
+function reasonIn({ seen }: MemberContext, event: MemberEvent): Reason {
+  if (event.type === "expire") return event.reason;
+  return seen?.state.reason ?? { code: "UNKNOWN", message: "The instance failed without a reason." };
+}
 
 export const memberMachine = setup({
   types: {
@@ -120,15 +144,26 @@ export const memberMachine = setup({
       context.seen !== null &&
       sameVersion(context.seen.state.running, event.target) &&
       sameVersion(context.record.desired, event.target),
-    /** It names what to run, or comes from the deployment whose claim does. */
-    isForItsOwner: ({ context, event }) =>
+    isItsTurn: ({ context: { record }, event }) =>
       event.type === "tell" &&
-      (event.target !== undefined ||
-        (context.record.claim !== null && context.record.claim.deployment === event.deployment)),
-    /** The deployment has completed without it: it gets its turn when it is reachable again. */
-    staysOwed: ({ event }) => event.type === "release" && event.completed,
-    /** There is a desired state; without one it keeps what it runs. */
-    wasTold: ({ context }) => context.record.generation > 0,
+      record.claim?.deployment === event.deployment &&
+      record.claim.state === "waiting",
+    mayCatchUp: ({ context: { record }, event }) =>
+      event.type === "catchUp" && isOwed(record) && record.owed?.deployment === event.deployment,
+    /** The deployment ends early while it is in flight, has failed, or was reset after it failed. */
+    isLeftHanging: ({ context: { record }, event }) =>
+      event.type === "release" &&
+      event.goBack !== undefined &&
+      record.claim !== null &&
+      record.claim.state !== "succeeded" &&
+      wasTouched(record.claim),
+    isClaimed: ({ context }) => context.record.claim !== null,
+    wasTold: ({ context }) => wasTold(context.record),
+    isWantedNoMore: ({ context }) => updateFromRecord(context.record) !== "NEEDING_UPDATE",
+    recordSays: ({ context }, params: { update: UpdateState }) =>
+      updateFromRecord(context.record) === params.update,
+    /** Without a claim, facts decide: it got there after all. */
+    hasRecovered: ({ context }) => context.record.claim === null && isThere(context),
     hasSucceeded: ({ context }) => isThere(context),
     hasFailed: ({ context }) =>
       context.seen !== null &&
@@ -146,67 +181,32 @@ export const memberMachine = setup({
     }),
     fallSilent: assign({ silent: true }),
     rememberStranger: assign(({ event }) => (event.type === "stranger" ? { stranger: event.agent } : {})),
-    takeClaim: assign(({ context, event }, params: { state: ClaimState }) => {
-      if (event.type !== "claim") return {};
-      const { deployment, target, before, urgent, minHealthyMs } = event;
-      const claim: Claim = {
-        deployment,
-        state: params.state,
-        target,
-        before,
-        urgent,
-        minHealthyMs,
-        toldAtMs: null,
-        hasFailed: false,
-        reason: null,
-      };
-      // A rollback forgives the failures that led to it.
-      const resetGeneration = urgent ? context.record.generation : context.record.resetGeneration;
-      return { record: { ...context.record, claim, resetGeneration } };
-    }),
-    /** What it is told from now on, as a new generation. */
-    raiseGeneration: assign(({ context, event }) => {
-      if (event.type !== "tell") return {};
-      const { record } = context;
-      const target = event.target === undefined ? (record.claim?.target ?? null) : event.target;
-      const claim: Claim | null =
-        record.claim && event.target === undefined
-          ? { ...record.claim, state: "told", toldAtMs: event.toldAtMs }
-          : record.claim;
-      const { owed, stable } = record;
-      // What it gets of a completed deployment it got from that one: a rollback of it takes this instance too.
-      const last =
-        claim === null && owed !== null
-          ? { deployment: owed.deployment, before: stable, result: "told" as const }
-          : record.last;
-      const generation = record.generation + 1;
-      return { record: { ...record, generation, desired: target, claim, owed: null, last } };
-    }),
-    desire: emit(({ context, event }): MemberCommand => {
-      const { record } = context;
-      const deadlineMs = event.type === "tell" || event.type === "bind" ? event.deadlineMs : 0;
-      const minHealthyMs = event.type === "tell" ? event.minHealthyMs : (record.claim?.minHealthyMs ?? 0);
-      const deployment = event.type === "tell" ? event.deployment : (record.claim?.deployment ?? null);
+    takeClaim: assign(({ context, event }, params: { state: ClaimState }) =>
+      event.type === "claim" ? { record: claimed(context.record, { ...event, state: params.state }) } : {},
+    ),
+    tell: assign(({ context, event }) =>
+      event.type === "tell" ? { record: told(context.record, event.toldAtMs) } : {},
+    ),
+    catchUp: assign(({ context }) => ({ record: caughtUp(context.record) })),
+    sendBack: assign(({ context }) => ({ record: sentBack(context.record) })),
+    /** Under its newest generation. */
+    desire: emit(({ context: { record }, event }): MemberCommand => {
+      const deadlineMs =
+        event.type === "release" ? event.goBack?.deadlineMs : "deadlineMs" in event ? event.deadlineMs : 0;
       return {
         type: "desire",
         agent: record.agent,
         generation: record.generation,
-        deployment,
+        deployment: record.claim?.deployment ?? record.owed?.deployment ?? null,
         target: record.desired,
-        minHealthyMs,
-        deadlineMs,
+        minHealthyMs: minHealthyMsOf(record),
+        deadlineMs: deadlineMs ?? 0,
       };
     }),
-    markSucceeded: assign(({ context }) => {
-      const { record } = context;
-      if (record.claim !== null) return withClaim(context, { state: "succeeded", reason: null });
-      // It has caught up with a deployment that is over: with one that completed, or with the way back.
-      return record.last?.result === "told" ? { record: { ...record, stable: record.desired } } : {};
-    }),
-    markFailed: assign(({ context, event }) => {
-      const reason = event.type === "expire" ? event.reason : (context.seen?.state.reason ?? unseen);
-      return withClaim(context, { state: "failed", hasFailed: true, reason });
-    }),
+    markSucceeded: assign(({ context }) => ({ record: succeeded(context.record) })),
+    markFailed: assign(({ context, event }) => ({
+      record: failed(context.record, reasonIn(context, event)),
+    })),
     noteTold: emit(
       ({ context }): MemberCommand => ({
         type: "note",
@@ -222,64 +222,31 @@ export const memberMachine = setup({
       }),
     ),
     noteFailed: emit(({ context, event }): MemberCommand => {
-      const reason = event.type === "expire" ? event.reason : (context.seen?.state.reason ?? unseen);
+      const { generation, desired } = context.record;
       return {
         type: "note",
         what: "failed",
-        data: { generation: context.record.generation, version: context.record.desired, reason },
+        data: { generation, version: desired, reason: reasonIn(context, event) },
       };
     }),
     noteReset: emit({ type: "note", what: "reset", data: {} } satisfies MemberCommand),
-    /** The claim ends; a completed deployment's success becomes the stable version. */
     endClaim: assign(({ context, event }) => {
       const { record } = context;
-      const { claim } = record;
-      if (event.type !== "release" || claim === null) return {};
-      const touched = claim.toldAtMs !== null || claim.hasFailed;
+      if (event.type !== "release" || record.claim === null) return {};
+      const { state } = record.claim;
       const reached =
-        claim.state === "succeeded" || (claim.state === "notNeeded" && reportedHealth(context) === "HEALTHY");
-      return {
-        record: {
-          ...record,
-          claim: null,
-          stable: event.completed && reached ? claim.target : record.stable,
-          last: touched
-            ? { deployment: claim.deployment, before: claim.before, result: claim.state }
-            : record.last,
-          owed: event.completed ? owedBy(claim) : record.owed,
-        },
-      };
+        state === "succeeded" || (state === "notNeeded" && reportedHealth(context) === "HEALTHY");
+      const { completed, undoes = false } = event;
+      return { record: released(record, { completed, undoes }, reached) };
     }),
-    /** With a claim it waits for its turn again; without one the version that it was told is owed to it. */
-    forgive: assign(({ context }) => {
-      const { record } = context;
-      const claim = record.claim && {
-        ...record.claim,
-        state: "waiting" as const,
-        toldAtMs: null,
-        reason: null,
-      };
-      const owed =
-        claim === null && record.desired !== null && record.last !== null
-          ? { deployment: record.last.deployment, target: record.desired }
-          : record.owed;
-      return { record: { ...record, resetGeneration: record.generation, claim, owed } };
-    }),
+    forgive: assign(({ context }) => ({ record: forgiven(context.record) })),
+    tellAgain: assign(({ context }) => ({ record: toldAgain(forgiven(context.record)) })),
     owe: assign(({ context, event }) =>
-      event.type === "owe"
-        ? { record: { ...context.record, owed: { deployment: event.deployment, target: event.target } } }
-        : {},
+      event.type === "owe" ? { record: { ...context.record, owed: event.owed } } : {},
     ),
-    bind: assign(({ context, event }) => {
-      if (event.type !== "bind") return {};
-      const { generation } = context.record;
-      const record = {
-        ...context.record,
-        agent: event.agent,
-        generation: generation === 0 ? 0 : generation + 1,
-      };
-      return { stranger: null, seen: null, record };
-    }),
+    bind: assign(({ context, event }) =>
+      event.type === "bind" ? { stranger: null, seen: null, record: bound(context.record, event.agent) } : {},
+    ),
   },
 }).createMachine({
   id: "member",
@@ -289,7 +256,14 @@ export const memberMachine = setup({
     report: { actions: "remember" },
     silent: { actions: "fallSilent" },
     stranger: { actions: "rememberStranger" },
-    release: { actions: "endClaim" },
+    release: [
+      {
+        guard: "isLeftHanging",
+        target: ".update.IN_PROGRESS",
+        actions: ["sendBack", "desire", "noteTold"],
+      },
+      { actions: "endClaim" },
+    ],
     owe: { actions: "owe" },
   },
   states: {
@@ -344,22 +318,24 @@ export const memberMachine = setup({
           },
           { target: ".NEEDING_UPDATE", actions: { type: "takeClaim", params: { state: "waiting" } } },
         ],
-        tell: {
-          guard: "isForItsOwner",
-          target: ".IN_PROGRESS",
-          actions: ["raiseGeneration", "desire", "noteTold"],
-        },
-        bind: [
-          { guard: "wasTold", target: ".IN_PROGRESS", actions: ["bind", "desire"] },
-          { actions: "bind" },
-        ],
+        tell: { guard: "isItsTurn", target: ".IN_PROGRESS", actions: ["tell", "desire", "noteTold"] },
+        catchUp: { guard: "mayCatchUp", target: ".IN_PROGRESS", actions: ["catchUp", "desire", "noteTold"] },
+        // It moves to another agent, and stays as far as it is with its deployment.
+        bind: [{ guard: "wasTold", actions: ["bind", "desire"] }, { actions: "bind" }],
       },
       states: {
-        NOT_NEEDED: { description: "It runs what is wanted, or nothing is wanted of it." },
+        NOT_NEEDED: {
+          description: "It runs what is wanted, or nothing is wanted of it.",
+          always: [
+            { guard: { type: "recordSays", params: { update: "NEEDING_UPDATE" } }, target: "NEEDING_UPDATE" },
+            { guard: { type: "recordSays", params: { update: "IN_PROGRESS" } }, target: "IN_PROGRESS" },
+            { guard: { type: "recordSays", params: { update: "COMPLETED" } }, target: "COMPLETED" },
+            { guard: { type: "recordSays", params: { update: "FAILED" } }, target: "FAILED" },
+          ],
+        },
         NEEDING_UPDATE: {
-          description: "A deployment wants another version here and has not told it yet.",
-          // It goes on waiting: to run what it ran before is no success of the deployment.
-          on: { bind: [{ guard: "wasTold", actions: ["bind", "desire"] }, { actions: "bind" }] },
+          description: "Another version is wanted here, and it has not been told yet.",
+          always: { guard: "isWantedNoMore", target: "NOT_NEEDED" },
         },
         IN_PROGRESS: {
           description: "It was told a version and is on its way there.",
@@ -372,10 +348,26 @@ export const memberMachine = setup({
         COMPLETED: {
           description: "It runs the version that it was told, healthy for as long as asked.",
           always: { guard: "hasFailed", target: "FAILED", actions: ["markFailed", "noteFailed"] },
+          on: {
+            bind: [
+              { guard: "isClaimed", actions: ["bind", "desire"] },
+              { target: "IN_PROGRESS", actions: ["bind", "desire"] },
+            ],
+          },
         },
         FAILED: {
           description: "It did not get there, or failed after it did.",
-          on: { reset: { target: "NEEDING_UPDATE", actions: ["forgive", "noteReset"] } },
+          always: { guard: "hasRecovered", target: "COMPLETED", actions: ["markSucceeded", "noteSucceeded"] },
+          on: {
+            reset: [
+              { guard: "isClaimed", target: "NEEDING_UPDATE", actions: ["forgive", "noteReset"] },
+              { target: "IN_PROGRESS", actions: ["tellAgain", "desire", "noteReset", "noteTold"] },
+            ],
+            bind: [
+              { guard: "isClaimed", actions: ["bind", "desire"] },
+              { target: "IN_PROGRESS", actions: ["bind", "desire"] },
+            ],
+          },
         },
       },
     },

@@ -65,7 +65,7 @@ export class StoryProcesses {
   /** Runs a `rollcall` command to its end, on this terminal unless told to be quiet. Returns its exit code. */
   async run(args: readonly string[], options: { quiet?: boolean } = {}): Promise<number> {
     const child = spawn(process.execPath, [rollcall, ...args], {
-      stdio: ["ignore", options.quiet ? "ignore" : "inherit", "inherit"],
+      stdio: options.quiet ? "ignore" : ["ignore", "inherit", "inherit"],
       env: this.#env,
     });
     return ended(child);
