@@ -137,6 +137,8 @@ export const deploymentMachine = deploymentRules.createMachine({
     finished: {
       description: "It is over; its outcome never changes.",
       entry: ["finish", { type: "note", params: { what: "finished" } }],
+      // What is still on its way to it changes nothing any more.
+      on: { observe: {}, left: {} },
       initial: "deciding",
       states: {
         deciding: {
