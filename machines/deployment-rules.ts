@@ -181,10 +181,9 @@ export const deploymentRules = setup({
               message: `Rolled back by ${event.mark.by}${event.mark.reason === null ? "" : `: ${event.mark.reason}`}.`,
             }
           : (context.plan?.reason ?? null);
-      return change(context, {
-        ending: { outcome: "failed", reason },
-        clock: stopped(context.record, context.nowMs),
-      });
+      const nowMs = event.type === "rollBack" ? event.mark.atMs : context.nowMs;
+      const ending = { outcome: "failed", reason } as const;
+      return change(context, { ending, clock: stopped(context.record, nowMs) }, { nowMs });
     }),
     beginRollback: emit(
       ({ context, event }): DeploymentCommand => ({
