@@ -103,7 +103,18 @@ export class AgentWorld {
   async restart(): Promise<void> {
     await this.agent.stop();
     this.agent = this.newAgent();
-    await this.agent.start();
+    await this.passing(this.agent.start());
+  }
+
+  /** Lets time pass until the promise is settled. */
+  async passing<T>(promise: Promise<T>): Promise<T> {
+    let settled = false;
+    const ended = (): void => {
+      settled = true;
+    };
+    promise.then(ended, ended);
+    await this.until(() => settled);
+    return await promise;
   }
 
   behave(version: string, behaviour: Behaviour): void {
