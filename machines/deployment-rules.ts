@@ -106,6 +106,8 @@ export const deploymentRules = setup({
       if (event.type !== "resume") return {};
       const { record } = context;
       const held = event.force ? null : record.held;
+      // One request may end both a pause and a hold.
+      if (record.paused === null && held === record.held) return {};
       const clock =
         held === null
           ? { ranMs: record.clock.ranMs, runningSinceMs: record.clock.runningSinceMs ?? event.mark.atMs }
