@@ -28,6 +28,9 @@ export async function prepareSource(
   } catch {
     return { kind: "folder", of: (version) => join(versions, version) };
   }
+  // The same content gives the same commits, so that a second story finds its releases pushed already.
+  const date = "2026-01-01T00:00:00Z";
+  const env = { ...process.env, GIT_AUTHOR_DATE: date, GIT_COMMITTER_DATE: date };
   await rm(repository, { recursive: true, force: true });
   await mkdir(repository, { recursive: true });
   const git = (...args: string[]) =>
@@ -44,7 +47,7 @@ export async function prepareSource(
         "commit.gpgsign=false",
         ...args,
       ],
-      { cwd: repository },
+      { cwd: repository, env },
     );
   await git("init", "--quiet");
   for (const name of names) {

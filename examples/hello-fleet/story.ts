@@ -37,7 +37,8 @@ async function main(): Promise<void> {
   Reflect.deleteProperty(env, "NATS_URL");
   const processes = new StoryProcesses(dataDir, env);
   const interrupted = new AbortController();
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, () => interrupted.abort());
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
+    process.once(signal, () => interrupted.abort());
   try {
     const story = tell(processes, dataDir);
     story.catch(() => undefined);
