@@ -24,7 +24,7 @@ export async function openNatsLedger(options: {
   readonly commitTimeoutMs?: number;
 }): Promise<Ledger> {
   const { fleet, bus, clock, random, log, replicas = 1 } = options;
-  await setUpStores({ fleet, link: bus, log, replicas, sizes: { ...defaultSizes, ...options.sizes } });
+  await setUpStores({ fleet, link: bus, clock, log, replicas, sizes: { ...defaultSizes, ...options.sizes } });
   const { commitTimeoutMs } = options;
   const store = new NatsStore(fleet, bus, clock);
   return await openStoreLedger({ fleet, store, bus, clock, random, log, commitTimeoutMs });

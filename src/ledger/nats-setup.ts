@@ -1,7 +1,7 @@
 import type { JetStreamManager, StreamConfig, StreamInfo } from "@nats-io/jetstream";
 import { JetStreamApiError, jetstreamManager } from "@nats-io/jetstream";
-import { nanos } from "@nats-io/transport-node";
-import type { Log } from "../base/ports.js";
+import { nanos, nuid } from "@nats-io/transport-node";
+import type { Clock, Log } from "../base/ports.js";
 import { refusal } from "../contracts/errors.js";
 import { storesOf } from "../contracts/keys.js";
 import { subjectsOf } from "../contracts/subjects.js";
@@ -16,13 +16,16 @@ export interface StoreSizes {
   readonly filesBytes: number;
 }
 
-/** Asked for; where the server has less, half of it, and half again, down to the least. */
+/** Asked for; where the server has less, half of it, and half again. */
 export const defaultSizes: StoreSizes = {
   keysBytes: 512 * 1_048_576,
   eventsBytes: 256 * 1_048_576,
   filesBytes: 1_024 * 1_048_576,
 };
-const leastBytes = 1_048_576;
+const leastShare = 1 / 256;
+/** Of a server that is not ready yet. */
+const triesMax = 20;
+const retryMs = 250;
 
 /** How long the server knows a batch again that is sent a second time. */
 const duplicateWindowMs = 120_000;
@@ -34,6 +37,16 @@ const nameInUse = 10058;
 /** Too little storage left, of the server or of the account. */
 const noStorage: ReadonlySet<number> = new Set([10047, 10028, 10023]);
 
+/** What is set up, and over what. */
+export interface SetUp {
+  readonly fleet: string;
+  readonly link: NatsLink;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly replicas: number;
+  readonly sizes: StoreSizes;
+}
+
 /** A stream as it is asked for. `name` and `max_bytes` aside, an administrator's changes to what is not listed stay. */
 type Wanted = Partial<StreamConfig> & { readonly name: string; readonly max_bytes: number };
 
@@ -43,23 +56,36 @@ type Wanted = Partial<StreamConfig> & { readonly name: string; readonly max_byte
  *
  * @throws RollcallError `LEDGER_UNAVAILABLE`, `LEDGER_FULL`, `NOT_ALLOWED`
  */
-export function setUpStores(options: {
-  readonly fleet: string;
-  readonly link: NatsLink;
-  readonly log: Log;
-  readonly replicas: number;
-  readonly sizes: StoreSizes;
-}): Promise<void> {
-  const { fleet, link, log, replicas, sizes } = options;
-  return orUnavailable(fleet, async () => {
-    const manager = await jetstreamManager(link.connection);
-    const ensure = (wanted: Wanted) =>
-      ensureStream(manager, { ...wanted, num_replicas: replicas }, { fleet, log });
-    const events = await infoOf(manager, storesOf(fleet).eventStream);
-    await ensure(bucketOf(fleet, sizes, await afterEventsOf(manager, fleet, events)));
-    await ensure(eventStreamOf(fleet, sizes));
-    await ensure(filesOf(fleet, sizes));
-  });
+export async function setUpStores(options: SetUp): Promise<void> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await orUnavailable(options.fleet, () => setUpOnce(options));
+    } catch (thrown) {
+      if (!isPassing(thrown) || tries === triesMax) throw thrown;
+      await new Promise<void>((resolve) => options.clock.setTimer(retryMs, resolve));
+    }
+  }
+}
+
+/** A server that starts, or a cluster that elects, has no store or no leader for a moment. */
+function isPassing(thrown: unknown): boolean {
+  const cause = thrown instanceof Error ? thrown.cause : undefined;
+  return cause instanceof JetStreamApiError && cause.status >= 500 && !noStorage.has(cause.code);
+}
+
+async function setUpOnce({ fleet, link, log, replicas, sizes }: SetUp): Promise<void> {
+  const manager = await jetstreamManager(link.connection);
+  const events = await infoOf(manager, storesOf(fleet).eventStream);
+  const firstSequence = await afterEventsOf(manager, fleet, events);
+  const all = [bucketOf(fleet, sizes, firstSequence), eventStreamOf(fleet, sizes), filesOf(fleet, sizes)];
+  const found = await Promise.all(all.map(({ name }) => infoOf(manager, name)));
+  const missing = all.filter((_, index) => found[index] === undefined);
+  const share = await shareWithRoom(manager, missing, { fleet, log, replicas });
+  // The bucket first: the stream of events takes from it.
+  for (const wanted of all) {
+    const maxBytes = Math.floor(wanted.max_bytes * share);
+    await ensureStream(manager, { ...wanted, max_bytes: maxBytes, num_replicas: replicas }, { fleet, log });
+  }
 }
 
 function bucketOf(fleet: string, sizes: StoreSizes, firstSequence: number): Wanted {
@@ -142,44 +168,71 @@ async function afterEventsOf(
   return stream === streamOf(fleet) ? Number(sequence) + 1 : 1;
 }
 
+/**
+ * Whether the server has room for all of what is missing, or for which share of it. JetStream tells nobody what it has left:
+ * a stream of the whole size is made and removed.
+ *
+ * @throws RollcallError `LEDGER_FULL`
+ */
+async function shareWithRoom(
+  manager: JetStreamManager,
+  missing: readonly Wanted[],
+  { fleet, log, replicas }: { readonly fleet: string; readonly log: Log; readonly replicas: number },
+): Promise<number> {
+  if (missing.length === 0) return 1;
+  const totalBytes = missing.reduce((sum, wanted) => sum + wanted.max_bytes, 0);
+  const name = `ROLLCALL_ROOM_${nuid.next()}`;
+  for (let share = 1; share >= leastShare; share /= 2) {
+    const maxBytes = Math.floor(totalBytes * share);
+    try {
+      await manager.streams.add({
+        name,
+        subjects: [name],
+        storage: "file",
+        max_bytes: maxBytes,
+        num_replicas: replicas,
+      });
+      await manager.streams.delete(name);
+      if (share < 1)
+        log.warn(
+          { fleet, share, maxBytes },
+          "JetStream has little room: the stores of the fleet are smaller than usual",
+        );
+      return share;
+    } catch (thrown) {
+      if (!(thrown instanceof JetStreamApiError && noStorage.has(thrown.code))) throw thrown;
+    }
+  }
+  throw refusal("LEDGER_FULL", {
+    fleet,
+    problem: `JetStream has no room for ${Math.floor(totalBytes * leastShare)} bytes`,
+  });
+}
+
 async function ensureStream(
   manager: JetStreamManager,
   wanted: Wanted,
-  context: { readonly fleet: string; readonly log: Log },
+  { fleet, log }: { readonly fleet: string; readonly log: Log },
 ): Promise<void> {
-  const found = (await infoOf(manager, wanted.name)) ?? (await made(manager, wanted, context));
-  if (found === undefined) return await ensureStream(manager, wanted, context);
+  const found = (await infoOf(manager, wanted.name)) ?? (await made(manager, wanted));
   const changes = changesTo(found.config, wanted);
-  if (Object.keys(changes).length === 0) return;
-  context.log.info(
-    { fleet: context.fleet, stream: wanted.name, settings: Object.keys(changes) },
+  const settings = Object.keys(changes);
+  if (settings.length === 0) return;
+  log.info(
+    { fleet, stream: wanted.name, settings },
     "a stream of the ledger gets the settings that it needs",
   );
   await manager.streams.update(wanted.name, { ...found.config, ...changes });
 }
 
-/** @returns undefined if another process made it at the same time */
-async function made(
-  manager: JetStreamManager,
-  wanted: Wanted,
-  { fleet, log }: { readonly fleet: string; readonly log: Log },
-): Promise<StreamInfo | undefined> {
-  for (let maxBytes = wanted.max_bytes; ; maxBytes = Math.max(leastBytes, Math.floor(maxBytes / 2))) {
-    try {
-      const info = await manager.streams.add({ ...wanted, max_bytes: maxBytes });
-      if (maxBytes < wanted.max_bytes)
-        log.warn(
-          { fleet, stream: wanted.name, maxBytes },
-          "JetStream has little room: a stream of the ledger is smaller than usual",
-        );
-      return info;
-    } catch (thrown) {
-      const code = thrown instanceof JetStreamApiError ? thrown.code : 0;
-      if (code === nameInUse) return undefined;
-      if (!noStorage.has(code)) throw thrown;
-      if (maxBytes <= leastBytes)
-        throw refusal("LEDGER_FULL", { fleet, problem: `no room for the stream ${wanted.name}` }, thrown);
-    }
+async function made(manager: JetStreamManager, wanted: Wanted): Promise<StreamInfo> {
+  try {
+    return await manager.streams.add(wanted);
+  } catch (thrown) {
+    // Another process made it at the same time, with another size.
+    if (thrown instanceof JetStreamApiError && thrown.code === nameInUse)
+      return await manager.streams.info(wanted.name);
+    throw thrown;
   }
 }
 
