@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { afterEach, expect, test } from "vitest";
 import { markVariables, ownerOf } from "../../src/agent/adapters/process-marks.js";
 import { createProcesses, type RealProcesses } from "../../src/agent/adapters/processes.js";
@@ -28,7 +29,7 @@ function open(dataDir: string): RealProcesses {
 
 /** Starts a service by an agent of its own, which is then killed without a chance to do anything. */
 async function startedByKilledAgent(dataDir: string, command: string): Promise<ProcessIdentity> {
-  const supervisor = join(import.meta.dirname, "supervisor.ts");
+  const supervisor = fileURLToPath(new URL("./supervisor.ts", import.meta.url));
   const agent = spawn(process.execPath, ["--import", "tsx", supervisor, dataDir, command], {
     stdio: ["ignore", "pipe", "inherit"],
   });

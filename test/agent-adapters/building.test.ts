@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, statSync, truncateSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import type { Manifest } from "../../src/contracts/release.js";
@@ -86,6 +86,13 @@ describe("a build command", () => {
     expect(refused.message).toContain("no such module");
     expect(treesLeft(dataDir)).toEqual([]);
     expect(buildLog(dataDir)).toBe("first\nno such module\n");
+    expect(readFileSync(String(refused.details.log), "utf8")).toBe("first\nno such module\n");
+  });
+
+  test("that may not watch any more files has not filled the disk", async () => {
+    const { files, release } = setUp();
+    const command = "echo 'Error: ENOSPC: System limit for number of file watchers reached'; exit 1";
+    expect(await codeOf(files.build(workOn("i1", release("v1", command))))).toBe("BUILD_FAILED");
   });
 
   test("that does not exist is told so", async () => {
@@ -176,7 +183,6 @@ describe("a build command", () => {
     const one = release("v1", "cp a.txt b.txt");
     await files.build(workOn("i1", one));
     const [tree] = treesLeft(dataDir);
-    const { truncateSync } = await import("node:fs");
     truncateSync(join(dataDir, "cache", tree ?? "", "b.txt"), 0);
     await files.copy(workOn("i1", one));
     expect(filesBelow(files.places("i1", "v1", null).cwd)).toEqual({ "a.txt": "a", "b.txt": "a" });

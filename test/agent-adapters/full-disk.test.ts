@@ -25,11 +25,15 @@ import {
   workOn,
 } from "./kit.js";
 
+function asRoot(program: string, ...args: string[]): void {
+  execFileSync(program, args, { stdio: "pipe" });
+}
+
 /** A file system of this size in memory; `undefined` where this user may not mount one. */
 function smallDisk(): string | undefined {
   const folder = makeTempDir();
   try {
-    execFileSync("mount", ["-t", "tmpfs", "-o", "size=2m", "tmpfs", folder], { stdio: "pipe" });
+    asRoot("mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", folder);
     return folder;
   } catch (thrown) {
     process.stderr.write(
@@ -41,7 +45,7 @@ function smallDisk(): string | undefined {
 
 const disk = smallDisk();
 afterAll(() => {
-  if (disk !== undefined) execFileSync("umount", ["-l", disk]);
+  if (disk !== undefined) asRoot("umount", "-l", disk);
 });
 
 /** Takes all room but so many bytes; returns how to give it back. */

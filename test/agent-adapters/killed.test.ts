@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { afterEach, expect, test } from "vitest";
 import { eventually } from "../kit/eventually.js";
 import { makeTempDir } from "../kit/temp-dir.js";
@@ -26,7 +27,7 @@ afterEach(() => {
 async function killIn(dataDir: string, phase: string): Promise<void> {
   const agent = spawn(
     process.execPath,
-    ["--import", "tsx", join(import.meta.dirname, "killed-agent.ts"), dataDir, phase],
+    ["--import", "tsx", fileURLToPath(new URL("./killed-agent.ts", import.meta.url)), dataDir, phase],
     {
       stdio: ["ignore", "pipe", "inherit"],
     },

@@ -47,7 +47,7 @@ export function tarOf(entries: readonly RawEntry[]): Buffer {
   return Buffer.concat([...blocks, Buffer.alloc(1_024)]);
 }
 
-export function archiveOf(files: Readonly<Record<string, string>>): Buffer {
+function archiveOf(files: Readonly<Record<string, string>>): Buffer {
   return gzipSync(tarOf(Object.entries(files).map(([path, content]) => ({ path, content }))));
 }
 

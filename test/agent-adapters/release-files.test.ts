@@ -285,6 +285,20 @@ describe("pruning", () => {
     expect(cached.size).toBe(4);
   });
 
+  test("the cache while its releases are wanted harms nobody", async () => {
+    const { objects, files } = setUp();
+    const versions = Array.from({ length: 8 }, (_, index) =>
+      artifactRelease(objects, `v${index}`, { f: `${index}` }),
+    );
+    const copies = versions.flatMap((release) =>
+      ["i1", "i2"].map((instance) => files.copy(workOn(instance, release))),
+    );
+    const prunes = Array.from({ length: 30 }, () => files.prune("i3", [], 0));
+    await Promise.all([...copies, ...prunes]);
+    for (const { version } of versions)
+      expect(filesBelow(files.places("i2", version, null).cwd)).toEqual({ f: version.slice(1) });
+  });
+
   test("removes old configurations, never the active one", async () => {
     const dataDir = makeTempDir();
     const objects = testObjects();

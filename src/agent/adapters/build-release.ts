@@ -99,10 +99,8 @@ async function runBuild(
   waiter: Waiter,
 ): Promise<void> {
   const { clock } = context;
-  const output = await BuildLog.open(
-    context.layout.cached(release).buildLog,
-    context.limits.buildLogBytesMax,
-  );
+  const log = context.layout.cached(release).buildLog;
+  const output = await BuildLog.open(log, context.limits.buildLogBytesMax);
   let notedAtMs = clock.monotonicMs();
   waiter.progress(unpackedPercent, "running the build command");
   let result: CommandResult;
@@ -127,19 +125,19 @@ async function runBuild(
   } finally {
     await output.close();
   }
-  throwIfFailed(result, release, build.timeoutMs, folder);
+  throwIfFailed(result, release, build.timeoutMs, { folder, log });
 }
 
 function throwIfFailed(
   { end, tail }: CommandResult,
   { version }: Release,
   timeoutMs: number,
-  folder: string,
+  { folder, log }: { readonly folder: string; readonly log: string },
 ): void {
   if (end.kind === "ended" && end.code === 0) return;
   if (end.kind === "cancelled") throw refusal("CANCELLED");
   if (saysDiskFull(tail)) throw refusal("DISK_FULL", { where: folder });
   const output = tail === "" ? "it printed nothing" : tail;
-  if (end.kind === "timeout") throw refusal("BUILD_TIMEOUT", { version, timeoutMs, output });
-  throw refusal("BUILD_FAILED", { version, how: endText(end), output });
+  if (end.kind === "timeout") throw refusal("BUILD_TIMEOUT", { version, timeoutMs, output, log });
+  throw refusal("BUILD_FAILED", { version, how: endText(end), output, log });
 }

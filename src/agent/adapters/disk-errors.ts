@@ -4,6 +4,9 @@ import { refusal } from "../../contracts/errors.js";
 const fullCodes = new Set(["ENOSPC", "EDQUOT"]);
 const fullWords = /\bENOSPC\b|\bEDQUOT\b|No space left on device|Disk quota exceeded/;
 
+/** What Node says with the same code where it may not watch any more files. */
+const otherLimit = /ENOSPC: System limit for number of file watchers reached/g;
+
 /** The `code` of a system error, `ENOENT`; `undefined` for anything else. */
 export function systemCodeOf(thrown: unknown): string | undefined {
   if (!(thrown instanceof Error) || !("code" in thrown) || typeof thrown.code !== "string") return undefined;
@@ -18,7 +21,7 @@ export function isDiskFull(thrown: unknown): boolean {
 
 /** True if a program says in what it printed that the disk is full. */
 export function saysDiskFull(output: string): boolean {
-  return fullWords.test(output);
+  return fullWords.test(output.replace(otherLimit, ""));
 }
 
 /** Does the work; a full disk below `folder` and a fired signal become the errors of their own names. */

@@ -4,6 +4,7 @@ import type { z } from "zod";
 import { messageOf, RollcallError } from "../../base/errors.js";
 import type { Log } from "../../base/ports.js";
 import { readJsonFile, syncFolder } from "../../base-node/atomic-file.js";
+import { throwIfCancelled } from "./cancelling.js";
 import type { Commands } from "./commands.js";
 import { ifThere } from "./disk-errors.js";
 import { syncPath } from "./sync-path.js";
@@ -49,6 +50,7 @@ export async function syncTree(
   const command = ["sync", "-f", folder];
   const { end } = await commands.run({ command, cwd: folder, env: {}, timeoutMs: syncTimeoutMs, signal });
   if (end.kind === "ended" && end.code === 0) return;
+  throwIfCancelled(signal);
   for (const [path, kind] of tree) if (kind !== "l") await syncPath(join(folder, path));
   await syncFolder(folder);
 }

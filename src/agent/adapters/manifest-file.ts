@@ -5,7 +5,7 @@ import { type Manifest, manifestSchema } from "../../contracts/release.js";
 import { ifThere } from "./disk-errors.js";
 import { oneLine } from "./printable.js";
 
-export const manifestName = "rollcall.json";
+const manifestName = "rollcall.json";
 const manifestBytesMax = 1_024 * 1_024;
 const problemsMax = 5;
 

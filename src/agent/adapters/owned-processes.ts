@@ -10,7 +10,7 @@ export interface Owned {
 }
 
 /** The generation of what remains of a service whose own process has ended: nothing to adopt, only to stop. */
-export const remainsGeneration = 0;
+const remainsGeneration = 0;
 
 /**
  * What is alive of everything that was ever started, one entry a start: the service's own process; or, if that has ended

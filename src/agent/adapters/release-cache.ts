@@ -21,6 +21,8 @@ export class ReleaseCache {
   readonly #work = new SharedWork();
   /** How many use a folder of the cache now. */
   readonly #users = new Map<string, number>();
+  /** Folders that are being removed; whoever wants one waits, and then makes it anew. */
+  readonly #removals = new Map<string, Promise<void>>();
 
   constructor(context: ReleaseContext) {
     this.#context = context;
@@ -53,8 +55,17 @@ export class ReleaseCache {
       if (stats?.isDirectory() === true) usedAt.push({ key, usedAtMs: stats.mtimeMs });
     }
     usedAt.sort((one, other) => other.usedAtMs - one.usedAtMs);
-    for (const { key } of usedAt.slice(limits.cacheReleasesMax)) {
-      if (!this.#users.has(key)) await removeFolder(join(layout.cache, key), scratchName(this.#context));
+    for (const { key } of usedAt.slice(limits.cacheReleasesMax))
+      if (!this.#users.has(key)) await this.#remove(key);
+  }
+
+  async #remove(key: string): Promise<void> {
+    const removal = removeFolder(join(this.#context.layout.cache, key), scratchName(this.#context));
+    this.#removals.set(key, removal);
+    try {
+      await removal;
+    } finally {
+      this.#removals.delete(key);
     }
   }
 
@@ -87,6 +98,7 @@ export class ReleaseCache {
     const { key, folder } = this.#context.layout.cached(release);
     this.#users.set(key, (this.#users.get(key) ?? 0) + 1);
     try {
+      await this.#removals.get(key);
       return await work();
     } finally {
       const left = (this.#users.get(key) ?? 1) - 1;
