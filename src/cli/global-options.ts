@@ -32,7 +32,7 @@ export function addGlobalOptions(program: Command): Command {
     );
 }
 
-/** @param fallback `warn` for a command that ends, `info` for one that stays */
+/** @param fallback `error` for a command that ends, which says itself what went wrong; `info` for one that stays */
 export function logLevelOf(options: GlobalOptions, { env }: CliIo, fallback: LogLevel): LogLevel {
   const wanted = options.logLevel ?? env.ROLLCALL_LOG_LEVEL ?? "";
   if (wanted === "") return fallback;

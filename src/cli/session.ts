@@ -27,7 +27,7 @@ export async function withSession<T>(
   io: CliIo,
   work: (session: Session) => Promise<T>,
 ): Promise<T> {
-  const log = createLog({ level: logLevelOf(options, io, "warn"), name: "rollcall" });
+  const log = createLog({ level: logLevelOf(options, io, "error"), name: "rollcall" });
   const target = await findTarget(options, io);
   const bus = await connect(target, io, log);
   try {

@@ -4,10 +4,21 @@ import { withNats } from "../kit/nats.js";
 import { startFakeFleet } from "./fake-fleet.js";
 import { runHere } from "./run-here.js";
 
+const healthyStatus = {
+  fleet: "shop",
+  leader: "c1",
+  epoch: 7,
+  ledgerNowMs: 1,
+  instances: { total: 1, UNKNOWN: 0, HEALTHY: 1, DEGRADED: 0, FAILED: 0 },
+  versions: [],
+  active: [],
+  latest: null,
+};
+
 const nats = withNats({
   config: `authorization { users: [
     { user: "coordinator", password: "c" }
-    { user: "api-client", password: "a", permissions: { publish: ["rollcall.v1.shop.api.>"], subscribe: ["_INBOX_api-client.>"] } }
+    { user: "api-client", password: "a", permissions: { publish: ["rollcall.v1.shop.api.>", "$SRV.PING.>"], subscribe: ["_INBOX_api-client.>"] } }
     { user: "other", password: "o", permissions: { publish: ["rollcall.v1.shop.api.>"], subscribe: ["_INBOX.>"] } }
   ] }`,
 });
@@ -27,6 +38,16 @@ test("a user who may hear only its own answers, as in nats.conf, can use every c
   );
   const url = nats().url.replace("//", "//api-client:a@");
   expect((await why(["--nats", url], {})).stdout).toBe("Waiting for web-1.\n");
+});
+
+test("a user who may not ask about JetStream gets a doctor that skips it", async () => {
+  const server = { ...nats(), url: nats().url, credentials: { user: "coordinator", password: "c" } };
+  await startFakeFleet(server, { "status.get": async () => healthyStatus }, { fleet: "shop" });
+  const env = { NATS_URL: nats().url, NATS_USER: "api-client", NATS_PASSWORD: "a" };
+  const { code, stdout, stderr } = await runHere(["doctor", "--fleet", "shop"], { env });
+  expect([code, stderr]).toEqual([0, ""]);
+  expect(stdout).toContain("- jetstream      not looked at: this user may not ask for it");
+  expect(stdout).toContain("✓ leader         c1 leads, epoch 7");
 });
 
 test("a user who is confined otherwise says where answers go", async () => {
