@@ -1,7 +1,7 @@
 import { chmodSync, linkSync, mkdirSync, readdirSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { gzipSync } from "node:zlib";
 import { afterEach, describe, expect, test } from "vitest";
 import { ignoreRules } from "../../src/agent/adapters/ignore-rules.js";
@@ -120,11 +120,14 @@ describe("a directory", () => {
     expect(await digestOfFolder(folder)).not.toBe(before);
   });
 
-  test("keeps out what .rollcallignore names, and .git", async () => {
+  test("keeps out what .rollcallignore names, .git, and folders where Rollcall keeps its state", async () => {
     const folder = folderOf({
       ...files,
       ".rollcallignore": "# comment\n*.log\n/tmp/\ndocs/**/draft.md\n!keep.log\n",
       ".git/config": "secret",
+      ".rollcall/context.json": "secret",
+      "lib/.rollcall/context.json": "secret",
+      "state/context.json": "secret",
       "a.log": "",
       "deep/b.log": "",
       "keep.log": "",
@@ -135,7 +138,7 @@ describe("a directory", () => {
       "docs/a/final.md": "",
     });
     const objects = testObjects();
-    const packed = await pack(folder);
+    const packed = await pack(folder, { leaveOut: [join(folder, "state")] });
     const object = objects.add("r", await bytesOf(packed));
     const agent = releaseFiles(makeTempDir(), objects);
     await agent.copy(
@@ -248,6 +251,13 @@ describe.skipIf(!hasGit)("a git repository", () => {
     const packed = await pack(`git+${repository}#${commit}`);
     expect(packed.source).toMatchObject({ ref: commit, commit });
     expect(packed.manifest.start).toBe("node server.js");
+  });
+
+  test("may be given by its path from here", async () => {
+    const repository = join(makeTempDir(), "repository");
+    makeRepository(repository, files);
+    const packed = await pack(`git+${relative(process.cwd(), repository)}#main`);
+    expect(packed.source).toMatchObject({ url: repository });
   });
 
   test("takes a tag before a branch of the same name", async () => {

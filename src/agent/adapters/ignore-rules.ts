@@ -1,3 +1,5 @@
+import { basename } from "node:path";
+
 interface IgnoreRule {
   readonly pattern: RegExp;
   readonly foldersOnly: boolean;
@@ -8,11 +10,13 @@ interface IgnoreRule {
 export type IsIgnored = (path: string, isFolder: boolean) => boolean;
 
 const alwaysIgnored = [".git", ".rollcallignore"];
+/** Where Rollcall keeps its state unless told otherwise: logs, ledgers, credentials. */
+const dataFolder = ".rollcall";
 
 /**
  * The rules of a `.rollcallignore`, one a line, as in a `.gitignore`: `*` and `?` within a name, `**` over folders, a `/` at
  * the beginning or inside ties to the root, a `/` at the end means folders, `!` keeps after all, `#` is a comment. The last that fits
- * counts. `.git` and the file itself are always left out; `node_modules` is not.
+ * counts. `.git`, the file itself and every folder `.rollcall` are always left out; `node_modules` is not.
  */
 export function ignoreRules(text: string): IsIgnored {
   const rules = text
@@ -21,7 +25,7 @@ export function ignoreRules(text: string): IsIgnored {
     .filter((line) => line !== "" && !line.startsWith("#"))
     .map(ruleOf);
   return (path, isFolder) => {
-    if (alwaysIgnored.includes(path)) return true;
+    if (alwaysIgnored.includes(path) || (isFolder && basename(path) === dataFolder)) return true;
     const last = rules.findLast((rule) => (isFolder || !rule.foldersOnly) && rule.pattern.test(path));
     return last !== undefined && !last.keeps;
   };

@@ -22,6 +22,8 @@ interface PackOptions {
   readonly bytesMax: number;
   readonly entriesMax: number;
   readonly signal: AbortSignal | undefined;
+  /** Absolute paths that stay out with all that is below them. */
+  readonly leaveOut: readonly string[];
 }
 
 /** Every file says that it is of this time, so that the same content gives the same archive. (Some tools take 1970 for "unknown".) */
@@ -47,7 +49,10 @@ function plainMode(stat: Stats): number {
  */
 export async function packFolder(folder: string, into: string, options: PackOptions): Promise<PackedFile> {
   const rules = await ifThere(readFile(join(folder, ".rollcallignore"), "utf8"));
-  const tree = await listTree(folder, { ...options, strict: true, skip: ignoreRules(rules ?? "") });
+  const isIgnored = ignoreRules(rules ?? "");
+  const skip = (path: string, isFolder: boolean) =>
+    isIgnored(path, isFolder) || options.leaveOut.includes(join(folder, path));
+  const tree = await listTree(folder, { ...options, strict: true, skip });
   const pack = new Pack({
     cwd: folder,
     portable: true,

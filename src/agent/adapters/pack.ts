@@ -23,6 +23,8 @@ export interface PackOptions {
   readonly signal?: AbortSignal;
   /** The version that is being pushed, for messages. */
   readonly version?: string;
+  /** What of a directory stays out, besides what its `.rollcallignore` says: a data folder inside it, for example. */
+  readonly leaveOut?: readonly string[];
   readonly limits?: Partial<ReleaseLimits>;
 }
 
@@ -85,7 +87,10 @@ async function packInto(source: string, folder: string, options: PackOptions): P
 
 async function packDirectory(path: string, folder: string, options: PackOptions): Promise<Packed> {
   const manifest = await readManifest(path, options.version);
-  const packed = await packFolder(path, join(folder, "release.tar.gz"), boundsOf(options));
+  const packed = await packFolder(path, join(folder, "release.tar.gz"), {
+    ...boundsOf(options),
+    leaveOut: (options.leaveOut ?? []).map((one) => resolve(one)),
+  });
   return { manifest, source: artifact(packed) };
 }
 
@@ -106,7 +111,7 @@ async function packArchive(
 
 async function packGit(source: string, folder: string, options: PackOptions): Promise<Packed> {
   const hash = source.lastIndexOf("#");
-  const url = source.slice("git+".length, hash < 0 ? undefined : hash);
+  const url = await addressOf(source.slice("git+".length, hash < 0 ? undefined : hash));
   const ref = hash < 0 ? "" : source.slice(hash + 1);
   // A name that begins like an option, or with the transport that runs programs, is none.
   if (url === "" || ref === "" || /^-|^ext::/.test(url) || ref.startsWith("-"))
@@ -124,6 +129,13 @@ async function packGit(source: string, folder: string, options: PackOptions): Pr
     manifest: await unpackAndRead(archive, folder, options),
     source: { kind: "git", url, ref, commit },
   };
+}
+
+/** A path is made absolute: git is run elsewhere, and so are the agents. */
+async function addressOf(url: string): Promise<string> {
+  if (url === "" || url.startsWith("-") || url.includes("://")) return url;
+  const path = resolve(url);
+  return (await ifThere(stat(path)))?.isDirectory() === true ? path : url;
 }
 
 async function unpackAndRead(archive: string, folder: string, options: PackOptions): Promise<Manifest> {
