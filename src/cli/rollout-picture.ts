@@ -76,13 +76,13 @@ export function hasHeard({ generation, observedGeneration }: InstanceView): bool
 }
 
 /** What a deployment brings: `v2`, `v2 with config c1`, `config c1`. */
-export function whatText({ spec: { release, config } }: DeploymentView): string {
+function whatText({ spec: { release, config } }: DeploymentView): string {
   if (release !== null) return versionText({ release, config });
   return config === null ? "nothing" : `config ${config}`;
 }
 
 /** Where to: `6 instances (tier=web)`. */
-export function whereText({ matched, spec: { selector } }: DeploymentView): string {
+function whereText({ matched, spec: { selector } }: DeploymentView): string {
   return `${matched} ${matched === 1 ? "instance" : "instances"}${selector === null ? "" : ` (${selector})`}`;
 }
 

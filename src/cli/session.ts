@@ -38,7 +38,7 @@ export async function withSession<T>(
   }
 }
 
-export async function connect(
+async function connect(
   { url, user, password, inboxPrefix, fleet }: Target,
   { clock }: CliIo,
   log: Log,

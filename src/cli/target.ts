@@ -23,7 +23,7 @@ export interface Target {
 }
 
 /** The folder of state: `--data`, else `ROLLCALL_DATA`, else `./.rollcall`. */
-export function dataDirOf({ data }: GlobalOptions, io: CliIo): string {
+function dataDirOf({ data }: GlobalOptions, io: CliIo): string {
   return resolve(io.cwd, data ?? nonEmpty(io.env.ROLLCALL_DATA) ?? ".rollcall");
 }
 

@@ -15,7 +15,7 @@ export interface LogLine {
   readonly sentence: string;
 }
 
-export function memoryLog(lines: LogLine[]): Log {
+function memoryLog(lines: LogLine[]): Log {
   const at = (level: string) => (facts: object, sentence: string) =>
     void lines.push({ level, facts, sentence });
   const log: Log = {

@@ -1,4 +1,5 @@
 import { execFile } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { describe, expect, test } from "vitest";
@@ -10,11 +11,15 @@ import { makeTempDir } from "../kit/temp-dir.js";
 import { scriptedRollouts, startFakeFleet } from "./fake-fleet.js";
 import { commandLine, envOf, runCli, startCli } from "./run-cli.js";
 
+const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as {
+  version: string;
+};
+
 const nats = withNats();
 
 describe("rollcall as a process of its own", () => {
   test("prints its version and ends with 0", async () => {
-    expect(await runCli(["--version"])).toEqual({ code: 0, stdout: "0.1.0\n", stderr: "" });
+    expect(await runCli(["--version"])).toEqual({ code: 0, stdout: `${version}\n`, stderr: "" });
   });
 
   test("ends with 2 and a sentence on the standard error when it is used wrongly", async () => {

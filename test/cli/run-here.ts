@@ -48,7 +48,7 @@ export function runHere(args: readonly string[], options: HereOptions = {}) {
   return startHere(args, options).ended;
 }
 
-export function memoryStream(terminal: { readonly columns: number; readonly rows: number } | undefined) {
+function memoryStream(terminal: { readonly columns: number; readonly rows: number } | undefined) {
   let text = "";
   const stream = new PassThrough();
   stream.setEncoding("utf8").on("data", (more: string) => {

@@ -1,6 +1,11 @@
+import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { makeTempDir } from "../kit/temp-dir.js";
 import { runHere } from "./run-here.js";
+
+const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as {
+  version: string;
+};
 
 const commands = [
   "status",
@@ -48,7 +53,7 @@ describe("help", () => {
 });
 
 test("the version is the package's", async () => {
-  expect(await runHere(["--version"])).toEqual({ code: 0, stdout: "0.1.0\n", stderr: "" });
+  expect(await runHere(["--version"])).toEqual({ code: 0, stdout: `${version}\n`, stderr: "" });
 });
 
 describe("a wrong command line ends with 2 and a sentence", () => {
