@@ -15,6 +15,11 @@ import {
   stopped,
 } from "./deployment-record.js";
 
+/** So many are silent that it has to hold: by this very look nobody is told or judged either. */
+function mustHold({ plan, record, nowMs, judgeFromMs }: DeploymentContext): boolean {
+  return plan?.massSilence === true && !record.forced && nowMs >= judgeFromMs;
+}
+
 /** The named guards and actions of the deployment machine: what each word of its statechart means. */
 
 export const deploymentRules = setup({
@@ -39,10 +44,9 @@ export const deploymentRules = setup({
       context.record.spec.rollback === "auto" &&
       (context.observed?.returnable ?? 0) > 0,
     canGoBack: ({ context }) => context.record.rollbackOf === null && (context.observed?.returnable ?? 0) > 0,
-    mayTell: ({ context }) => context.plan !== null && context.plan.tell.length > 0,
-    someOverdue: ({ context }) => context.plan !== null && context.plan.overdue.length > 0,
-    isMassSilence: ({ context }) =>
-      context.plan?.massSilence === true && !context.record.forced && context.nowMs >= context.judgeFromMs,
+    mayTell: ({ context }) => (context.plan?.tell.length ?? 0) > 0 && !mustHold(context),
+    someOverdue: ({ context }) => (context.plan?.overdue.length ?? 0) > 0 && !mustHold(context),
+    isMassSilence: ({ context }) => mustHold(context),
     isSilenceOver: ({ context }) => context.plan?.silenceOver === true,
     forces: ({ event }) => event.type === "resume" && event.force,
     endsCompleted: ({ context }) => context.record.ending?.outcome === "completed",
