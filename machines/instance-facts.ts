@@ -69,6 +69,8 @@ export interface InstanceContext {
   readonly target: Target | null;
   /** What `current` points at, and what is to serve. */
   readonly active: Placed | null;
+  /** Its routes are published: nobody has begun to take them back. */
+  readonly published: boolean;
   readonly previous: VersionPair | null;
   /** What is to become active. */
   readonly candidate: Placed | null;
@@ -191,6 +193,7 @@ export function freshInstance(instance: string): InstanceContext {
     wanted: null,
     target: null,
     active: null,
+    published: false,
     previous: null,
     candidate: null,
     failure: null,

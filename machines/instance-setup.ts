@@ -111,11 +111,17 @@ export const instanceSetup = setup({
     /** No process but the active version's is left. */
     isCleared: ({ context }) => strays(context).length === 0,
     wantsStop: ({ context }) => context.target?.run === null,
-    /** Exactly this version is active, and its process runs without a failed check. */
+    /** Exactly this version is active with its routes, and its process runs without a failed check. */
     isServed: ({ context }) => {
       const run = context.target?.run ?? null;
       const status = statusIn(context, context.active);
-      if (run === null || context.active === null || !isVersion(run, context.active.launch)) return false;
+      if (
+        run === null ||
+        context.active === null ||
+        !context.published ||
+        !isVersion(run, context.active.launch)
+      )
+        return false;
       return (status === "up" || status === "starting") && context.checks.failures === 0;
     },
     isHealthy: ({ context }) => vitality(context) === "healthy",
@@ -306,12 +312,14 @@ export const instanceSetup = setup({
         active: candidate,
         previous: left,
         candidate: null,
+        published: true,
         reached: true,
         progress: { percent: 100, note: "" },
       };
     }),
     /** What runs is what was asked for: there was nothing to do. */
     settle: assign({ reached: true, progress: { percent: 100, note: "" } }),
+    beginWithdrawal: assign({ published: false }),
     /** Its routes are taken back: whatever runs of it serves nobody any more. */
     becomeIdle: assign(({ context }) => ({
       active: null,

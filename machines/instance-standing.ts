@@ -43,7 +43,7 @@ export function standingOf(stage: Stage) {
     case "QUEUED":
       return { ...rest, update: { APPLYING: { QUEUED: "clearing" } } };
     case "STOPPING":
-      return { ...rest, update: { APPLYING: { STOPPING: "withdrawing" } } };
+      return { ...rest, update: { STOPPING: "withdrawing" } };
     default:
       return { ...rest, update: { APPLYING: { [stage]: "waiting" } } };
   }

@@ -175,7 +175,7 @@ const update = instanceSetup.createStateConfig({
             deciding: {
               description: "The desired state is read before anything begins.",
               always: [
-                { guard: and(["mayBegin", "wantsStop"]), target: "#instance.update.APPLYING.STOPPING" },
+                { guard: and(["mayBegin", "wantsStop"]), target: "#instance.update.STOPPING" },
                 {
                   guard: and(["mayBegin", "isServed", "isHealthy"]),
                   target: "#instance.update.ACTIVE",
@@ -269,40 +269,43 @@ const update = instanceSetup.createStateConfig({
             },
           },
         },
-        STOPPING: {
-          description: "It was asked to stop: routes first, then the process.",
-          entry: ["enterPhase", { type: "noteWork", params: { note: "stopping" } }],
-          initial: "withdrawing",
-          states: {
-            withdrawing: {
-              description: "Its routes are taken back.",
-              entry: ["nextWork", "withdrawRoutes"],
-              after: {
-                stuck: {
-                  target: failed,
-                  actions: ["cancel", { type: "failStuck", params: { phase: "UPDATING_ROUTES" } }],
-                },
-              },
-              on: {
-                resume: { actions: ["nextWork", "withdrawRoutes"] },
-                "phase.done": { guard: "isThisWork", target: "ending", actions: "becomeIdle" },
-                "phase.failed": {
-                  guard: "isThisWork",
-                  target: failed,
-                  actions: { type: "failWork", params: { phase: "UPDATING_ROUTES" } },
-                },
-              },
+      },
+    },
+    STOPPING: {
+      description: "It was asked to stop: routes first, then the process.",
+      entry: ["enterPhase", { type: "noteWork", params: { note: "stopping" } }],
+      initial: "withdrawing",
+      states: {
+        withdrawing: {
+          description: "Its routes are taken back; this is finished whatever is asked meanwhile.",
+          entry: ["beginWithdrawal", "nextWork", "withdrawRoutes"],
+          after: {
+            stuck: {
+              target: failed,
+              actions: ["cancel", { type: "failStuck", params: { phase: "UPDATING_ROUTES" } }],
             },
-            ending: {
-              description: "Its processes end.",
-              entry: "stopAll",
-              always: { guard: "allGone", target: "#instance.update.STOPPED", actions: "settle" },
-              after: {
-                stuck: {
-                  target: failed,
-                  actions: { type: "failStuck", params: { phase: "UPDATING_ROUTES" } },
-                },
-              },
+          },
+          on: {
+            resume: { actions: ["nextWork", "withdrawRoutes"] },
+            "phase.done": { guard: "isThisWork", target: "ending", actions: "becomeIdle" },
+            "phase.failed": {
+              guard: "isThisWork",
+              target: failed,
+              actions: { type: "failWork", params: { phase: "UPDATING_ROUTES" } },
+            },
+          },
+        },
+        ending: {
+          description: "Its processes end.",
+          entry: "stopAll",
+          always: [
+            { guard: "hasNews", target: "#instance.update.APPLYING" },
+            { guard: "allGone", target: "#instance.update.STOPPED", actions: "settle" },
+          ],
+          after: {
+            stuck: {
+              target: failed,
+              actions: { type: "failStuck", params: { phase: "UPDATING_ROUTES" } },
             },
           },
         },

@@ -52,6 +52,7 @@ export const instanceJournalSchema = z.strictObject({
   /** Where the work stands: the phase, or one of its two last steps that people see as the phase before. */
   stage: z.enum([...phaseSchema.options, "SWITCHING", "STOPPING"]),
   active: placedSchema.nullable(),
+  published: z.boolean(),
   previous: versionPairSchema.nullable(),
   candidate: placedSchema.nullable(),
   failure: faultSchema.nullable(),
@@ -94,8 +95,19 @@ export function readJournal<T extends z.ZodType>(
 
 /** The record of an instance's state. */
 export function instanceJournalOf(snapshot: SnapshotFrom<typeof instanceMachine>): InstanceJournal {
-  const { instance, accepted, retired, epoch, wanted, target, active, previous, candidate, failure } =
-    snapshot.context;
+  const {
+    instance,
+    accepted,
+    retired,
+    epoch,
+    wanted,
+    target,
+    active,
+    published,
+    previous,
+    candidate,
+    failure,
+  } = snapshot.context;
   return {
     format: journalFormat,
     instance,
@@ -106,6 +118,7 @@ export function instanceJournalOf(snapshot: SnapshotFrom<typeof instanceMachine>
     target,
     stage: stageOf(snapshot.value as InstanceStanding),
     active,
+    published,
     previous,
     candidate,
     failure: plainFault(failure),

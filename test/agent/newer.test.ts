@@ -95,6 +95,22 @@ test("something newer while it stops is taken up", async () => {
   expect(world.host.processes.livingOf("i1").map(({ release: version }) => version)).toEqual(["v2"]);
 });
 
+test("told to stop and at once to go on, it serves with its routes", async () => {
+  const world = new AgentWorld();
+  await world.start();
+  world.tell(release("v1"));
+  await world.untilActive("v1");
+  world.tell(null);
+  await world.until(() => world.host.files.steps.some(({ step }) => step === "withdrawRoutes"));
+  world.tell(release("v1"));
+  await world.clock.advance(100);
+  await world.untilActive("v1");
+  await world.clock.advance(2_000);
+  const { port } = world.state();
+  expect(world.host.files.disk("i1").published).toEqual({ release: "v1", port });
+  expect(world.host.processes.livingOf("i1").map((process) => process.port)).toEqual([port]);
+});
+
 describe("desired states are ordered by the ledger", () => {
   test("an older one that comes late is left out", async () => {
     const world = new AgentWorld();

@@ -130,8 +130,8 @@ const delays: readonly InstanceEvent[] = [
   ]),
   after("stuck", "update.APPLYING.HEALTH_CHECK.stoppingOld"),
   after("unproven", "update.APPLYING.HEALTH_CHECK.proving"),
-  after("stuck", "update.APPLYING.STOPPING.withdrawing"),
-  after("stuck", "update.APPLYING.STOPPING.ending"),
+  after("stuck", "update.STOPPING.withdrawing"),
+  after("stuck", "update.STOPPING.ending"),
   after("stuck", "update.SWITCHING"),
 ];
 
@@ -149,6 +149,7 @@ function serving(run: typeof v1) {
     active: { slot: "a" as const, launch: launchOf("v1", run.manifest) },
     processes: { ...start.processes, a: { ...start.processes.a, status: "up" as const } },
     checks: { ...start.checks, verdict: "healthy" as const, goodSinceMs: 0, starting: false },
+    published: true,
     reached: true,
     known: true,
   };
@@ -196,13 +197,13 @@ const updating = generatePaths(instanceMachine, {
     ...delays,
   ],
   shorten: ({ value, context }) => {
-    const { target, active, candidate, processes, checks, known } = context;
+    const { target, active, published, candidate, processes, checks, known } = context;
     const run = target?.run ?? null;
     const first = active?.slot ?? "a";
     return [
       value.update,
       run === null ? target !== null : run.release.manifest.order,
-      active !== null && run !== null && isVersion(active.launch, run),
+      published && active !== null && run !== null && isVersion(active.launch, run),
       processes[first].status,
       processes[first === "a" ? "b" : "a"].status,
       candidate !== null && isApart(context),
