@@ -53,8 +53,8 @@ function headerOf(message: Msg, name: string): string | undefined {
   try {
     const { headers } = message;
     if (headers === undefined) return undefined;
-    if (headers.has(name)) return headers.get(name);
-    return name === "Status" && headers.code > 0 ? String(headers.code) : undefined;
+    if (name === "Status" && headers.code > 0) return String(headers.code);
+    return headers.has(name) ? headers.get(name) : undefined;
   } catch {
     return undefined;
   }
