@@ -229,7 +229,8 @@ class Service {
 
   /** Coordinators only; no client of the API may send to it. */
   #passedOnSubjectOf(name: EndpointName): string {
-    return `${this.#subjects.root}.leader.${name}`;
+    const [resource = "", verb = ""] = name.split(".");
+    return this.#subjects.leader(resource, verb);
   }
 
   #metadata() {

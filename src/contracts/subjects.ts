@@ -14,6 +14,8 @@ export function subjectsOf(fleet: string) {
     ask: (instance: string, verb: string) => `${root}.ask.${token(instance)}.${verb}`,
     /** anyone → control plane, request/reply. */
     api: (resource: string, verb: string) => `${root}.api.${resource}.${verb}`,
+    /** coordinator → leader: a request that reached a follower, passed on. */
+    leader: (resource: string, verb: string) => `${root}.leader.${resource}.${verb}`,
     /** ledger → all: audit events. */
     event: (kind: string, id: string) => `${root}.event.${token(kind)}.${token(id)}`,
     /** anyone → the host of an actor: its state. */

@@ -3,7 +3,7 @@ import { assert } from "../base/assert.js";
 import { messageOf } from "../base/errors.js";
 import type { Bus, Clock, Log, Random, Subscription } from "../base/ports.js";
 import type { Actor, ActorHost, ActorSpec, DeadLetter, HostStats } from "./actor.js";
-import { ActorService } from "./actor-service.js";
+import { type ActorPattern, ActorService } from "./actor-service.js";
 import { DeadLetters } from "./dead-letters.js";
 import { type HostCounters, HostedActor, type HostServices } from "./hosted-actor.js";
 import { Inspection, type InspectionObserver } from "./inspection.js";
@@ -22,6 +22,8 @@ export interface ActorHostOptions {
   /** With both, the state of each actor can be asked for and watched over the bus. */
   readonly bus?: Bus;
   readonly subjects?: ActorSubjects;
+  /** The actors for which this host answers over the bus: all of its own, unless its credentials allow less. */
+  readonly answersFor?: readonly ActorPattern[];
   readonly limits?: Partial<HostLimits>;
 }
 
@@ -63,7 +65,7 @@ class Host implements InspectableHost {
   #waiting: (() => void)[] = [];
   #stopped = false;
 
-  constructor({ node, clock, random, log, bus, subjects, limits }: ActorHostOptions) {
+  constructor({ node, clock, random, log, bus, subjects, answersFor, limits }: ActorHostOptions) {
     this.#limits = { ...defaultLimits, ...limits };
     this.#deadLetters = new DeadLetters(clock, log, this.#limits.deadLettersKeptMax);
     this.#inspection = new Inspection(
@@ -91,6 +93,7 @@ class Host implements InspectableHost {
       clock,
       bus,
       subjects,
+      answersFor: answersFor ?? [{ kind: "*", id: "*" }],
       limits: this.#limits,
       inspection: this.#inspection,
       find: (kind, id) => this.find(kind, id),

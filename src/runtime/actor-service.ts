@@ -15,9 +15,17 @@ export interface ActorServiceOptions {
   readonly clock: Clock;
   readonly bus: Bus;
   readonly subjects: ActorSubjects;
+  /** Kinds and ids of the actors to answer for, `*` for any. */
+  readonly answersFor: readonly ActorPattern[];
   readonly limits: HostLimits;
   readonly inspection: Inspection;
   find(kind: string, id: string): HostedActor | undefined;
+}
+
+/** Which actors a host answers for; `*` stands for any kind or id. */
+export interface ActorPattern {
+  readonly kind: string;
+  readonly id: string;
 }
 
 /** Nothing, or also to be told of the actor's events for so long. */
@@ -27,25 +35,28 @@ const stateRequest = z.strictObject({ watchMs: z.int().min(0).max(60_000).option
 const timersShownMax = 20;
 
 /**
- * Answers for the actors of a host over the bus, by one subscription for all of them. A request for an
+ * Answers for the actors of a host over the bus, by one subscription for all of them or, where a host may hear
+ * less, by one for each pattern. A request for an
  * actor that is not here is left to other hosts: the asker's timeout tells it that nobody has it.
  */
 export class ActorService {
   readonly #options: ActorServiceOptions;
   readonly #pattern: readonly string[];
-  readonly #subscription: Subscription;
+  readonly #subscriptions: readonly Subscription[];
   readonly #watches: Watches;
 
   constructor(options: ActorServiceOptions) {
-    const pattern = options.subjects.actorState("*", "*");
+    const { subjects, bus, answersFor } = options;
     this.#options = options;
-    this.#pattern = pattern.split(".");
+    this.#pattern = subjects.actorState("*", "*").split(".");
     this.#watches = new Watches(options);
-    this.#subscription = options.bus.subscribe(pattern, (message) => this.#answer(message));
+    this.#subscriptions = answersFor.map(({ kind, id }) =>
+      bus.subscribe(subjects.actorState(kind, id), (message) => this.#answer(message)),
+    );
   }
 
   stop(): void {
-    this.#subscription.unsubscribe();
+    for (const subscription of this.#subscriptions) subscription.unsubscribe();
     this.#watches.stop();
   }
 

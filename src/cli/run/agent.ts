@@ -5,6 +5,7 @@ import { createProcesses } from "../../agent/adapters/processes.js";
 import { createRecordFiles } from "../../agent/adapters/record-files.js";
 import { createReleaseFiles } from "../../agent/adapters/release-files.js";
 import { createAgent } from "../../agent/agent.js";
+import { processKey } from "../../agent/journal.js";
 import { lockFolder } from "../../base-node/folder-lock.js";
 import { createLateBus } from "../../bus/late-bus.js";
 import { connectNatsBus } from "../../bus/nats-bus.js";
@@ -38,8 +39,7 @@ export async function runAgent(options: AgentOptions, io: CliIo): Promise<ExitCo
       user,
       pass: password,
       name: `rollcall agent ${name}`,
-      // A confined agent hears only the answers that are its own.
-      inboxPrefix: user === undefined ? undefined : `_INBOX_${user}`,
+      inboxPrefix: target.inboxPrefix,
       clock,
       log,
     });
@@ -55,7 +55,15 @@ export async function runAgent(options: AgentOptions, io: CliIo): Promise<ExitCo
       ...(options.routesFile === undefined ? {} : { routesFile: resolve(io.cwd, options.routesFile) }),
       ...(options.reloadCommand === undefined ? {} : { reloadCommand: options.reloadCommand }),
     });
-    const host = createActorHost({ node: name, clock, random, log, bus, subjects: subjectsOf(fleet) });
+    const host = createActorHost({
+      node: name,
+      clock,
+      random,
+      log,
+      bus,
+      subjects: subjectsOf(fleet),
+      answersFor: actorsOf(instances),
+    });
     const agent = createAgent(
       {
         clock,
@@ -85,4 +93,12 @@ export async function runAgent(options: AgentOptions, io: CliIo): Promise<ExitCo
     await bus.close();
     await lock.release();
   }
+}
+
+/** The actors of these instances: an agent's credentials may allow to answer for no others. */
+function actorsOf(instances: AgentOptions["instances"]): { kind: string; id: string }[] {
+  return instances.flatMap(({ id }) => [
+    { kind: "*", id },
+    ...(["a", "b"] as const).map((slot) => ({ kind: "process", id: processKey(id, slot) })),
+  ]);
 }

@@ -74,7 +74,17 @@ export async function startControlPlane(
       return { leading: coordinator.leads(), epoch, leader };
     };
     coordinator.start();
-    const api = serveApi({ bus, fleet, plane: coordinator.plane, node: name, version, role, clock, log });
+    const api = serveApi({
+      bus,
+      fleet,
+      plane: coordinator.plane,
+      node: name,
+      host: hostname(),
+      version,
+      role,
+      clock,
+      log,
+    });
     return {
       coordinator,
       name,
