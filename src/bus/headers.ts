@@ -2,7 +2,7 @@ import type { MsgHdrs } from "@nats-io/transport-node";
 import { headers } from "@nats-io/transport-node";
 
 /** A value as it can travel in one header line: sentences may quote the output of programs, with line ends in it. */
-export function headerValue(value: string): string {
+function headerValue(value: string): string {
   return value.replace(/[\r\n]+/g, " ").trim();
 }
 

@@ -6,7 +6,7 @@ import { keys } from "../contracts/keys.js";
 import type { ChainHead, NewEvent } from "./event-chain.js";
 import { emptyChain, sealEvents } from "./event-chain.js";
 import type { Lease } from "./lease.js";
-import { epochRecordSchema, headRecordSchema, recordIn } from "./records.js";
+import { claimRecordSchema, headRecordSchema, recordIn } from "./records.js";
 import type { Room } from "./room.js";
 import type { Store, StoreBatch, StoredMessage, StoreWrite } from "./store.js";
 import { sizeOf } from "./store.js";
@@ -105,7 +105,7 @@ export class StoreLeadership implements Leadership {
     if (this.#head !== undefined) return;
     const epoch = snapshot.find(({ key }) => key === keys.epoch);
     if (epoch?.revision !== epochRevision) {
-      lease.lost(recordIn(fleet, epochRecordSchema, epoch)?.epoch);
+      lease.lost(recordIn(fleet, claimRecordSchema, epoch)?.epoch);
       return;
     }
     this.#head = headIn(
@@ -231,7 +231,7 @@ export class StoreLeadership implements Leadership {
     const at = headIn(fleet, ledgerId, end);
     if (at.head.hash === head.hash) return at.revision;
     if (epoch?.revision !== epochRevision) {
-      throw lease.lost(recordIn(fleet, epochRecordSchema, epoch)?.epoch);
+      throw lease.lost(recordIn(fleet, claimRecordSchema, epoch)?.epoch);
     }
     throw this.#lostTrack("an earlier batch was written later than its answer was waited for");
   }

@@ -1,8 +1,8 @@
 import type { Clock, Log } from "../base/ports.js";
 import { refusal } from "../contracts/errors.js";
 import { keys } from "../contracts/keys.js";
-import type { LeaseRecord } from "./records.js";
-import { leaseRecordSchema, recordIn } from "./records.js";
+import type { ClaimRecord } from "./records.js";
+import { claimRecordSchema, recordIn } from "./records.js";
 import type { Store, StoreWrite } from "./store.js";
 
 /** A leader stops this long before the store could give the lease to another: clocks drift, and stopping takes time. */
@@ -20,7 +20,7 @@ export interface LeaseParts {
   readonly clock: Clock;
   readonly log: Log;
   /** What stands under the key. */
-  readonly record: LeaseRecord;
+  readonly record: ClaimRecord;
   readonly leaseMs: number;
   /** The revision of the key. */
   readonly revision: number;
@@ -119,12 +119,12 @@ export class Lease {
   async #adopt(): Promise<void> {
     const { store, fleet, record } = this.#parts;
     const found = await store.read(keys.lease);
-    const standing = recordIn(fleet, leaseRecordSchema, found);
+    const standing = recordIn(fleet, claimRecordSchema, found);
     if (found !== undefined && standing?.claim === record.claim && this.#unansweredAtMs !== undefined) {
       this.#renewed(found.revision, this.#unansweredAtMs);
       return;
     }
-    const epoch = recordIn(fleet, leaseRecordSchema, await store.read(keys.epoch))?.epoch;
+    const epoch = recordIn(fleet, claimRecordSchema, await store.read(keys.epoch))?.epoch;
     throw this.lost(epoch);
   }
 

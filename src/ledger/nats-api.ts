@@ -13,7 +13,7 @@ const staleTriesMax = 100;
 const staleWaitMs = 50;
 
 /** An answer of the JetStream API that says no. */
-export class ApiRefused extends Error {
+class ApiRefused extends Error {
   override readonly name = "ApiRefused";
   /** JetStream's error code, `10059`. */
   readonly code: number;

@@ -7,14 +7,15 @@ export const ledgerFormat = 1;
 
 /** Key `ledger`. */
 export const ledgerRecordSchema = z.object({ format: z.int(), ledgerId: z.string().min(1) });
-/** Key `lease`: who leads, until the server removes it. `claim` tells one taking of it from another of the same holder. */
-export const leaseRecordSchema = z.object({ holder: z.string(), epoch: z.int(), claim: z.string() });
-/** Key `epoch`: the same, but it stays. */
-export const epochRecordSchema = leaseRecordSchema;
+/**
+ * Keys `lease`, until the server removes it, and `epoch`, which stays: who leads. `claim` tells one taking of the lease from
+ * another of the same holder.
+ */
+export const claimRecordSchema = z.object({ holder: z.string(), epoch: z.int(), claim: z.string() });
 /** Key `event-head`. */
 export const headRecordSchema = z.object({ sequence: z.int(), hash: z.string() });
 
-export type LeaseRecord = z.infer<typeof leaseRecordSchema>;
+export type ClaimRecord = z.infer<typeof claimRecordSchema>;
 
 /**
  * The record in a message of the store; `undefined` for a key that was never written or was deleted.

@@ -16,15 +16,8 @@ import { subjectsOf } from "../contracts/subjects.js";
 import { defaultCommitTimeoutMs, headIn, StoreLeadership } from "./leadership.js";
 import { Lease } from "./lease.js";
 import { openLedgerReader, subjectOfKey } from "./ledger-reader.js";
-import type { LeaseRecord } from "./records.js";
-import {
-  epochRecordSchema,
-  leaseRecordSchema,
-  ledgerFormat,
-  ledgerRecordSchema,
-  recordIn,
-  valueIn,
-} from "./records.js";
+import type { ClaimRecord } from "./records.js";
+import { claimRecordSchema, ledgerFormat, ledgerRecordSchema, recordIn, valueIn } from "./records.js";
 import { Room } from "./room.js";
 import type { Store, StoredMessage } from "./store.js";
 
@@ -134,7 +127,7 @@ class StoreLedger implements Ledger {
       const [lease, epoch] = await Promise.all([store.read(keys.lease), store.read(keys.epoch)]);
       const held = this.#held(lease, epoch);
       if (held !== undefined && held.heldBy !== holder) return held;
-      const last = recordIn(this.fleet, epochRecordSchema, epoch)?.epoch ?? 0;
+      const last = recordIn(this.fleet, claimRecordSchema, epoch)?.epoch ?? 0;
       const record = { holder, epoch: last + 1, claim: random.id() };
       const askedAtMs = clock.monotonicMs();
       const body = JSON.stringify(record);
@@ -169,7 +162,7 @@ class StoreLedger implements Ledger {
 
   /** What a new leader must know, read after it alone may write; `undefined` if the lease was not taken after all. */
   async #lead(
-    record: LeaseRecord,
+    record: ClaimRecord,
     { leaseMs, askedAtMs, answeredAtMs }: { leaseMs: number; askedAtMs: number; answeredAtMs: number },
   ): Promise<StoreLeadership | undefined> {
     const { store, clock, log } = this.#parts;
@@ -180,11 +173,11 @@ class StoreLedger implements Ledger {
       findOrMint(this.#parts),
     ]);
     const isOurs = (found: StoredMessage | undefined): found is StoredMessage =>
-      recordIn(this.fleet, leaseRecordSchema, found)?.claim === record.claim;
+      recordIn(this.fleet, claimRecordSchema, found)?.claim === record.claim;
     if (!isOurs(lease) || !isOurs(epoch)) return undefined;
     this.#ledgerId = ledgerId;
     this.#room.forget();
-    const announce = (revision: number, value?: LeaseRecord) => this.#announce(revision, value);
+    const announce = (revision: number, value?: ClaimRecord) => this.#announce(revision, value);
     this.#leadership = new StoreLeadership({
       fleet: this.fleet,
       ledgerId,
@@ -213,15 +206,15 @@ class StoreLedger implements Ledger {
   }
 
   #held(lease: StoredMessage | undefined, epoch: StoredMessage | undefined): LeaseHeld | undefined {
-    const record = recordIn(this.fleet, leaseRecordSchema, lease);
+    const record = recordIn(this.fleet, claimRecordSchema, lease);
     if (lease === undefined || record === undefined) return undefined;
-    const isSame = recordIn(this.fleet, epochRecordSchema, epoch)?.claim === record.claim;
+    const isSame = recordIn(this.fleet, claimRecordSchema, epoch)?.claim === record.claim;
     const since = isSame && epoch !== undefined ? epoch.writtenAtMs : lease.writtenAtMs;
     return { heldBy: record.holder, since, epoch: record.epoch };
   }
 
   /** A hint to followers, who ask for the lease now and then in any case. */
-  #announce(revision: number, value: LeaseRecord | undefined): void {
+  #announce(revision: number, value: ClaimRecord | undefined): void {
     this.#parts.bus.publish(
       subjectsOf(this.fleet).desired(keys.lease),
       value === undefined ? "" : JSON.stringify(value),
