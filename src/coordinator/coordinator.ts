@@ -208,13 +208,16 @@ class HostedCoordinator implements Coordinator {
       host,
       onWriteFailed: (error) => this.#writeFailed(error),
     });
+    this.#leader = leader;
     try {
       await leader.load();
-      this.#leader = leader;
+      // Lost in the meantime: what was read is dropped already.
+      if (this.#leader !== leader) return;
       this.#answers = createControlPlane(leader, () => this.view());
       this.#actor?.send({ type: "loaded" });
     } catch (error) {
-      leader.drop(error);
+      if (this.#leader !== leader) return;
+      this.#drop();
       this.#log.error({ error: messageOf(error) }, "the fleet's records could not be read");
       this.#actor?.send({ type: "unavailable", problem: messageOf(error) });
     }
@@ -248,6 +251,7 @@ class HostedCoordinator implements Coordinator {
   async #resign(): Promise<void> {
     const leadership = this.#leadership;
     this.#leadership = undefined;
+    this.#drop();
     try {
       await leadership?.resign();
     } catch (error) {

@@ -41,6 +41,8 @@ import { Writer } from "./writer.js";
 
 /** Nobody is judged before this many report intervals after a takeover. */
 const listenIntervals = 2;
+/** Records taken over in one go, a few milliseconds: in between the lease is renewed, however large the fleet is. */
+const recordsAtOnceMax = 200;
 
 export interface LeaderParts {
   readonly fleet: string;
@@ -68,6 +70,7 @@ export class Leader {
   readonly #converging = new Map<string, string>();
   #busStatus: Subscription | undefined;
   #convergeSoon: { cancel(): void } | undefined;
+  #dropped: { readonly reason: unknown } | undefined;
 
   constructor(parts: LeaderParts) {
     const { fleet, ledger, leadership, clock, random, log, bus, host } = parts;
@@ -123,15 +126,16 @@ export class Leader {
   }
 
   /**
-   * Reads the fleet's records and takes its members and deployments over.
-   * @throws RollcallError `LEDGER_UNAVAILABLE`, `LEDGER_CORRUPT`, `LEDGER_NEWER`
+   * Reads the fleet's records and takes its members and deployments over, a few at a time.
+   * @throws RollcallError `LEDGER_UNAVAILABLE`, `LEDGER_CORRUPT`, `LEDGER_NEWER`; the reason of {@link drop}
    */
   async load(): Promise<void> {
     const entries = await this.#ledger.readAll();
     const deployments: DeploymentRecord[] = [];
     const instances: InstanceRecord[] = [];
     const { catalog } = this.term;
-    for (const entry of entries) {
+    for (const [index, entry] of entries.entries()) {
+      await this.#letOthersRun(index);
       const kind = parseKey(entry.key)?.[0];
       if (kind === "release")
         keep(
@@ -149,12 +153,20 @@ export class Leader {
       else if (kind === "deployment")
         deployments.push(this.#parse<DeploymentRecord>(entry, deploymentRecordSchema));
     }
-    for (const record of instances) {
+    for (const [index, record] of instances.entries()) {
+      await this.#letOthersRun(index);
       this.members.restore(record);
       this.watch.hear(record.id);
       this.#noteOwed(record);
     }
     for (const record of deployments.sort(byAge).reverse()) this.rollOuts.restore(record);
+  }
+
+  /** @throws the reason of {@link drop}, if it was dropped meanwhile */
+  async #letOthersRun(index: number): Promise<void> {
+    if (index % recordsAtOnceMax === recordsAtOnceMax - 1)
+      await new Promise<void>((resolve) => this.term.clock.setTimer(0, resolve));
+    if (this.#dropped !== undefined) throw this.#dropped.reason;
   }
 
   #parse<T>(entry: LedgerEntry, schema: z.ZodType<T>): T {
@@ -182,6 +194,7 @@ export class Leader {
 
   /** Stops all of it; what waits for an answer gets `reason`. */
   drop(reason: unknown): void {
+    this.#dropped ??= { reason };
     this.watch.stop();
     this.intake.stop();
     this.#busStatus?.unsubscribe();
