@@ -56,14 +56,17 @@ export function whyOf(context: DeploymentContext, nowMs: number, about: (instanc
       [],
       context.judgeFromMs,
     );
-  if (observed === null || observed.unwritten > 0)
+  if (observed === null || observed.step !== context.step || observed.unwritten > 0)
     return why("writing", "Its last step is on the way into the ledger.");
   if (observed.inFlight.length > 0) return inFlightWhy(context, nowMs, about);
-  if (observed.waiting > 0) return why("next-batch", `${observed.waiting} instances wait for their turn.`);
-  return why(
-    "unreachable",
-    `${observed.unreachable} instances are silent and are left out; the others are done.`,
-  );
+  const waiting = observed.waiting + observed.urgent.length;
+  if (waiting === 1) return why("next-batch", "1 instance waits for its turn.");
+  if (waiting > 1) return why("next-batch", `${waiting} instances wait for their turn.`);
+  const silent =
+    observed.unreachable === 1
+      ? "1 instance is silent and is left out"
+      : `${observed.unreachable} instances are silent and are left out`;
+  return why("unreachable", `${silent}; the others are done.`);
 }
 
 function why(
