@@ -53,14 +53,17 @@ export async function readJournals({ records, complaints }: Reading): Promise<Ma
   return journals;
 }
 
-/** The processes of which no record knows: started just before an end of the agent, or for an instance that it no longer has. */
+/**
+ * The processes of which no record knows: started just before an end of the agent, or for an instance that it no longer
+ * has. Generation 0 stands for what is left of a process that has ended.
+ */
 export function unknownOf(
   owned: readonly Owned[],
   journals: ReadonlyMap<string, InstanceJournals>,
 ): readonly Owned[] {
-  return owned.filter(({ instance, identity }) => {
+  return owned.filter(({ instance, generation, identity }) => {
     const { a, b } = journals.get(instance)?.processes ?? {};
-    return !isSame(identity, a?.identity) && !isSame(identity, b?.identity);
+    return generation === 0 || (!isSame(identity, a?.identity) && !isSame(identity, b?.identity));
   });
 }
 

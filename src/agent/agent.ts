@@ -35,7 +35,7 @@ export interface AgentOptions {
 export interface AgentStop {
   /** Its instances leave the fleet: their processes end, their records are removed, the control plane forgets them. */
   readonly leave?: boolean;
-  /** The processes end too; otherwise they go on, and the next start of the agent adopts them. Default: only when leaving. */
+  /** The processes end too; otherwise they go on, and the next start of the agent adopts them. */
   readonly stopProcesses?: boolean;
 }
 
@@ -144,15 +144,16 @@ class HostAgent implements Agent {
     for (const instance of this.#instances.values()) instance.start();
   }
 
-  async stop({ leave = false, stopProcesses = leave }: AgentStop = {}): Promise<void> {
+  async stop({ leave = false, stopProcesses = false }: AgentStop = {}): Promise<void> {
     if (this.#state === "stopped") return;
+    const ends = leave || stopProcesses;
     const wasRunning = this.#state === "running";
     this.#state = "stopped";
     this.#status?.unsubscribe();
-    if (wasRunning && stopProcesses) await this.#endProcesses();
-    for (const instance of this.#instances.values()) instance.close({ lastReport: stopProcesses });
+    if (wasRunning && ends) await this.#endProcesses();
+    for (const instance of this.#instances.values()) instance.close({ lastReport: ends });
     this.#ownHost?.stop();
-    if (wasRunning && leave) await this.#leave(stopProcesses);
+    if (wasRunning && leave) await this.#leave();
   }
 
   async #identify(): Promise<string> {
@@ -211,11 +212,11 @@ class HostAgent implements Agent {
     }
   }
 
-  async #leave(forget: boolean): Promise<void> {
+  async #leave(): Promise<void> {
     await Promise.all(
       this.#options.instances.map(async ({ id }) => {
         await this.#unregister(id);
-        if (forget) await this.#forget(id);
+        await this.#forget(id);
       }),
     );
   }

@@ -13,8 +13,8 @@ const wholeEvery = 10;
 const jitter = 0.1;
 const digestLength = 27;
 
-export const reportIntervalMinMs = 100;
-export const reportIntervalMaxMs = 600_000;
+const reportIntervalMinMs = 100;
+const reportIntervalMaxMs = 600_000;
 
 export interface ReporterOptions {
   readonly clock: Clock;
@@ -47,7 +47,7 @@ export class Reporter {
 
   constructor(options: ReporterOptions, view: InstanceView) {
     this.#options = options;
-    this.#intervalMs = options.intervalMs;
+    this.#intervalMs = boundedIntervalMs(options.intervalMs);
     this.#view = view;
     this.#text = JSON.stringify(view.state);
     this.#digest = digestOf(this.#text);
@@ -72,7 +72,7 @@ export class Reporter {
   }
 
   setInterval(intervalMs: number): void {
-    this.#intervalMs = Math.min(reportIntervalMaxMs, Math.max(reportIntervalMinMs, intervalMs));
+    this.#intervalMs = boundedIntervalMs(intervalMs);
   }
 
   /** Takes in how the instance stands now. */
@@ -155,6 +155,10 @@ export class Reporter {
     if (this.#options.clock.monotonicMs() < dueMs) this.#armSoak();
     else this.publish({ whole: false });
   }
+}
+
+function boundedIntervalMs(intervalMs: number): number {
+  return Math.min(reportIntervalMaxMs, Math.max(reportIntervalMinMs, intervalMs));
 }
 
 /** Equal texts have equal digests, on every host and in every run. */

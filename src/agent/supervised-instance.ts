@@ -13,6 +13,8 @@ import { Reporter } from "./reporter.js";
 
 /** Before an instance whose records could not be written is taken up again. */
 const revival: BackoffRule = { firstMs: 1_000, maxMs: 30_000 };
+/** Taken up for so long, earlier losses are forgotten. */
+const sustainedMs = 60_000;
 
 /**
  * One instance of an agent for as long as the agent runs: its runner, its reports, its answers. When the runner is lost
@@ -27,12 +29,14 @@ export class SupervisedInstance {
   #asks: Subscription | undefined;
   #again: Timer | undefined;
   #losses = 0;
+  #beganAtMs: number;
   #closed = false;
 
   constructor(parts: AgentParts, options: InstanceOptions, journals: InstanceJournals, intervalMs: number) {
     this.id = options.id;
     this.#parts = parts;
     this.#options = options;
+    this.#beganAtMs = parts.clock.monotonicMs();
     this.#runner = this.#newRunner(journals);
     const { clock, random, bus, agentId: agent, incarnation } = parts;
     const subject = subjectsOf(parts.fleet).health(this.id);
@@ -122,7 +126,8 @@ export class SupervisedInstance {
     const { journals } = runner;
     runner.close();
     this.#reporter.see({ ...view, state, goodSinceMs: null });
-    this.#losses++;
+    const livedMs = this.#parts.clock.monotonicMs() - this.#beganAtMs;
+    this.#losses = livedMs >= sustainedMs ? 1 : this.#losses + 1;
     const waitMs = backoffMs(revival, this.#losses, this.#parts.random.unit());
     this.#parts.log.error(
       { instance: this.id, error: messageOf(error), waitMs },
@@ -144,6 +149,7 @@ export class SupervisedInstance {
     }
     this.#again = undefined;
     if (this.#closed) return;
+    this.#beganAtMs = this.#parts.clock.monotonicMs();
     this.#runner = this.#newRunner(journals);
     this.#runner.resume();
     this.#reporter.see(this.view);

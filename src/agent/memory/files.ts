@@ -10,7 +10,7 @@ export interface StepTime {
   readonly maxMs: number;
 }
 
-export const defaultStepTimes: Readonly<Record<WorkStep, StepTime>> = {
+const defaultStepTimes: Readonly<Record<WorkStep, StepTime>> = {
   pull: { minMs: 200, maxMs: 800 },
   build: { minMs: 300, maxMs: 1_500 },
   copy: { minMs: 50, maxMs: 200 },
