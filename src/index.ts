@@ -32,7 +32,8 @@ export {
   type RequestOf,
 } from "./contracts/api.js";
 export type { Amount, ClaimState, Counts, DeploymentSpec, Mark, Outcome } from "./contracts/deployment.js";
-export { type ErrorCode, errorCodes, isErrorCode, statusOf } from "./contracts/errors.js";
+export { errorCodes } from "./contracts/error-codes.js";
+export { type ErrorCode, isErrorCode, statusOf } from "./contracts/errors.js";
 export type { Health, Labels, Phase, Reason } from "./contracts/instance.js";
 export type { Config, HealthCheck, Manifest, Release, ReleaseSource } from "./contracts/release.js";
 export { type EndpointSchemas, jsonSchemasOf } from "./contracts/schemas-json.js";

@@ -15,7 +15,6 @@ import { respondWith } from "./respond.js";
 
 /** Requests that may be under way at once; one more is refused. */
 const underWayMax = 1_000;
-const tooBusy = `${underWayMax} requests are under way already, ask again in a few seconds`;
 /** How long a request that no leader seems to answer is left to others before it is refused. */
 const othersFirstMs = 250;
 /** Reads are answered by one of these, whichever coordinator it is. */
@@ -132,7 +131,7 @@ class Service {
     const tookMs = () => this.#options.clock.monotonicMs() - startedMs;
     this.#underWay++;
     try {
-      if (this.#underWay > underWayMax) throw refusal("INTERNAL", { problem: tooBusy });
+      if (this.#underWay > underWayMax) throw refusal("TOO_BUSY", { max: underWayMax });
       await this.#reply(name, message, passOn);
       stats.answered(tookMs());
     } catch (thrown) {

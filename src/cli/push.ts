@@ -63,7 +63,7 @@ export async function pushRelease(
   if (imagePattern.test(source)) throw refusal("NO_CONTAINER_ENGINE");
   const { clock, random, cwd } = cli.io;
   const where = source.startsWith("git+") ? source : resolve(cwd, source);
-  const packed = await packRelease(where, { clock, random, version });
+  const packed = await packRelease(where, { clock, random, version, leaveOut: [session.target.dataDir] });
   try {
     const { source: packedSource, digest } = await stored(session, cli, packed);
     const release = { version, source: packedSource, manifest: packed.manifest };

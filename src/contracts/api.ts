@@ -37,6 +37,9 @@ const durationMs = z
   .min(0)
   .max(7 * 86_400_000);
 
+/** Instances in one answer, which must fit a message of the server's largest size. */
+export const instancesPageMax = 500;
+
 /**
  * Every endpoint of the control plane, `rollcall.v1.<fleet>.api.<resource>.<verb>`. A `write` is answered by the leader
  * alone; a `read` by whichever coordinator is asked.
@@ -73,6 +76,7 @@ export const endpoints = {
     request: z.strictObject({ deployment: idSchema, instances: z.boolean().default(false) }),
     reply: z.object({
       deployment: deploymentViewSchema,
+      /** At most a page: what failed and what moves first, if there are more. */
       instances: z.array(instanceViewSchema),
       asOf: z.number(),
       epoch: z.number(),
@@ -116,9 +120,16 @@ export const endpoints = {
   },
   "instances.list": {
     kind: "read",
-    summary: "The inventory",
-    request: z.strictObject({ selector: selector.default(null) }),
-    reply: listOf(instanceViewSchema),
+    summary: "The inventory, a page at a time, by name",
+    request: z.strictObject({
+      selector: selector.default(null),
+      after: idSchema.nullable().default(null).meta({ description: "The last instance of the page before" }),
+      limit: z.int().min(1).max(instancesPageMax).default(instancesPageMax),
+    }),
+    reply: listOf(instanceViewSchema).extend({
+      /** What to ask for `after`; `null` on the last page. */
+      next: idSchema.nullable(),
+    }),
   },
   "instances.get": {
     kind: "read",

@@ -1,4 +1,4 @@
-import type { ControlPlane } from "../contracts/api.js";
+import { type ControlPlane, instancesPageMax } from "../contracts/api.js";
 import type { ConfigRecord, ReleaseRecord } from "../contracts/deployment.js";
 import { refusal } from "../contracts/errors.js";
 import { keys } from "../contracts/keys.js";
@@ -9,6 +9,8 @@ import { DeploymentCommands } from "./deployment-commands.js";
 import type { Leader } from "./leader.js";
 import type { MemberActor, MemberSnapshot } from "./members.js";
 import { byAge, configView, deploymentView, instanceView, releaseView, usageOf } from "./views.js";
+
+const defaultDeadlineMs = 900_000;
 
 /** Answers every endpoint from what a leader knows. Lives and dies with it. */
 export function createControlPlane(leader: Leader, self: () => CoordinatorView): ControlPlane {
@@ -24,6 +26,11 @@ export function createControlPlane(leader: Leader, self: () => CoordinatorView):
     const member = members.find(instance);
     if (member === undefined) throw refusal("UNKNOWN_INSTANCE", { instance });
     return member;
+  }
+  /** For what it is told without a deployment of its own: as long as the last one gave it. */
+  function deadlineMsOf({ context: { record } }: MemberSnapshot): number {
+    const deployment = record.claim?.deployment ?? record.owed?.deployment ?? record.last?.deployment;
+    return rollOuts.record(deployment ?? "")?.spec.deadlineMs ?? defaultDeadlineMs;
   }
   function viewOfInstance(snapshot: MemberSnapshot): InstanceView {
     return instanceView(snapshot, leader.reportAgeMs(snapshot.context.record.id));
@@ -52,16 +59,18 @@ export function createControlPlane(leader: Leader, self: () => CoordinatorView):
       about,
     });
   }
-  /** The instances that a deployment owns or, when it is over, was the last to tell something. */
+  /** The instances that a deployment owns or, when it is over, was the last to tell something; what matters first if there are many. */
   function instancesOf(deployment: string): InstanceView[] {
-    return snapshots()
-      .filter(({ context: { record } }) =>
-        record.claim === null
-          ? record.last?.deployment === deployment
-          : record.claim.deployment === deployment,
-      )
-      .map(viewOfInstance)
-      .sort(byInstanceName);
+    const chosen = snapshots().filter(({ context: { record } }) =>
+      record.claim === null ? record.last?.deployment === deployment : record.claim.deployment === deployment,
+    );
+    const urgency = ({ value }: MemberSnapshot) =>
+      value.update === "FAILED" ? 0 : value.update === "IN_PROGRESS" ? 1 : 2;
+    const shown =
+      chosen.length <= instancesPageMax
+        ? chosen
+        : chosen.sort((one, other) => urgency(one) - urgency(other)).slice(0, instancesPageMax);
+    return shown.map(viewOfInstance).sort((one, other) => byName(one.id, other.id));
   }
   const usesRelease = (version: string) => usageOf(snapshots(), (pair) => pair?.release === version);
   const usesConfig = (version: string) => usageOf(snapshots(), (pair) => pair?.config === version);
@@ -108,16 +117,25 @@ export function createControlPlane(leader: Leader, self: () => CoordinatorView):
     "deployments.rollback": async (request) => viewOf(await commands.rollback(request)),
     "deployments.retry": async (request) => viewOf(await commands.retry(request)),
 
-    "instances.list": async ({ selector }) => {
+    "instances.list": async ({ selector, after, limit }) => {
       const parsed = parseSelector(selector);
-      const chosen = snapshots().filter(({ context }) => matches(parsed, context.record.labels));
-      return listed(chosen.map(viewOfInstance).sort(byInstanceName));
+      const names = [...members.records()]
+        .filter(({ id, labels }) => matches(parsed, labels) && (after === null || byName(id, after) > 0))
+        .map(({ id }) => id)
+        .sort(byName);
+      const page = names.slice(0, limit).map((name) => viewOfInstance(memberOf(name).snapshot()));
+      return { ...listed(page), next: names.length > limit ? (page.at(-1)?.id ?? null) : null };
     },
     "instances.get": async ({ instance }) => viewOfInstance(memberOf(instance).snapshot()),
     "instances.reset": async ({ instance }) => {
       const member = memberOf(instance);
       if (member.snapshot().value.update !== "FAILED") throw refusal("INSTANCE_NOT_FAILED", { instance });
-      await leader.tellMember(instance, { type: "reset" }, ({ value }) => value.update !== "FAILED");
+      const deadlineMs = deadlineMsOf(member.snapshot());
+      await leader.tellMember(
+        instance,
+        { type: "reset", deadlineMs },
+        ({ value }) => value.update !== "FAILED",
+      );
       return viewOfInstance(memberOf(instance).snapshot());
     },
     "instances.remove": async ({ instance, by, reason }) => {
@@ -126,8 +144,7 @@ export function createControlPlane(leader: Leader, self: () => CoordinatorView):
       return { instance };
     },
     "instances.takeover": async ({ instance, agent }) => {
-      const { context } = memberOf(instance).snapshot();
-      const deadlineMs = rollOuts.record(context.record.claim?.deployment ?? "")?.spec.deadlineMs ?? 900_000;
+      const deadlineMs = deadlineMsOf(memberOf(instance).snapshot());
       leader.intake.forget(instance);
       leader.watch.hear(instance);
       await leader.tellMember(
@@ -242,6 +259,7 @@ export function createControlPlane(leader: Leader, self: () => CoordinatorView):
 
 const collator = new Intl.Collator("en", { numeric: true });
 
-function byInstanceName(one: InstanceView, other: InstanceView): number {
-  return collator.compare(one.id, other.id);
+/** `web-2` before `web-10`; names that differ only in leading zeros still have an order. */
+function byName(one: string, other: string): number {
+  return collator.compare(one, other) || (one < other ? -1 : one > other ? 1 : 0);
 }

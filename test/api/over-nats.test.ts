@@ -92,6 +92,7 @@ test("over a real server an answer that fits into no message says to ask for les
       items: selector === null ? items : items.slice(0, 1),
       asOf: 1,
       epoch: 7,
+      next: null,
     }),
   });
   const client = createClient({

@@ -11,7 +11,7 @@ import { runHere } from "./run-here.js";
 
 const nats = withNats();
 const asOf = 1_893_456_060_000;
-const listed = <T>(...items: T[]) => ({ items, asOf, epoch: 7 });
+const listed = <T>(...items: T[]) => ({ items, asOf, epoch: 7, next: null });
 const pushed = { by: "ann", atMs: asOf - 120_000, reason: null };
 const digest = `sha256:${"0".repeat(64)}`;
 const release = {

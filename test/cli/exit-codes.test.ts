@@ -1,7 +1,8 @@
 import { expect, test } from "vitest";
 import { RollcallError } from "../../src/base/errors.js";
 import { exitCodeOf } from "../../src/cli/exit-codes.js";
-import { type ErrorCode, errorCodes, refusal } from "../../src/contracts/errors.js";
+import { errorCodes } from "../../src/contracts/error-codes.js";
+import { type ErrorCode, refusal } from "../../src/contracts/errors.js";
 
 const codesOf = (exitCode: number) =>
   (Object.keys(errorCodes) as ErrorCode[]).filter((code) => exitCodeOf(refusal(code)) === exitCode);

@@ -134,7 +134,7 @@ describe("rollcall as a process of its own", () => {
   test("ends in order when its reader has seen enough", async () => {
     const items = Array.from({ length: 1_000 }, (_, at) => anInstance({ id: `web-${at}` }));
     const fleet = await startFakeFleet(nats(), {
-      "instances.list": async () => ({ items, asOf: 1, epoch: 7 }),
+      "instances.list": async () => ({ items, asOf: 1, epoch: 7, next: null }),
     });
     const command = commandLine(["instances", "ls", "--json"])
       .map((word) => `'${word}'`)

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { errorCodes, isErrorCode, refusal, statusOf } from "../../src/contracts/errors.js";
+import { errorCodes } from "../../src/contracts/error-codes.js";
+import { isErrorCode, refusal, statusOf } from "../../src/contracts/errors.js";
 import { keys, parseKey } from "../../src/contracts/keys.js";
 import { escapeToken, idPattern, unescapeToken, versionPattern } from "../../src/contracts/names.js";
 import { matches, parseSelector } from "../../src/contracts/selector.js";
@@ -28,7 +29,6 @@ describe("names", () => {
   test("no two names share a token, and each comes back from its own", () => {
     fc.assert(
       fc.property(fc.string({ unit: "grapheme" }), fc.string({ unit: "grapheme" }), (one, other) => {
-        fc.pre(one.isWellFormed() && other.isWellFormed());
         expect(unescapeToken(escapeToken(one))).toBe(one);
         if (one !== other) expect(escapeToken(one)).not.toBe(escapeToken(other));
         expect(escapeToken(one)).toMatch(/^[A-Za-z0-9_=-]*$/);

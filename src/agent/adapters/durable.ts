@@ -4,6 +4,7 @@ import type { z } from "zod";
 import { messageOf, RollcallError } from "../../base/errors.js";
 import type { Log } from "../../base/ports.js";
 import { readJsonFile, syncFolder } from "../../base-node/atomic-file.js";
+import { refusal } from "../../contracts/errors.js";
 import { throwIfCancelled } from "./cancelling.js";
 import type { Commands } from "./commands.js";
 import { ifThere } from "./disk-errors.js";
@@ -65,11 +66,7 @@ export async function readOwnFile<T>(path: string, schema: z.ZodType<T>): Promis
     const content = await readJsonFile(path);
     return content === undefined ? undefined : schema.parse(content);
   } catch (thrown) {
-    throw new RollcallError(
-      "RECORD_CORRUPT",
-      `The file ${path} cannot be used: ${messageOf(thrown)}. Move it away to go on without it; nothing was changed.`,
-      { cause: thrown, details: { file: path } },
-    );
+    throw refusal("RECORD_CORRUPT", { file: path, problem: messageOf(thrown) }, thrown);
   }
 }
 

@@ -1,8 +1,9 @@
 import { mkdir, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { messageOf, RollcallError } from "../../base/errors.js";
+import { messageOf } from "../../base/errors.js";
 import type { RecordStore } from "../../base/ports.js";
 import { readJsonFile, syncFolder, writeFileAtomic } from "../../base-node/atomic-file.js";
+import { refusal } from "../../contracts/errors.js";
 import { escapeToken, unescapeToken } from "../../contracts/names.js";
 import { ifThere, onDisk } from "./disk-errors.js";
 import { isLeftDraft } from "./drafts.js";
@@ -59,11 +60,7 @@ async function readRecord(path: string): Promise<unknown> {
   try {
     return await readJsonFile(path);
   } catch (thrown) {
-    throw new RollcallError(
-      "RECORD_CORRUPT",
-      `The file ${path} cannot be used: ${messageOf(thrown)}. Put it right, or move it away to go on without it; nothing was changed.`,
-      { cause: thrown, details: { file: path } },
-    );
+    throw refusal("RECORD_CORRUPT", { file: path, problem: messageOf(thrown) }, thrown);
   }
 }
 

@@ -1,4 +1,6 @@
 import type { Command } from "commander";
+import type { Client } from "../../api/client-types.js";
+import type { ReplyOf } from "../../contracts/api.js";
 import type { InstanceView } from "../../contracts/views.js";
 import { type Cli, withExamples } from "../cli.js";
 import type { Paint } from "../paint.js";
@@ -21,13 +23,24 @@ function addLs(group: Command, cli: Cli): void {
     .option("--selector <labels>", "only those that match: k=v or k!=v, comma = and")
     .action(async ({ selector }: { selector?: string }, command: Command) => {
       await cli.session(command, async ({ client }) => {
-        const reply = await client.instances.list({ selector: selector ?? null });
+        const reply = await allInstances(client, selector ?? null);
         cli.show(command, reply, ({ items }) =>
           items.length === 0 ? noInstances(selector) : instancesTable(items, cli.paint),
         );
       });
     });
   withExamples(command, "rollcall instances ls", "rollcall instances ls --selector tier=web,zone!=b");
+}
+
+/** All pages as one list, as it stood when the last of them was answered. */
+async function allInstances(client: Client, selector: string | null) {
+  const pages: ReplyOf<"instances.list">[] = [];
+  for (let after: string | null = null; ; ) {
+    const page: ReplyOf<"instances.list"> = await client.instances.list({ selector, after });
+    pages.push(page);
+    if (page.next === null) return { ...page, items: pages.flatMap(({ items }) => items) };
+    after = page.next;
+  }
 }
 
 function addShow(group: Command, cli: Cli): void {
