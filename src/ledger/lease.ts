@@ -55,9 +55,10 @@ export class Lease {
     return this.#parts.record.epoch;
   }
 
-  /** The end of the lease in the time of the monotonic clock, with a margin. */
+  /** The end of the lease in the time of the monotonic clock, with a margin; 0 once it is known to be lost. */
   get validUntilMs(): number {
     const { leaseMs } = this.#parts;
+    if (this.#lostTo !== undefined) return 0;
     return this.#askedAtMs + leaseMs - Math.min(marginMaxMs, leaseMs * marginShare);
   }
 

@@ -1,12 +1,12 @@
 import type { JetStreamManager, StreamConfig, StreamInfo } from "@nats-io/jetstream";
 import { JetStreamApiError, jetstreamManager } from "@nats-io/jetstream";
-import { nanos, nuid } from "@nats-io/transport-node";
+import { nanos } from "@nats-io/transport-node";
 import type { Clock, Log } from "../base/ports.js";
-import { refusal } from "../contracts/errors.js";
 import { storesOf } from "../contracts/keys.js";
 import { subjectsOf } from "../contracts/subjects.js";
 import { streamOf, subjectOfKey } from "./ledger-reader.js";
 import { orUnavailable } from "./nats-api.js";
+import { isNoStorage, shareWithRoom } from "./nats-room.js";
 import type { NatsLink } from "./nats-store.js";
 
 /** How much the stores of a fleet may hold. JetStream reserves it, so that one cannot starve the others. */
@@ -22,7 +22,6 @@ export const defaultSizes: StoreSizes = {
   eventsBytes: 256 * 1_048_576,
   filesBytes: 1_024 * 1_048_576,
 };
-const leastShare = 1 / 256;
 /** Of a server that is not ready yet. */
 const triesMax = 20;
 const retryMs = 250;
@@ -34,8 +33,6 @@ const markerTtlMs = 60_000;
 
 const streamNotFound = 10059;
 const nameInUse = 10058;
-/** Too little storage left, of the server or of the account. */
-const noStorage: ReadonlySet<number> = new Set([10047, 10028, 10023]);
 
 /** What is set up, and over what. */
 export interface SetUp {
@@ -70,17 +67,19 @@ export async function setUpStores(options: SetUp): Promise<void> {
 /** A server that starts, or a cluster that elects, has no store or no leader for a moment. */
 function isPassing(thrown: unknown): boolean {
   const cause = thrown instanceof Error ? thrown.cause : undefined;
-  return cause instanceof JetStreamApiError && cause.status >= 500 && !noStorage.has(cause.code);
+  return cause instanceof JetStreamApiError && cause.status >= 500 && !isNoStorage(cause);
 }
 
-async function setUpOnce({ fleet, link, log, replicas, sizes }: SetUp): Promise<void> {
+async function setUpOnce({ fleet, link, clock, log, replicas, sizes }: SetUp): Promise<void> {
   const manager = await jetstreamManager(link.connection);
   const events = await infoOf(manager, storesOf(fleet).eventStream);
   const firstSequence = await afterEventsOf(manager, fleet, events);
   const all = [bucketOf(fleet, sizes, firstSequence), eventStreamOf(fleet, sizes), filesOf(fleet, sizes)];
   const found = await Promise.all(all.map(({ name }) => infoOf(manager, name)));
   const missing = all.filter((_, index) => found[index] === undefined);
-  const share = await shareWithRoom(manager, missing, { fleet, log, replicas });
+  const totalBytes = missing.reduce((sum, wanted) => sum + wanted.max_bytes, 0);
+  const share =
+    totalBytes === 0 ? 1 : await shareWithRoom(manager, totalBytes, { fleet, log, clock, replicas });
   // The bucket first: the stream of events takes from it.
   for (const wanted of all) {
     const maxBytes = Math.floor(wanted.max_bytes * share);
@@ -166,47 +165,6 @@ async function afterEventsOf(
   const last = await manager.streams.getMessage(storesOf(fleet).eventStream, { seq: events.state.last_seq });
   const [stream, sequence] = (last?.header.get("Nats-Stream-Source") ?? "").split(" ");
   return stream === streamOf(fleet) ? Number(sequence) + 1 : 1;
-}
-
-/**
- * Whether the server has room for all of what is missing, or for which share of it. JetStream tells nobody what it has left:
- * a stream of the whole size is made and removed.
- *
- * @throws RollcallError `LEDGER_FULL`
- */
-async function shareWithRoom(
-  manager: JetStreamManager,
-  missing: readonly Wanted[],
-  { fleet, log, replicas }: { readonly fleet: string; readonly log: Log; readonly replicas: number },
-): Promise<number> {
-  if (missing.length === 0) return 1;
-  const totalBytes = missing.reduce((sum, wanted) => sum + wanted.max_bytes, 0);
-  const name = `ROLLCALL_ROOM_${nuid.next()}`;
-  for (let share = 1; share >= leastShare; share /= 2) {
-    const maxBytes = Math.floor(totalBytes * share);
-    try {
-      await manager.streams.add({
-        name,
-        subjects: [name],
-        storage: "file",
-        max_bytes: maxBytes,
-        num_replicas: replicas,
-      });
-      await manager.streams.delete(name);
-      if (share < 1)
-        log.warn(
-          { fleet, share, maxBytes },
-          "JetStream has little room: the stores of the fleet are smaller than usual",
-        );
-      return share;
-    } catch (thrown) {
-      if (!(thrown instanceof JetStreamApiError && noStorage.has(thrown.code))) throw thrown;
-    }
-  }
-  throw refusal("LEDGER_FULL", {
-    fleet,
-    problem: `JetStream has no room for ${Math.floor(totalBytes * leastShare)} bytes`,
-  });
 }
 
 async function ensureStream(

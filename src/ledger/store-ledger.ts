@@ -124,9 +124,15 @@ class StoreLedger implements Ledger {
     const { store, clock, random } = this.#parts;
     const ttlMs = Math.max(1_000, Math.ceil(leaseMs / 1_000) * 1_000);
     for (let tries = 0; tries < triesMax; tries++) {
-      const [lease, epoch] = await Promise.all([store.read(keys.lease), store.read(keys.epoch)]);
+      // Who cannot read what stands there leads nobody; and the identity may be another since a restore.
+      const [lease, epoch, ledgerId] = await Promise.all([
+        store.read(keys.lease),
+        store.read(keys.epoch),
+        findOrMint(this.#parts),
+      ]);
       const held = this.#held(lease, epoch);
       if (held !== undefined && held.heldBy !== holder) return held;
+      this.#ledgerId = ledgerId;
       const last = recordIn(this.fleet, claimRecordSchema, epoch)?.epoch ?? 0;
       const record = { holder, epoch: last + 1, claim: random.id() };
       const askedAtMs = clock.monotonicMs();
@@ -166,16 +172,15 @@ class StoreLedger implements Ledger {
     { leaseMs, askedAtMs, answeredAtMs }: { leaseMs: number; askedAtMs: number; answeredAtMs: number },
   ): Promise<StoreLeadership | undefined> {
     const { store, clock, log } = this.#parts;
-    const [lease, epoch, head, ledgerId] = await Promise.all([
+    const [lease, epoch, head] = await Promise.all([
       store.read(keys.lease),
       store.read(keys.epoch),
       store.read(keys.eventHead),
-      findOrMint(this.#parts),
     ]);
     const isOurs = (found: StoredMessage | undefined): found is StoredMessage =>
       recordIn(this.fleet, claimRecordSchema, found)?.claim === record.claim;
     if (!isOurs(lease) || !isOurs(epoch)) return undefined;
-    this.#ledgerId = ledgerId;
+    const ledgerId = this.#ledgerId;
     this.#room.forget();
     const announce = (revision: number, value?: ClaimRecord) => this.#announce(revision, value);
     this.#leadership = new StoreLeadership({

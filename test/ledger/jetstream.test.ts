@@ -146,8 +146,13 @@ describe("setting up", () => {
       bus.publish(`$KV.${stream.slice(3)}.${key}`, body);
       await bus.flush();
     };
+    const old = await open(bus, fleet);
     await write("ledger", JSON.stringify({ format: 2, ledgerId }));
     await expect(open(bus, fleet)).rejects.toMatchObject({ code: "LEDGER_NEWER", details: { found: 2 } });
+    await expect(old.acquire({ holder: "old", leaseMs: 1_000 })).rejects.toMatchObject({
+      code: "LEDGER_NEWER",
+    });
+    expect(await old.lease()).toBeUndefined();
     await write("ledger", "{");
     await expect(open(bus, fleet)).rejects.toMatchObject({
       code: "LEDGER_CORRUPT",
@@ -173,6 +178,14 @@ describe("setting up", () => {
     expect((await streams.info(stream)).config.max_bytes).toBe(4 * 1_048_576);
     const huge = { keysBytes: 2 ** 40, eventsBytes: 2 ** 40, filesBytes: 2 ** 40 };
     await expect(open(bus, "other", { sizes: huge })).rejects.toMatchObject({ code: "LEDGER_FULL" });
+  });
+
+  test("what a process left that ended while it tried how much room there is takes no room from others", async () => {
+    const { bus, fleet, streams, stream } = await world(nats());
+    await streams.add({ name: "ROLLCALL_ROOM", subjects: ["ROLLCALL_ROOM"], max_bytes: 1_000_000 });
+    await open(bus, fleet);
+    expect((await streams.info(stream)).config.max_bytes).toBe(small.keysBytes);
+    await expect(streams.info("ROLLCALL_ROOM")).rejects.toThrow("not found");
   });
 
   test("a server without JetStream is told from one that is gone", async () => {

@@ -94,8 +94,8 @@ test("a leadership taken while the answer was lost is had all the same", async (
   const { hub, during, open } = world();
   const ledger = await open("one");
   let answers = 0;
-  // The first three answers are those to two reads and to the write.
-  const fault = hub.drop(({ from, to }) => from === "ledger-store" && to === "one" && ++answers === 3);
+  // The first three answers are those to what is read, the fourth is that to the write.
+  const fault = hub.drop(({ from, to }) => from === "ledger-store" && to === "one" && ++answers === 4);
   const taken = await during(ledger.acquire({ holder: "one", leaseMs: 60_000 }));
   fault.unsubscribe();
   expect(taken).toMatchObject({ epoch: 1, holder: "one" });
