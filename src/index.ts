@@ -8,6 +8,15 @@ import { createRealClock } from "./runtime/real-clock.js";
 
 /** What other programs may build on. What is not listed here may change at any time. */
 
+export {
+  type Agent,
+  type AgentOptions,
+  type AgentStats,
+  type AgentStop,
+  createAgent,
+} from "./agent/agent.js";
+export type { AgentPorts, InstanceOptions } from "./agent/parts.js";
+export type { Probes, Processes, ProcessIdentity, ReleaseFiles } from "./agent/ports.js";
 export type { Client } from "./api/client-types.js";
 export { type ApiOptions, type ApiRole, serveApi } from "./api/service.js";
 export type { DeploymentSnapshot, WatchOptions } from "./api/watch-deployment.js";
@@ -17,8 +26,14 @@ export type {
   BusMessage,
   BusStatus,
   Clock,
+  Leadership,
+  Ledger,
+  LedgerEntry,
+  LedgerReader,
   Log,
+  Objects,
   Random,
+  RecordStore,
   Subscription,
   Timer,
 } from "./base/ports.js";
@@ -49,8 +64,32 @@ export type {
   UpdateState,
   Why,
 } from "./contracts/views.js";
-export { createRealRandom } from "./runtime/random.js";
+export {
+  type Coordinator,
+  type CoordinatorOptions,
+  type CoordinatorPorts,
+  createCoordinator,
+} from "./coordinator/coordinator.js";
+export { openLedgerReader } from "./ledger/ledger-reader.js";
+export { openNatsLedger } from "./ledger/nats-ledger.js";
+export { openNatsObjects, openObjectsReader } from "./ledger/nats-objects.js";
+export type {
+  Actor,
+  ActorHost,
+  ActorSpec,
+  ArmedTimer,
+  DeadLetter,
+  Durable,
+  HostStats,
+  MailboxRule,
+  RestoredState,
+  Supervision,
+} from "./runtime/actor.js";
+export { type ActorHostOptions, createActorHost, type InspectableHost } from "./runtime/actor-host.js";
+export { plainStateOf } from "./runtime/machine-runner.js";
+export { createRealRandom, createSeededRandom } from "./runtime/random.js";
 export { createRealClock } from "./runtime/real-clock.js";
+export { createVirtualClock, type VirtualClock } from "./runtime/virtual-clock.js";
 
 export interface NatsBusOptions extends Omit<NatsBusParts, "clock" | "log" | "name"> {
   /** Shown by the server's monitoring. Default: `rollcall client`. */

@@ -26,16 +26,8 @@ function exampleIn(page: string): string {
   return block[1];
 }
 
-/** What the example takes from the package, from the sources. */
-const packageEntry = [
-  "runtime/actor-host",
-  "bus/nats-bus",
-  "runtime/real-clock",
-  "runtime/random",
-  "contracts/subjects",
-]
-  .map((module) => `export * from ${JSON.stringify(join(root, `src/${module}.ts`))};\n`)
-  .join("");
+/** The package's public surface, from the sources. */
+const packageEntry = `export * from ${JSON.stringify(join(root, "src/index.ts"))};\n`;
 
 /** A folder of a user who has installed rollcall, xstate and pino. */
 function userFolder(program: string): string {
