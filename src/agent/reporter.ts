@@ -71,7 +71,7 @@ export class Reporter {
     this.#soak?.timer.cancel();
   }
 
-  setInterval(intervalMs: number): void {
+  reportEvery(intervalMs: number): void {
     this.#intervalMs = boundedIntervalMs(intervalMs);
   }
 

@@ -100,7 +100,7 @@ export class SupervisedInstance {
       },
       seeEpoch: (epoch: number) => this.#runner.seeEpoch(epoch),
       report: (intervalMs: number | undefined) => {
-        if (intervalMs !== undefined) this.#reporter.setInterval(intervalMs);
+        if (intervalMs !== undefined) this.#reporter.reportEvery(intervalMs);
         return this.#reporter.publish({ whole: true });
       },
     };
