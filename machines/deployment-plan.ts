@@ -35,9 +35,9 @@ export interface Observed {
   readonly failed: number;
   /** Distinct instances that ever failed in this deployment and are still in the fleet. */
   readonly everFailed: number;
-  /** Waiting and reachable, urgent ones left out. */
+  /** Waiting and not silent, urgent ones left out. */
   readonly waiting: number;
-  /** The first of these, in the order of their turn; as many as a batch has, if there are. */
+  /** The first of these that were heard of, in the order of their turn; as many as a batch has, if there are. */
   readonly next: readonly string[];
   /** Waiting, to be told at once: a rollback's in-flight, failed and unreachable instances. */
   readonly urgent: readonly string[];
@@ -111,7 +111,10 @@ export function plan(wanted: Wanted, observed: Observed, policy: Policy, nowMs: 
     tell:
       policy.standing || observed.unwritten > 0 || reason !== null
         ? []
-        : [...observed.urgent, ...observed.next.slice(0, freeSlots)].slice(0, tellMax),
+        : (observed.urgent.length > 0 ? observed.urgent : observed.next.slice(0, freeSlots)).slice(
+            0,
+            tellMax,
+          ),
     massSilence,
     // Calm is counted over the whole fleet, mass silence over the others: a look that sees both ends no hold.
     silenceOver: !massSilence && isSilenceOver(observed.silence, nowMs),

@@ -19,8 +19,17 @@ export interface DeploymentContext {
 }
 
 export type DeploymentEvent =
-  /** What is the case. `moved`: an instance took a step since the last observation. */
-  | { readonly type: "observe"; readonly observed: Observed; readonly moved: boolean; readonly nowMs: number }
+  /**
+   * What is the case. `moved`: an instance took a step since the last observation. `judgeFromMs`: the leader could not
+   * hear for a while, and judges nobody before this ledger time.
+   */
+  | {
+      readonly type: "observe";
+      readonly observed: Observed;
+      readonly moved: boolean;
+      readonly nowMs: number;
+      readonly judgeFromMs?: number;
+    }
   | { readonly type: "pause"; readonly mark: Mark }
   | { readonly type: "resume"; readonly mark: Mark; readonly force: boolean }
   | { readonly type: "abort"; readonly mark: Mark }
@@ -41,7 +50,7 @@ export type DeploymentCommand =
     }
   | { readonly type: "expire"; readonly step: number; readonly instances: readonly string[] }
   /** Lets all go; unless this is a rollback, in-flight and failed instances are told what was stable before. */
-  | { readonly type: "revert"; readonly step: number; readonly tellBefore: boolean }
+  | { readonly type: "revert"; readonly step: number; readonly goBack: boolean }
   /** Lets all go; what succeeded is stable from now on. */
   | { readonly type: "complete"; readonly step: number }
   /** Durable, in the batch that ends this one: a deployment that goes back, and takes the claims over. */

@@ -32,10 +32,16 @@ export const deploymentRules = setup({
   guards: {
     /** Every instance is claimed and the ledger has confirmed it. */
     isClaimed: ({ context }) => isSettled(context),
+    /** The same, and it was aborted meanwhile. */
+    isClaimedInVain: ({ context }) => isSettled(context) && context.record.ending !== null,
     /** No instance is claimed any more and the ledger has confirmed it. */
     isLetGo: ({ context }) => isSettled(context) && context.observed?.total === 0,
+    /** An instance that joined while the others were let go. */
+    hasNewcomers: ({ context }) => isSettled(context) && (context.observed?.total ?? 0) > 0,
     isWritten: ({ context }) => isSettled(context),
-    isDone: ({ context }) => context.plan?.verdict === "done",
+    /** While it stands it does not end: whoever fell silent meanwhile would be left out. */
+    isDone: ({ context: { plan, record } }) =>
+      plan?.verdict === "done" && record.paused === null && record.held === null,
     hasFailed: ({ context }) => context.plan?.verdict === "failed",
     /** It failed, wants to go back by itself, and some touched instance has somewhere to go back to. */
     failedAndGoesBack: ({ context }) =>
@@ -60,7 +66,13 @@ export const deploymentRules = setup({
       const movedAtMs = event.moved ? ranMs(context.record, event.nowMs) : context.movedAtMs;
       const forced = context.record.forced && event.observed.silence.calmSinceMs === null;
       const record = forced === context.record.forced ? {} : { forced };
-      return change(context, record, { observed: event.observed, movedAtMs, nowMs: event.nowMs });
+      const { judgeFromMs = context.judgeFromMs } = event;
+      return change(context, record, {
+        observed: event.observed,
+        movedAtMs,
+        nowMs: event.nowMs,
+        judgeFromMs,
+      });
     }),
     takeStep: assign(({ context }) => ({
       step: context.step + 1,
@@ -158,7 +170,6 @@ export const deploymentRules = setup({
     endFailed: assign(({ context }) => {
       const reason: Reason | null = context.plan?.reason ?? null;
       return change(context, {
-        stage: "reverting",
         ending: { outcome: outcomeWhenFailed(context.record), reason },
         clock: stopped(context.record, context.nowMs),
       });
@@ -172,13 +183,13 @@ export const deploymentRules = setup({
       return change(
         context,
         {
-          stage: "reverting",
           ending: { outcome: "aborted", reason },
           clock: stopped(context.record, event.mark.atMs),
         },
         { nowMs: event.mark.atMs },
       );
     }),
+    beginReverting: assign(({ context }) => change(context, { stage: "reverting" })),
     endForRollback: assign(({ context, event }) => {
       const reason: Reason | null =
         event.type === "rollBack"
@@ -221,7 +232,7 @@ export const deploymentRules = setup({
       ({ context }): DeploymentCommand => ({
         type: "revert",
         step: context.step,
-        tellBefore: context.record.rollbackOf === null,
+        goBack: context.record.rollbackOf === null,
       }),
     ),
     finish: assign(({ context }) =>

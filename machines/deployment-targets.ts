@@ -1,7 +1,8 @@
-import type { Claim, DeploymentRecord, InstanceRecord } from "../src/contracts/deployment.js";
-import { matches, parseSelector } from "../src/contracts/selector.js";
-import type { VersionPair } from "../src/contracts/version.js";
+import type { DeploymentRecord, InstanceRecord } from "../src/contracts/deployment.js";
+import { matches, parseSelector, type Selector } from "../src/contracts/selector.js";
+import { sameVersion, type VersionPair } from "../src/contracts/version.js";
 import { targetFor } from "./deployment-request.js";
+import { wasTouched } from "./member-record.js";
 
 /** Which instances a deployment takes, and what it wants of each. Pure; a new leader comes to the same answer. */
 
@@ -12,82 +13,128 @@ export interface Target {
   readonly urgent: boolean;
 }
 
-/** It was told something under this claim, be it before a reset. */
-export function wasTouched(claim: Claim): boolean {
-  return claim.toldAtMs !== null || claim.hasFailed;
+/** What the choice depends on beside the records of the deployment and the instances. */
+export interface Surroundings {
+  /** For a rollback: the deployment that it undoes, and that one's other rollbacks. What these left is this one's. */
+  readonly siblings: ReadonlySet<string>;
+  /** An instance cannot be reached now. */
+  isSilent(instance: string): boolean;
+  /** For a retry: a deployment began after the one that is tried again, and neither undoes nor retries it. */
+  isLater?(deployment: string): boolean;
 }
 
-/** The instances of a finished deployment that a retry takes again: those that did not succeed. */
-function isLeftOver(record: InstanceRecord, deployment: string): boolean {
-  return (
-    (record.last?.deployment === deployment && record.last.result !== "succeeded") ||
-    record.owed?.deployment === deployment
-  );
+/** An instance that the deployment would take, and the one that has it. */
+export interface Overlap {
+  readonly instance: string;
+  readonly owner: string;
 }
 
-/** What a new roll-out or a retry of one takes: by its selector, or what the earlier one did not get done. */
-function forward(deployment: DeploymentRecord, instance: InstanceRecord): Target | undefined {
-  const selector = parseSelector(deployment.spec.selector);
-  const chosen =
-    deployment.retryOf === null
-      ? matches(selector, instance.labels)
-      : isLeftOver(instance, deployment.retryOf);
-  if (!chosen || instance.claim !== null) return undefined;
-  const target = targetFor(deployment.spec, instance.stable ?? instance.desired);
-  return target === undefined
-    ? undefined
-    : { instance: instance.id, target, before: instance.stable, urgent: false };
-}
+type Choose = (instance: InstanceRecord) => Target | undefined;
 
 /**
- * What a rollback takes of the deployment that it undoes. Instances in flight or failed go first, at once; so do silent
- * ones, for whom nobody waits. What was told nothing is left alone.
- */
-function back(of: string, instance: InstanceRecord, isSilent: boolean): Target | undefined {
-  const { claim, last } = instance;
-  if (claim !== null) {
-    if (claim.deployment !== of || !wasTouched(claim)) return undefined;
-    return {
-      instance: instance.id,
-      target: claim.before,
-      before: claim.before,
-      urgent: isSilent || claim.state !== "succeeded",
-    };
-  }
-  if (last === null || last.deployment !== of) return undefined;
-  return {
-    instance: instance.id,
-    target: last.before,
-    before: last.before,
-    urgent: isSilent || last.result !== "succeeded",
-  };
-}
-
-/**
- * @param siblings the deployment that is undone and its earlier rollbacks: what these left is this one's
- * @param isSilent whether an instance cannot be reached now
+ * What the deployment takes. Instances that another one has are left to that one: see {@link overlapsOf}.
+ *
+ * @returns in the order of their turn
  */
 export function targetsOf(
   deployment: DeploymentRecord,
   instances: Iterable<InstanceRecord>,
-  siblings: ReadonlySet<string>,
-  isSilent: (instance: string) => boolean,
+  around: Surroundings,
 ): Target[] {
+  const choose = chooserOf(deployment, around);
   const targets: Target[] = [];
   for (const instance of instances) {
-    if (deployment.rollbackOf === null) {
-      const target = forward(deployment, instance);
-      if (target !== undefined) targets.push(target);
-      continue;
-    }
-    const owner = instance.claim?.deployment ?? instance.last?.deployment;
-    if (owner === undefined || !siblings.has(owner)) continue;
-    if (deployment.retryOf !== null && instance.last?.result === "succeeded" && instance.claim === null)
-      continue;
-    const target = back(owner, instance, isSilent(instance.id));
+    if (ownerOf(instance, around) !== null) continue;
+    const target = choose(instance);
     if (target !== undefined) targets.push(target);
   }
   return targets.sort((one, other) => byName.compare(one.instance, other.instance));
+}
+
+/** What it would take if another deployment did not have it. */
+export function overlapsOf(
+  deployment: DeploymentRecord,
+  instances: Iterable<InstanceRecord>,
+  around: Surroundings,
+): Overlap[] {
+  const choose = chooserOf(deployment, around);
+  const overlaps: Overlap[] = [];
+  for (const instance of instances) {
+    const owner = ownerOf(instance, around);
+    if (owner === null || isLeftTo(instance, around)) continue;
+    if (choose({ ...instance, claim: null }) !== undefined) overlaps.push({ instance: instance.id, owner });
+  }
+  return overlaps;
+}
+
+/** The deployment that has it, unless that is the one to be undone. */
+function ownerOf({ claim }: InstanceRecord, { siblings }: Surroundings): string | null {
+  return claim === null || siblings.has(claim.deployment) ? null : claim.deployment;
+}
+
+/** A rollback leaves what a later deployment has touched to that one. */
+function isLeftTo({ claim }: InstanceRecord, { siblings }: Surroundings): boolean {
+  return siblings.size > 0 && claim !== null && wasTouched(claim);
+}
+
+function chooserOf(deployment: DeploymentRecord, around: Surroundings): Choose {
+  if (deployment.rollbackOf !== null) return (instance) => back(deployment, instance, around);
+  const selector = parseSelector(deployment.spec.selector);
+  const { retryOf } = deployment;
+  return (instance) => {
+    const target = targetFor(deployment.spec, baseOf(instance));
+    const isChosen =
+      retryOf === null
+        ? matches(selector, instance.labels)
+        : isLeftOver(instance, retryOf) || isUndone(instance, retryOf, selector, target, around);
+    if (!isChosen || target === undefined) return undefined;
+    const before = instance.stable ?? instance.owed?.target ?? null;
+    return { instance: instance.id, target, before, urgent: false };
+  };
+}
+
+/** What an instance runs as far as the fleet is concerned: where it was away, what it is about to get. */
+export function baseOf({ owed, stable, desired }: InstanceRecord): VersionPair | null {
+  return owed?.target ?? stable ?? desired;
+}
+
+/** The earlier deployment told it something and it did not succeed, or still owes it its version. */
+function isLeftOver({ last, owed }: InstanceRecord, earlier: string): boolean {
+  return (last?.deployment === earlier && last.result !== "succeeded") || owed?.deployment === earlier;
+}
+
+/** The earlier deployment would have told it something and did not get to it, or was rolled back. */
+function isUndone(
+  { labels, last, desired }: InstanceRecord,
+  earlier: string,
+  selector: Selector,
+  target: VersionPair | undefined,
+  { isLater = () => false }: Surroundings,
+): boolean {
+  if (target === undefined || sameVersion(desired, target) || !matches(selector, labels)) return false;
+  return last === null || (last.deployment !== earlier && !isLater(last.deployment));
+}
+
+/**
+ * What a rollback takes of the deployment that it undoes. Instances in flight or failed go first, at once; so do silent
+ * ones, for whom nobody waits. What was told nothing is left alone; a retry leaves alone what is back.
+ */
+function back(
+  { rollbackOf, retryOf }: DeploymentRecord,
+  instance: InstanceRecord,
+  { siblings, isSilent }: Surroundings,
+): Target | undefined {
+  const { id, claim, last } = instance;
+  if (claim !== null && !wasTouched(claim) && claim.deployment === rollbackOf) return undefined;
+  const trace =
+    claim !== null && wasTouched(claim)
+      ? { deployment: claim.deployment, before: claim.before, result: claim.state }
+      : last;
+  if (trace === null || !siblings.has(trace.deployment)) return undefined;
+  const isBack = trace.deployment !== rollbackOf && trace.result === "succeeded";
+  if (retryOf !== null && isBack) return undefined;
+  const { before } = trace;
+  return { instance: id, target: before, before, urgent: isSilent(id) || trace.result !== "succeeded" };
 }
 
 /** `web-2` before `web-10`; the same on every machine. */

@@ -27,9 +27,13 @@ export const deploymentMachine = deploymentRules.createMachine({
     preparing: {
       description: "It takes its instances as its own; nobody has been told anything.",
       entry: ["takeStep", "claim", { type: "note", params: { what: "created" } }],
-      always: { guard: "isClaimed", target: "running" },
+      always: [
+        { guard: "isClaimedInVain", target: "reverting" },
+        { guard: "isClaimed", target: "running" },
+      ],
       on: {
-        abort: { target: "reverting", actions: "endAborted" },
+        // Only what it has taken can be let go: it is ended once it has all of its instances.
+        abort: { actions: "endAborted" },
         takenOver: { actions: ["takeStep", "claim"] },
       },
     },
@@ -124,14 +128,20 @@ export const deploymentMachine = deploymentRules.createMachine({
     completing: {
       description: "Every instance is done: what succeeded becomes stable.",
       entry: ["keepCounts", "endDone", "takeStep", "complete"],
-      always: { guard: "isLetGo", target: "finished" },
+      always: [
+        { guard: "isLetGo", target: "finished" },
+        { guard: "hasNewcomers", actions: ["takeStep", "complete"] },
+      ],
       on: { takenOver: { actions: ["takeStep", "complete"] } },
     },
     reverting: {
       description:
         "It ends early: in-flight and failed instances are told what they had before, all are let go.",
-      entry: ["keepCounts", "takeStep", "revert"],
-      always: { guard: "isLetGo", target: "finished" },
+      entry: ["keepCounts", "beginReverting", "takeStep", "revert"],
+      always: [
+        { guard: "isLetGo", target: "finished" },
+        { guard: "hasNewcomers", actions: ["takeStep", "revert"] },
+      ],
       on: { takenOver: { actions: ["takeStep", "revert"] } },
     },
     finished: {

@@ -19,6 +19,7 @@ import {
   updateFromRecord,
   wasTold,
   wasTouched,
+  wishOf,
 } from "./member-record.js";
 
 /*
@@ -107,10 +108,11 @@ export function reportedHealth(context: MemberContext): Health {
 }
 
 /** Runs, healthy and for long enough, exactly what it was last told, and says so of that very command. */
-function isThere({ record, seen, silent }: MemberContext): boolean {
+function isThere(context: MemberContext): boolean {
+  const { record, seen, silent } = context;
   if (seen === null || silent || seen.observedGeneration < record.generation) return false;
   if (!sameVersion(seen.state.running, record.desired)) return false;
-  if (record.desired === null) return seen.state.phase === "STOPPED";
+  if (record.desired === null) return seen.state.phase === "STOPPED" && reportedHealth(context) !== "FAILED";
   return seen.state.health === "HEALTHY" && seen.healthyForMs >= minHealthyMsOf(record);
 }
 
@@ -197,7 +199,7 @@ export const memberMachine = setup({
         type: "desire",
         agent: record.agent,
         generation: record.generation,
-        deployment: record.claim?.deployment ?? record.owed?.deployment ?? null,
+        deployment: wishOf(record),
         target: record.desired,
         minHealthyMs: minHealthyMsOf(record),
         deadlineMs: deadlineMs ?? 0,
@@ -256,14 +258,6 @@ export const memberMachine = setup({
     report: { actions: "remember" },
     silent: { actions: "fallSilent" },
     stranger: { actions: "rememberStranger" },
-    release: [
-      {
-        guard: "isLeftHanging",
-        target: ".update.IN_PROGRESS",
-        actions: ["sendBack", "desire", "noteTold"],
-      },
-      { actions: "endClaim" },
-    ],
     owe: { actions: "owe" },
   },
   states: {
@@ -320,6 +314,10 @@ export const memberMachine = setup({
         ],
         tell: { guard: "isItsTurn", target: ".IN_PROGRESS", actions: ["tell", "desire", "noteTold"] },
         catchUp: { guard: "mayCatchUp", target: ".IN_PROGRESS", actions: ["catchUp", "desire", "noteTold"] },
+        release: [
+          { guard: "isLeftHanging", target: ".IN_PROGRESS", actions: ["sendBack", "desire", "noteTold"] },
+          { actions: "endClaim" },
+        ],
         // It moves to another agent, and stays as far as it is with its deployment.
         bind: [{ guard: "wasTold", actions: ["bind", "desire"] }, { actions: "bind" }],
       },

@@ -117,6 +117,12 @@ export const claimSchema = z.strictObject({
 });
 export type Claim = z.infer<typeof claimSchema>;
 
+/**
+ * What has come of the last thing that an instance was told: as in a claim, or how far it is on the way back from
+ * a deployment that ended early.
+ */
+export const lastResultSchema = z.enum([...claimStateSchema.options, "goingBack", "wentBack"]);
+
 /** `instance.<id>`: what the control plane must not forget of an instance. */
 export const instanceRecordSchema = z.strictObject({
   format: z.literal(1),
@@ -133,10 +139,16 @@ export const instanceRecordSchema = z.strictObject({
   claim: claimSchema.nullable(),
   /** The last deployment that told it something, and what was stable before: what a rollback goes by. */
   last: z
-    .strictObject({ deployment: idSchema, before: versionPairSchema.nullable(), result: claimStateSchema })
+    .strictObject({ deployment: idSchema, before: versionPairSchema.nullable(), result: lastResultSchema })
     .nullable(),
-  /** A finished deployment's version that it has not been told yet: it was away, or joined later. */
-  owed: z.strictObject({ deployment: idSchema, target: versionPairSchema }).nullable(),
+  /** A finished deployment's version (`null`: to stop) that it is not on yet: it was away, has failed there, or joined later. */
+  owed: z
+    .strictObject({
+      deployment: idSchema,
+      target: versionPairSchema.nullable(),
+      minHealthyMs: z.int().min(0),
+    })
+    .nullable(),
   /** Reports of failures up to this generation are old news: they were reset. */
   resetGeneration: z.int().min(0),
 });
