@@ -1,12 +1,14 @@
 import type { InFlight, Observed } from "../../machines/deployment-plan.js";
-import { wasTouched } from "../../machines/deployment-targets.js";
 import type { Silence } from "../../machines/liveness.js";
+import { wasTouched } from "../../machines/member-record.js";
 import type { Claim } from "../contracts/deployment.js";
 
 /** What the index keeps of a member: all that a deployment's planner asks about. */
 export interface Standing {
   readonly claim: Claim;
   readonly silent: boolean;
+  /** It has reported to this leader. */
+  readonly heard: boolean;
 }
 
 /** One deployment's members by what their claims have come to; kept up at each change, so that a look costs what is in flight. */
@@ -19,6 +21,8 @@ class Tally {
   succeeded = 0;
   failed = 0;
   everFailed = 0;
+  /** Waiting, and not heard of since this leader leads. */
+  unheard = 0;
   unreachable = 0;
   returnable = 0;
   unwritten = 0;
@@ -28,9 +32,10 @@ class Tally {
   hasTakenEffect: (standing: Standing | undefined) => boolean = () => true;
   nextStep = 0;
   moved = false;
+  over = false;
   readonly progress = new Map<string, string>();
 
-  count(instance: string, { claim, silent }: Standing, by: 1 | -1): void {
+  count(instance: string, { claim, silent, heard }: Standing, by: 1 | -1): void {
     if (claim.hasFailed) this.everFailed += by;
     if (wasTouched(claim) && claim.before !== null) this.returnable += by;
     if (claim.state === "notNeeded") this.notNeeded += by;
@@ -39,9 +44,12 @@ class Tally {
     else if (claim.state === "told") keep(this.told, instance, by);
     else if (claim.urgent) keep(this.urgent, instance, by);
     else if (silent) this.unreachable += by;
+    else if (!heard) this.unheard += by;
     else keep(this.waiting, instance, by);
   }
 }
+
+const nobody: ReadonlyMap<string, Standing> = new Map();
 
 function keep(set: Set<string>, instance: string, by: 1 | -1): void {
   if (by === 1) set.add(instance);
@@ -72,7 +80,7 @@ export class ClaimIndex {
   }
 
   membersOf(deployment: string): ReadonlyMap<string, Standing> {
-    return this.#tally(deployment).members;
+    return this.#tallies.get(deployment)?.members ?? nobody;
   }
 
   isInFlight(instance: string): boolean {
@@ -91,15 +99,22 @@ export class ClaimIndex {
   update(instance: string, standing: Standing | undefined): void {
     const owner = this.#owners.get(instance);
     const before = owner === undefined ? undefined : this.#tally(owner).members.get(instance);
-    if (before?.claim === standing?.claim && before?.silent === standing?.silent) return;
+    if (
+      before?.claim === standing?.claim &&
+      before?.silent === standing?.silent &&
+      before?.heard === standing?.heard
+    )
+      return;
     if (owner !== undefined && before !== undefined) {
       const tally = this.#tally(owner);
       tally.count(instance, before, -1);
       tally.members.delete(instance);
+      if (before.claim.state !== standing?.claim.state) tally.progress.delete(instance);
       if (standing?.claim.deployment !== owner) this.#owners.delete(instance);
       if (before.claim !== standing?.claim) tally.moved = true;
       this.#checkStep(owner, tally, instance);
       this.#onChange(owner);
+      this.#dropIfOver(owner, tally);
     }
     if (standing === undefined) return;
     const { deployment } = standing.claim;
@@ -137,6 +152,7 @@ export class ClaimIndex {
     return () => {
       tally.unwritten--;
       this.#onChange(deployment);
+      this.#dropIfOver(deployment, tally);
     };
   }
 
@@ -204,7 +220,7 @@ export class ClaimIndex {
       succeeded,
       failed,
       everFailed,
-      waiting: tally.waiting.size,
+      waiting: tally.waiting.size + tally.unheard,
       next,
       urgent: [...tally.urgent],
       unreachable,
@@ -215,7 +231,15 @@ export class ClaimIndex {
     };
   }
 
+  /** The deployment is over: nothing is kept of it once its last instance is another's. */
   forget(deployment: string): void {
-    this.#tallies.delete(deployment);
+    const tally = this.#tallies.get(deployment);
+    if (tally === undefined) return;
+    tally.over = true;
+    this.#dropIfOver(deployment, tally);
+  }
+
+  #dropIfOver(deployment: string, tally: Tally): void {
+    if (tally.over && tally.members.size === 0 && tally.unwritten === 0) this.#tallies.delete(deployment);
   }
 }

@@ -8,7 +8,8 @@ import type { CoordinatorView, DeploymentView, FleetStatus, InstanceView } from 
 import { DeploymentCommands } from "./deployment-commands.js";
 import type { Leader } from "./leader.js";
 import type { MemberActor, MemberSnapshot } from "./members.js";
-import { byAge, configView, deploymentView, instanceView, releaseView, usageOf } from "./views.js";
+import { byAge } from "./order.js";
+import { configView, deploymentView, instanceView, releaseView, usageOf } from "./views.js";
 
 const defaultDeadlineMs = 900_000;
 

@@ -206,7 +206,7 @@ class HostedCoordinator implements Coordinator {
       log,
       bus,
       host,
-      onWriteFailed: (error) => this.#writeFailed(error),
+      onFailed: (error) => this.#termFailed(error),
     });
     this.#leader = leader;
     try {
@@ -233,11 +233,8 @@ class HostedCoordinator implements Coordinator {
     }
   }
 
-  #writeFailed(error: unknown): void {
-    this.#log.warn(
-      { error: messageOf(error) },
-      "the ledger did not take a write: what is known is read anew",
-    );
+  #termFailed(error: unknown): void {
+    this.#log.warn({ error: messageOf(error) }, "what is known may differ from the ledger, and is read anew");
     if (isDeposed(error)) this.#actor?.send({ type: "deposed" });
     else this.#actor?.send({ type: "writeFailed", problem: messageOf(error) });
   }

@@ -1,10 +1,6 @@
 import type { DeploymentEvent } from "../../machines/deployment-record.js";
-import {
-  type NewDeployment,
-  newDeployment,
-  newRollback,
-  targetFor,
-} from "../../machines/deployment-request.js";
+import { newDeployment, newRollback, targetFor } from "../../machines/deployment-request.js";
+import { baseOf, type Overlap, type Target } from "../../machines/deployment-targets.js";
 import type { ParsedRequestOf } from "../contracts/api.js";
 import type { DeploymentRecord, DeploymentSpec, Mark } from "../contracts/deployment.js";
 import { refusal } from "../contracts/errors.js";
@@ -46,24 +42,24 @@ export class DeploymentCommands {
         reason: request.reason,
       };
       const matched = this.#matching(spec);
-      return this.#begin(
-        {
-          spec,
-          release,
-          config,
-          matched: matched.length,
-          mark: this.#mark(request),
-          requestKey: request.requestKey ?? null,
-          rollbackOf: null,
-          retryOf: null,
-        },
-        () => {
-          if (matched.length === 0)
-            throw refusal("NO_MATCHING_INSTANCES", { selector: spec.selector ?? "the empty fleet" });
-          this.#refuseWithoutRelease(spec, matched);
-          this.#refuseOverlap(matched);
-        },
-      );
+      const asked = {
+        spec,
+        release,
+        config,
+        matched: matched.length,
+        mark: this.#mark(request),
+        requestKey: request.requestKey ?? null,
+        rollbackOf: null,
+        retryOf: null,
+      };
+      newDeployment({ ...asked, id: "preview" });
+      if (matched.length === 0)
+        throw refusal("NO_MATCHING_INSTANCES", { selector: spec.selector ?? "the empty fleet" });
+      this.#refuseWithoutRelease(spec, matched);
+      this.#refuseShared(this.#ownersOf(matched));
+      const id = this.#leader.rollOuts.newId();
+      await this.#leader.rollOuts.create(newDeployment({ ...asked, id }));
+      return id;
     });
   }
 
@@ -99,26 +95,13 @@ export class DeploymentCommands {
     const record = this.#known(request.deployment);
     if (record.rollbackOf !== null) throw refusal("ROLLBACK_OF_ROLLBACK", { deployment: record.id });
     if (record.stage !== "finished") return this.#rollbackRunning(request);
-    return this.#inTurn(undefined, async () => {
-      const { rollOuts } = this.#leader;
-      const rollback = newRollback(record, "preview", this.#mark(request), record.matched);
-      const targets = rollOuts.targetsOf(rollback);
-      if (targets.length === 0)
-        throw this.#wasTouchedSince(record)
-          ? refusal("SUPERSEDED", { deployment: record.id })
-          : refusal("NO_PREVIOUS_DEPLOYMENT", { deployment: record.id });
-      if (targets.every((target) => target.before === null))
-        throw refusal("NO_PREVIOUS_DEPLOYMENT", { deployment: record.id });
-      this.#refuseOverlap(targets.map((target) => target.instance));
-      const id = rollOuts.newId();
-      await rollOuts.create({ ...rollback, id, matched: targets.length });
-      return id;
-    });
+    return this.#inTurn(undefined, () => this.#rollbackFinished(record, request));
   }
 
   /** A new deployment for the instances that did not succeed. */
   retry(request: Act & { readonly requestKey?: string | undefined }): Promise<string> {
     return this.#inTurn(request.requestKey, async () => {
+      const { rollOuts } = this.#leader;
       const earlier = this.#known(request.deployment);
       if (earlier.stage !== "finished") throw refusal("NOT_FINISHED", { deployment: earlier.id });
       const { spec, release, config, rollbackOf } = earlier;
@@ -132,19 +115,41 @@ export class DeploymentCommands {
         rollbackOf,
         retryOf: earlier.id,
       };
-      const targets = this.#leader.rollOuts.targetsOf(newDeployment({ ...asked, id: "preview" }));
-      return this.#begin({ ...asked, matched: targets.length }, () => {
-        if (targets.length === 0) throw refusal("NOTHING_TO_RETRY", { deployment: earlier.id });
-        this.#refuseOverlap(targets.map((target) => target.instance));
+      const preview = newDeployment({ ...asked, id: "preview" });
+      if (rollbackOf !== null) this.#refuseSecondRollback(rollbackOf);
+      this.#refuseShared(rollOuts.overlapsOf(preview));
+      const targets = rollOuts.targetsOf(preview);
+      if (targets.length === 0) throw refusal("NOTHING_TO_RETRY", { deployment: earlier.id });
+      this.#refuseMissing(targets);
+      const id = rollOuts.newId();
+      const record = newDeployment({ ...asked, id, matched: targets.length });
+      // A rollback has the numbers of what it undoes, whichever try it is.
+      const { batch, failureThreshold } = rollbackOf === null ? record : earlier;
+      await rollOuts.create({
+        ...record,
+        batch,
+        failureThreshold: Math.max(1, Math.min(failureThreshold, targets.length)),
       });
+      return id;
     });
   }
 
-  #begin(asked: Omit<NewDeployment, "id">, check: () => void): Promise<string> {
-    const record = newDeployment({ ...asked, id: "preview" });
-    check();
-    const id = this.#leader.rollOuts.newId();
-    return this.#leader.rollOuts.create({ ...record, id }).then(() => id);
+  async #rollbackFinished(record: DeploymentRecord, request: Act): Promise<string> {
+    const { rollOuts } = this.#leader;
+    this.#refuseSecondRollback(record.id);
+    const preview = newRollback(record, "preview", this.#mark(request), record.matched);
+    this.#refuseShared(rollOuts.overlapsOf(preview));
+    const targets = rollOuts.targetsOf(preview);
+    if (targets.length === 0)
+      throw this.#wasTouchedSince(record)
+        ? refusal("SUPERSEDED", { deployment: record.id })
+        : refusal("NO_PREVIOUS_DEPLOYMENT", { deployment: record.id });
+    if (targets.every((target) => target.before === null))
+      throw refusal("NO_PREVIOUS_DEPLOYMENT", { deployment: record.id });
+    this.#refuseMissing(targets);
+    const id = rollOuts.newId();
+    await rollOuts.create(newRollback(record, id, this.#mark(request), targets.length));
+    return id;
   }
 
   /** Runs one creation after another; a repeat with the key of an earlier one is that one. */
@@ -177,24 +182,43 @@ export class DeploymentCommands {
   #refuseWithoutRelease(spec: DeploymentSpec, instances: readonly string[]): void {
     const without = instances.filter((instance) => {
       const record = this.#leader.members.find(instance)?.snapshot().context.record;
-      return record !== undefined && targetFor(spec, record.stable ?? record.desired) === undefined;
+      return record !== undefined && targetFor(spec, baseOf(record)) === undefined;
     });
     if (without.length > 0)
       throw refusal("NO_RELEASE_YET", { example: without[0], others: without.length - 1 });
   }
 
-  #refuseOverlap(instances: readonly string[]): void {
-    const claimed = new Map<string, string[]>();
-    for (const instance of instances) {
+  /** A rollback may go back to a version that was removed since. */
+  #refuseMissing(targets: readonly Target[]): void {
+    const { catalog } = this.#leader.term;
+    for (const { target } of targets) catalog.runOf(target);
+  }
+
+  #ownersOf(instances: readonly string[]): Overlap[] {
+    return instances.flatMap((instance) => {
       const owner = this.#leader.members.find(instance)?.snapshot().context.record.claim?.deployment;
-      if (owner !== undefined) claimed.set(owner, [...(claimed.get(owner) ?? []), instance]);
+      return owner === undefined ? [] : [{ instance, owner }];
+    });
+  }
+
+  #refuseShared(overlaps: readonly Overlap[]): void {
+    const [first] = overlaps;
+    if (first === undefined) return;
+    throw refusal("ROLLOUT_IN_PROGRESS", {
+      other: this.#ownerNow(first.owner),
+      shared: overlaps.filter(({ owner }) => owner === first.owner).length,
+      example: first.instance,
+    });
+  }
+
+  /** One rollback of a deployment at a time. */
+  #refuseSecondRollback(of: string): void {
+    const { rollOuts, term } = this.#leader;
+    for (const { id, rollbackOf, stage } of rollOuts.records()) {
+      if (rollbackOf !== of || stage === "finished") continue;
+      const shared = [...term.index.membersOf(id).keys()];
+      throw refusal("ROLLOUT_IN_PROGRESS", { other: id, shared: shared.length, example: shared[0] });
     }
-    for (const [other, shared] of claimed)
-      throw refusal("ROLLOUT_IN_PROGRESS", {
-        other: this.#ownerNow(other),
-        shared: shared.length,
-        example: shared[0],
-      });
   }
 
   /** Claims of a deployment that has just ended belong to its rollback. */

@@ -1,5 +1,5 @@
 import type { DeploymentCommand } from "../../machines/deployment-record.js";
-import { type Target, wasTouched } from "../../machines/deployment-targets.js";
+import type { Target } from "../../machines/deployment-targets.js";
 import type { DeploymentRecord } from "../contracts/deployment.js";
 import { refusal } from "../contracts/errors.js";
 import type { Members } from "./members.js";
@@ -23,7 +23,7 @@ export class Instructions {
     else if (command.type === "tell") this.#tell(record, command.step, command.instances, command.toldAtMs);
     else if (command.type === "expire") this.#expire(record, command.step, command.instances);
     else if (command.type === "complete") this.#letGo(record, command.step, true, false);
-    else if (command.type === "revert") this.#letGo(record, command.step, false, command.tellBefore);
+    else if (command.type === "revert") this.#letGo(record, command.step, false, command.goBack);
   }
 
   #claim(record: DeploymentRecord, step: number): void {
@@ -31,7 +31,7 @@ export class Instructions {
     const targets = this.#targetsOf(record);
     const taken = new Set(targets.map((target) => target.instance));
     for (const { instance, target, before, urgent } of targets) {
-      this.#members.find(instance)?.send({
+      this.#members.command(instance, {
         type: "claim",
         deployment: record.id,
         target,
@@ -40,57 +40,50 @@ export class Instructions {
         minHealthyMs: record.spec.minHealthyMs,
       });
     }
-    // What the deployment that is undone owned and never told anything is left alone.
+    // What the deployment that is undone owned and never told anything is left alone. What it was about to tell when
+    // it ended goes back by itself.
+    const goBack = { deadlineMs: record.spec.deadlineMs };
     if (record.rollbackOf !== null) {
       for (const instance of index.membersOf(record.rollbackOf).keys())
-        if (!taken.has(instance)) this.#members.find(instance)?.send({ type: "release", completed: false });
+        if (!taken.has(instance))
+          this.#members.command(instance, { type: "release", completed: false, goBack });
     }
     index.beginStep(record.id, step, taken, (standing) => standing !== undefined);
   }
 
   #tell(record: DeploymentRecord, step: number, instances: readonly string[], toldAtMs: number): void {
-    const { deadlineMs, minHealthyMs } = record.spec;
+    const { deadlineMs } = record.spec;
     for (const instance of instances)
-      this.#members
-        .find(instance)
-        ?.send({ type: "tell", deployment: record.id, toldAtMs, deadlineMs, minHealthyMs });
+      this.#members.command(instance, { type: "tell", deployment: record.id, toldAtMs, deadlineMs });
     this.#term.index.beginStep(record.id, step, instances, (standing) => standing?.claim.state !== "waiting");
   }
 
   #expire(record: DeploymentRecord, step: number, instances: readonly string[]): void {
     const { deadlineMs } = record.spec;
     for (const instance of instances) {
-      const member = this.#members.find(instance);
-      const context = member?.snapshot().context;
+      const context = this.#members.find(instance)?.snapshot().context;
       const { message } = refusal("INSTANCE_DEADLINE", {
         deadlineMs,
         version: context?.record.desired?.release ?? "stopped",
         phase: context?.seen?.state.phase ?? "UNKNOWN",
       });
-      member?.send({ type: "expire", reason: { code: "INSTANCE_DEADLINE", message } });
+      this.#members.command(instance, { type: "expire", reason: { code: "INSTANCE_DEADLINE", message } });
     }
     this.#term.index.beginStep(record.id, step, instances, (standing) => standing?.claim.state !== "told");
   }
 
-  #letGo(record: DeploymentRecord, step: number, completed: boolean, tellBefore: boolean): void {
+  /** Whether an instance has to go back it decides itself: what it was told may be on its way to it. */
+  #letGo(record: DeploymentRecord, step: number, completed: boolean, goBack: boolean): void {
     const { index } = this.#term;
-    const { deadlineMs, minHealthyMs } = record.spec;
-    const owned = [...index.membersOf(record.id)];
-    for (const [instance, { claim }] of owned) {
-      const member = this.#members.find(instance);
-      const goesBack = tellBefore && wasTouched(claim) && claim.state !== "succeeded";
-      if (goesBack)
-        member?.send({
-          type: "tell",
-          deployment: null,
-          target: claim.before,
-          toldAtMs: 0,
-          deadlineMs,
-          minHealthyMs,
-        });
-      member?.send({ type: "release", completed });
-    }
-    const names = owned.map(([instance]) => instance);
-    index.beginStep(record.id, step, names, (standing) => standing === undefined);
+    const { deadlineMs } = record.spec;
+    const owned = [...index.membersOf(record.id).keys()];
+    for (const instance of owned)
+      this.#members.command(instance, {
+        type: "release",
+        completed,
+        undoes: record.rollbackOf !== null,
+        ...(goBack ? { goBack: { deadlineMs } } : {}),
+      });
+    index.beginStep(record.id, step, owned, (standing) => standing === undefined);
   }
 }

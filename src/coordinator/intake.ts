@@ -1,8 +1,9 @@
+import { livenessWindowMs, reportIntervalMs } from "../../machines/liveness.js";
 import type { Sighting } from "../../machines/member.js";
 import type { BusMessage, Subscription } from "../base/ports.js";
 import { type Report, reportSchema } from "../contracts/instance.js";
 import { instanceOfSubject } from "../contracts/subjects.js";
-import type { Members } from "./members.js";
+import type { MemberActor, Members } from "./members.js";
 import type { SilenceWatch } from "./silence-watch.js";
 import type { Term } from "./term.js";
 
@@ -14,10 +15,14 @@ const askEveryMs = 1_000;
 /** What is kept of an instance's reports between two of them. */
 interface Heard {
   incarnation: string;
+  /** The incarnation before it: its reports are late ones. */
+  formerly: string | null;
+  /** How often it reports, as far as it was told. */
+  intervalMs: number;
   seq: number;
   digest: string;
   observedGeneration: number;
-  askedAtMs: number;
+  askedAtMs: number | null;
 }
 
 export interface IntakeStats {
@@ -27,7 +32,26 @@ export interface IntakeStats {
   readonly strangers: number;
 }
 
+/** An interval this much off is not worth a message. */
+const intervalSlack = 0.2;
+
 const decoder = new TextDecoder();
+
+/** It came behind newer ones, or for the second time. */
+function isLate({ incarnation, seq }: Report, heard: Heard): boolean {
+  return incarnation === heard.formerly || (incarnation === heard.incarnation && seq <= heard.seq);
+}
+
+function newlyHeard({ incarnation, seq, digest, observedGeneration }: Report): Heard {
+  const intervalMs = reportIntervalMs(0);
+  return { incarnation, formerly: null, seq, digest, observedGeneration, intervalMs, askedAtMs: null };
+}
+
+function note(heard: Heard, { incarnation, seq }: Report): void {
+  if (incarnation !== heard.incarnation) heard.formerly = heard.incarnation;
+  heard.incarnation = incarnation;
+  heard.seq = seq;
+}
 
 /**
  * Takes the reports of all instances in: checks them, hears them, and hands on what says something new. A report that
@@ -40,6 +64,8 @@ export class Intake {
   readonly #onJoin: (report: Report) => void;
   readonly #heard = new Map<string, Heard>();
   readonly #badAtMs = new Map<string, number>();
+  /** Instances under whose name another agent reports, by the monotonic time of its newest report. */
+  readonly #strangeAtMs = new Map<string, number>();
   readonly stats = { taken: 0, bad: 0, late: 0, strangers: 0 };
   #subscription: Subscription | undefined;
 
@@ -62,6 +88,7 @@ export class Intake {
   /** The next report of the instance is taken as its first: it left, or belongs to another agent now. */
   forget(instance: string): void {
     this.#heard.delete(instance);
+    this.#strangeAtMs.delete(instance);
     this.#watch.forget(instance);
   }
 
@@ -81,24 +108,25 @@ export class Intake {
     }
     const { context, value } = member.snapshot();
     if (context.record.agent !== report.agent) {
-      this.stats.strangers++;
-      if (context.stranger !== report.agent) member.send({ type: "stranger", agent: report.agent });
+      this.#takeStranger(report, member);
       return;
     }
     const heard = this.#heard.get(report.instance);
-    if (heard !== undefined && heard.incarnation === report.incarnation && report.seq <= heard.seq) {
+    if (heard !== undefined && isLate(report, heard)) {
       this.stats.late++;
       return;
     }
     this.stats.taken++;
     this.#watch.hear(report.instance);
+    if (heard !== undefined) this.#assignInterval(report.instance, heard);
     const isSame =
       heard !== undefined &&
       heard.digest === report.digest &&
       heard.observedGeneration === report.observedGeneration;
-    if (isSame && value.update !== "IN_PROGRESS" && !context.silent) {
-      heard.incarnation = report.incarnation;
-      heard.seq = report.seq;
+    // Who is on its way is judged by how long it has been healthy, which no digest says.
+    const isSettled = value.update !== "IN_PROGRESS" && value.update !== "FAILED";
+    if (isSame && isSettled && !context.silent) {
+      note(heard, report);
       return;
     }
     this.#handOn(report, heard, context.seen);
@@ -110,20 +138,46 @@ export class Intake {
       this.#ask(report.instance, heard);
       return;
     }
-    const { incarnation, seq, digest, observedGeneration, healthyForMs, phaseAgeMs } = report;
+    const { incarnation, digest, observedGeneration, healthyForMs, phaseAgeMs } = report;
     const taken = this.#members.find(report.instance)?.send({
       type: "report",
       sighting: { incarnation, observedGeneration, digest, healthyForMs, phaseAgeMs, state },
     });
     // What the mailbox refused is not known: the next report says it again.
-    if (taken)
-      this.#heard.set(report.instance, {
-        incarnation,
-        seq,
-        digest,
-        observedGeneration,
-        askedAtMs: heard?.askedAtMs ?? 0,
-      });
+    if (!taken) return;
+    const now = heard ?? newlyHeard(report);
+    note(now, report);
+    now.digest = digest;
+    now.observedGeneration = observedGeneration;
+    this.#heard.set(report.instance, now);
+  }
+
+  #takeStranger(report: Report, member: MemberActor): void {
+    const { instance, agent } = report;
+    const { record, stranger } = member.snapshot().context;
+    this.stats.strangers++;
+    this.#strangeAtMs.set(instance, this.#term.clock.monotonicMs());
+    if (stranger === agent) return;
+    member.send({ type: "stranger", agent });
+    const facts = { instance, owner: record.agent, stranger: agent, code: "INSTANCE_TAKEN" };
+    this.#term.log.warn(facts, "a second agent reports under the name of an instance, and is told nothing");
+  }
+
+  /** Forgets the strangers that have fallen silent. */
+  sweep(): void {
+    const silentSinceMs = this.#term.clock.monotonicMs() - livenessWindowMs(this.#watch.intervalMs);
+    for (const [instance, atMs] of this.#strangeAtMs) {
+      if (atMs > silentSinceMs) continue;
+      this.#strangeAtMs.delete(instance);
+      this.#members.find(instance)?.send({ type: "stranger", agent: null });
+    }
+  }
+
+  /** A fleet that has grown or shrunk reports at another interval. */
+  #assignInterval(instance: string, heard: Heard): void {
+    const { intervalMs } = this.#watch;
+    if (Math.abs(intervalMs - heard.intervalMs) > heard.intervalMs * intervalSlack)
+      this.#ask(instance, heard);
   }
 
   /** Takes the first report of a new member in, which {@link take} handed to `onJoin`. */
@@ -163,8 +217,9 @@ export class Intake {
     const { clock, bus, subjects, leadership } = this.#term;
     const now = clock.monotonicMs();
     if (heard !== undefined) {
-      if (now - heard.askedAtMs < askEveryMs && heard.askedAtMs > 0) return;
+      if (heard.askedAtMs !== null && now - heard.askedAtMs < askEveryMs) return;
       heard.askedAtMs = now;
+      heard.intervalMs = this.#watch.intervalMs;
     }
     bus.publish(
       subjects.ask(instance, "report"),

@@ -1,8 +1,8 @@
 import type { z } from "zod";
-import { nextToConverge } from "../../machines/convergence.js";
 import { targetFor } from "../../machines/deployment-request.js";
-import { reportIntervalMs, type Silence } from "../../machines/liveness.js";
+import { reportIntervalMs } from "../../machines/liveness.js";
 import type { MemberEvent } from "../../machines/member.js";
+import { messageOf } from "../base/errors.js";
 import type {
   Bus,
   Clock,
@@ -31,12 +31,13 @@ import { subjectsOf } from "../contracts/subjects.js";
 import type { ActorHost } from "../runtime/actor.js";
 import { Catalog } from "./catalog.js";
 import { ClaimIndex } from "./claim-index.js";
+import { Convergence } from "./convergence.js";
 import { Intake } from "./intake.js";
-import { type MemberActor, type MemberSnapshot, Members } from "./members.js";
+import { type MemberSnapshot, Members } from "./members.js";
+import { byAge } from "./order.js";
 import { RollOuts } from "./roll-outs.js";
 import { SilenceWatch } from "./silence-watch.js";
 import type { Term } from "./term.js";
-import { byAge } from "./views.js";
 import { Writer } from "./writer.js";
 
 /** Nobody is judged before this many report intervals after a takeover. */
@@ -53,7 +54,8 @@ export interface LeaderParts {
   readonly log: Log;
   readonly bus: Bus;
   readonly host: ActorHost;
-  readonly onWriteFailed: (error: unknown) => void;
+  /** What is known may differ from the ledger; at most once. */
+  readonly onFailed: (error: unknown) => void;
 }
 
 /** Everything that a coordinator knows and does while it leads; made for one epoch and dropped with it. */
@@ -64,12 +66,9 @@ export class Leader {
   readonly watch: SilenceWatch;
   readonly intake: Intake;
   readonly #ledger: Ledger;
-  /** Unclaimed instances to which a finished deployment owes its version. */
-  readonly #owed = new Map<string, string>();
-  /** Instances on their way to what they were owed, by deployment. */
-  readonly #converging = new Map<string, string>();
+  readonly #convergence: Convergence;
   #busStatus: Subscription | undefined;
-  #convergeSoon: { cancel(): void } | undefined;
+  #judgeFromMs: number;
   #dropped: { readonly reason: unknown } | undefined;
 
   constructor(parts: LeaderParts) {
@@ -81,7 +80,7 @@ export class Leader {
       clock,
       fleet,
       isBusy: () => host.stats.queued > 0,
-      onFailed: parts.onWriteFailed,
+      onFailed: (error) => this.term.fail(error),
     });
     this.term = {
       fleet,
@@ -96,33 +95,39 @@ export class Leader {
       catalog: new Catalog(),
       index,
       writer,
+      fail: (error) => {
+        if (this.#dropped !== undefined) return;
+        this.drop(error);
+        parts.onFailed(error);
+      },
       nowMs: () => Math.round(leadership.ledgerNowMs()),
     };
+    this.#judgeFromMs = this.#afterListening();
     this.members = new Members(this.term, {
       onMember: (instance, snapshot) => this.#onMember(instance, snapshot),
     });
-    this.watch = new SilenceWatch(
-      clock,
-      (instance) => this.members.find(instance)?.send({ type: "silent" }),
-      () => this.rollOuts.touchAll(),
-    );
-    this.rollOuts = new RollOuts(this.term, this.members, {
-      silence: () => this.silence(),
-      judgeFromMs: this.term.nowMs() + listenIntervals * reportIntervalMs(0),
-      onAlert: (code, message) => this.term.log.error({ code }, message),
-      onFinished: (record) =>
-        this.term.log.info({ deployment: record.id, outcome: record.outcome }, "a deployment is over"),
+    this.watch = new SilenceWatch(clock, {
+      onSilent: (instance) => this.members.find(instance)?.send({ type: "silent" }),
+      onGone: (instance) => this.#forgetGone(instance),
+      onStall: () => this.#listenAfresh(),
+      onLook: () => {
+        this.intake.sweep();
+        this.rollOuts.touchAll();
+      },
+      isInFlight: (instance) => index.isInFlight(instance),
+      inFlightCount: () => index.inFlightCount(),
     });
+    this.rollOuts = new RollOuts(this.term, this.members, {
+      silence: () => this.watch.silence(this.term.nowMs()),
+      judgeFromMs: () => this.#judgeFromMs,
+      onAlert: (code, message) => this.term.log.error({ code }, message),
+      onFinished: (record) => {
+        this.term.log.info({ deployment: record.id, outcome: record.outcome }, "a deployment is over");
+        this.#convergence.review();
+      },
+    });
+    this.#convergence = new Convergence(this.term, this.members, this.rollOuts);
     this.intake = new Intake(this.term, this.members, this.watch, (report) => this.#join(report));
-  }
-
-  silence(): Silence {
-    const { index } = this.term;
-    return this.watch.silence(
-      this.term.nowMs(),
-      (instance) => index.isInFlight(instance),
-      index.inFlightCount(),
-    );
   }
 
   /**
@@ -155,11 +160,19 @@ export class Leader {
     }
     for (const [index, record] of instances.entries()) {
       await this.#letOthersRun(index);
-      this.members.restore(record);
+      const member = this.members.restore(record);
       this.watch.hear(record.id);
-      this.#noteOwed(record);
+      this.#convergence.see(record.id, member.snapshot());
     }
     for (const record of deployments.sort(byAge).reverse()) this.rollOuts.restore(record);
+    for (const { id, claim } of instances) if (claim !== null) this.#releaseOrphan(id, claim.deployment);
+  }
+
+  /** A claim of a deployment that is over, and that nobody takes over, would keep the instance for ever. */
+  #releaseOrphan(instance: string, deployment: string): void {
+    if (this.rollOuts.isOwner(deployment)) return;
+    this.term.log.warn({ instance, deployment }, "a claim of a deployment that is over is ended");
+    this.members.command(instance, { type: "release", completed: false });
   }
 
   /** @throws the reason of {@link drop}, if it was dropped meanwhile */
@@ -184,24 +197,39 @@ export class Leader {
 
   /** Begins to hear and to act. */
   lead(): void {
+    this.#listenAfresh();
     this.watch.start();
     this.intake.start();
+    this.#convergence.start();
     this.#busStatus = this.term.bus.onStatus((status) => {
-      if (status === "reconnected") this.watch.startAfresh();
+      if (status === "disconnected") this.watch.goDeaf();
+      if (status === "reconnected") this.#listenAfresh();
     });
     this.rollOuts.touchAll();
   }
 
   /** Stops all of it; what waits for an answer gets `reason`. */
   drop(reason: unknown): void {
-    this.#dropped ??= { reason };
+    if (this.#dropped !== undefined) return;
+    this.#dropped = { reason };
     this.watch.stop();
     this.intake.stop();
     this.#busStatus?.unsubscribe();
-    this.#convergeSoon?.cancel();
+    this.#convergence.stop();
     this.term.writer.close(reason);
     this.rollOuts.stop(reason);
     this.members.stop(reason);
+  }
+
+  /** After a takeover, a reconnect or a stall nobody is judged by what was not heard. */
+  #listenAfresh(): void {
+    this.#judgeFromMs = this.#afterListening();
+    this.watch.startAfresh();
+    this.rollOuts.touchAll();
+  }
+
+  #afterListening(): number {
+    return this.term.nowMs() + listenIntervals * reportIntervalMs(this.members?.size ?? 0);
   }
 
   /** Takes an instance out of the fleet. */
@@ -209,8 +237,7 @@ export class Leader {
     const claim = this.members.find(instance)?.snapshot().context.record.claim ?? null;
     const written = this.members.remove(instance, why);
     this.intake.forget(instance);
-    this.#owed.delete(instance);
-    this.#converging.delete(instance);
+    this.#convergence.forget(instance);
     if (claim !== null) this.rollOuts.noteLeft(claim.deployment, claim.hasFailed);
     await written;
   }
@@ -230,62 +257,16 @@ export class Leader {
   }
 
   #onMember(instance: string, snapshot: MemberSnapshot): void {
-    const { record } = snapshot.context;
-    this.#noteOwed(record);
-    if (this.#converging.has(instance) && snapshot.value.update !== "IN_PROGRESS") {
-      const deployment = this.#converging.get(instance);
-      this.#converging.delete(instance);
-      if (snapshot.value.update === "FAILED")
-        this.term.log.error(
-          { instance, deployment, code: "CONVERGENCE_FAILED" },
-          "an instance failed on the version that it was owed",
-        );
-      this.#scheduleConvergence();
-    }
+    this.#convergence.see(instance, snapshot);
     const { seen } = snapshot.context;
     if (seen !== null) this.term.index.noteProgress(instance, seen.state.phase, seen.state.progress);
   }
 
-  #noteOwed(record: InstanceRecord): void {
-    if (record.owed !== null && record.claim === null) {
-      if (this.#owed.get(record.id) !== record.owed.deployment)
-        this.#owed.set(record.id, record.owed.deployment);
-      this.#scheduleConvergence();
-    } else this.#owed.delete(record.id);
-  }
-
-  #scheduleConvergence(): void {
-    if (this.#owed.size > 0) this.#convergeSoon ??= this.term.clock.setTimer(0, () => this.#converge());
-  }
-
-  /** Tells the next of what a finished deployment owes; silent ones are told when they are heard again. */
-  #converge(): void {
-    this.#convergeSoon = undefined;
-    const inFlight = new Map<string, number>();
-    for (const deployment of this.#converging.values())
-      inFlight.set(deployment, (inFlight.get(deployment) ?? 0) + 1);
-    const reachable = [...this.#owed]
-      .filter(([instance]) => !this.#converging.has(instance) && isReachable(this.members.find(instance)))
-      .map(([instance, deployment]) => ({ instance, deployment }));
-    for (const { instance, deployment } of nextToConverge(
-      reachable,
-      inFlight,
-      (id) => this.rollOuts.record(id)?.batch ?? 1,
-    )) {
-      const member = this.members.find(instance);
-      const owed = member?.snapshot().context.record.owed;
-      const spec = this.rollOuts.record(deployment)?.spec;
-      if (member === undefined || !owed) continue;
-      this.#converging.set(instance, deployment);
-      member.send({
-        type: "tell",
-        deployment: null,
-        target: owed.target,
-        toldAtMs: 0,
-        deadlineMs: spec?.deadlineMs ?? defaultDeadlineMs,
-        minHealthyMs: spec?.minHealthyMs ?? 0,
-      });
-    }
+  #forgetGone(instance: string): void {
+    this.term.log.warn({ instance }, "an instance was not heard for a day and is taken out of the fleet");
+    this.remove(instance, "it was not heard for a day").catch((error: unknown) =>
+      this.term.log.debug({ instance, error: messageOf(error) }, "its leaving was not written"),
+    );
   }
 
   /** A new instance gets what the newest completed roll-out for its labels brought, and its turn in a running one. */
@@ -293,51 +274,37 @@ export class Leader {
     const { state } = report;
     if (state === undefined) return;
     const { instance: id, agent } = report;
+    const owed = this.#convergence.dueTo(state.labels);
     const record: InstanceRecord = {
       format: 1,
       id,
       agent,
       labels: state.labels,
       joinedAtMs: this.term.nowMs(),
-      generation: 0,
+      // It may have been in the fleet before, and still acts on what it was told then.
+      generation: report.observedGeneration,
       desired: null,
       stable: null,
       claim: null,
       last: null,
-      owed: this.#owedToNew(state.labels),
+      owed,
       resetGeneration: 0,
     };
-    const member = this.members.join(record);
+    this.members.join(record);
     this.intake.accept(report);
     this.term.log.info({ instance: id, agent }, "an instance has joined");
     const running = this.#runningFor(state.labels);
-    if (running === undefined) return;
-    const target = targetFor(running.spec, record.owed?.target ?? null);
-    if (target !== undefined)
-      member.send({
-        type: "claim",
-        deployment: running.id,
-        target,
-        before: record.owed?.target ?? null,
-        urgent: false,
-        minHealthyMs: running.spec.minHealthyMs,
-      });
-  }
-
-  #owedToNew(labels: Labels): InstanceRecord["owed"] {
-    const undone = new Set<string>();
-    for (const record of this.rollOuts.records())
-      if (record.rollbackOf !== null && record.outcome !== "aborted") undone.add(record.rollbackOf);
-    const newest = [...this.rollOuts.records()]
-      .filter(
-        (record) =>
-          record.outcome === "completed" &&
-          !undone.has(record.id) &&
-          matches(parseSelector(record.spec.selector), labels),
-      )
-      .sort(byAge)[0];
-    const target = newest && targetFor(newest.spec, null);
-    return newest && target ? { deployment: newest.id, target } : null;
+    const before = owed?.target ?? null;
+    const target = running === undefined ? undefined : targetFor(running.spec, before);
+    if (running === undefined || target === undefined) return;
+    this.members.command(id, {
+      type: "claim",
+      deployment: running.id,
+      target,
+      before,
+      urgent: false,
+      minHealthyMs: running.spec.minHealthyMs,
+    });
   }
 
   /** The oldest roll-out under way that would have taken an instance with these labels. */
@@ -345,7 +312,7 @@ export class Leader {
     return [...this.rollOuts.records()]
       .filter(
         (record) =>
-          record.stage === "running" &&
+          (record.stage === "preparing" || record.stage === "running") &&
           record.rollbackOf === null &&
           record.retryOf === null &&
           matches(parseSelector(record.spec.selector), labels),
@@ -353,14 +320,6 @@ export class Leader {
       .sort(byAge)
       .at(-1);
   }
-}
-
-const defaultDeadlineMs = 900_000;
-
-/** It was heard of, and not too long ago. */
-function isReachable(member: MemberActor | undefined): boolean {
-  const context = member?.snapshot().context;
-  return context !== undefined && context.seen !== null && !context.silent;
 }
 
 function keep<T>(map: Map<string, T>, record: T, nameOf: (record: T) => string): void {

@@ -1,6 +1,7 @@
 import type { SnapshotFrom } from "xstate";
 import {
   type MemberCommand,
+  type MemberContext,
   type MemberEvent,
   memberFromRecord,
   memberMachine,
@@ -11,6 +12,7 @@ import { refusal } from "../contracts/errors.js";
 import type { DesiredInstance } from "../contracts/instance.js";
 import { keys } from "../contracts/keys.js";
 import type { Actor } from "../runtime/actor.js";
+import type { Standing } from "./claim-index.js";
 import type { Term } from "./term.js";
 import type { Unit } from "./writer.js";
 
@@ -36,7 +38,9 @@ export class Members {
   readonly #actors = new Map<string, MemberActor>();
   /** Who waits for a member's state; a few at a time. */
   readonly #waiters = new Map<string, Waiter[]>();
-  readonly #saved = new Map<string, Promise<void>>();
+  /** The save under way of each member that has one, the newest. */
+  readonly #saving = new Map<string, Promise<void>>();
+  #ended: { readonly reason: unknown } | undefined;
 
   constructor(term: Term, listener: MemberListener) {
     this.#term = term;
@@ -60,8 +64,8 @@ export class Members {
   }
 
   /** Takes a member over as the ledger knows it. */
-  restore(record: InstanceRecord): void {
-    this.#spawn(record, memberFromRecord(record));
+  restore(record: InstanceRecord): MemberActor {
+    return this.#spawn(record, memberFromRecord(record));
   }
 
   /** An instance that was never seen: its first report is its registration. */
@@ -87,6 +91,7 @@ export class Members {
     this.#actors.get(instance)?.stop();
     this.#actors.delete(instance);
     index.remove(instance);
+    this.#refuseWaiters(instance, refusal("UNKNOWN_INSTANCE", { instance }));
     return writer.add({
       deletes: [keys.instance(instance), keys.desiredInstance(instance)],
       events: [{ kind: "instance", id: instance, type: "instance.left", data: { why } }],
@@ -94,28 +99,47 @@ export class Members {
   }
 
   /**
+   * Sends what must not get lost. An instance that cannot take it ends the term, and everything is read anew; one that has
+   * left does not need it.
+   */
+  command(instance: string, event: MemberEvent): void {
+    const actor = this.#actors.get(instance);
+    if (actor === undefined || actor.send(event)) return;
+    this.#term.fail(
+      refusal("INTERNAL", { problem: `the actor of instance ${instance} did not take '${event.type}'` }),
+    );
+  }
+
+  /**
    * Sends an event and resolves when the state holds and the ledger has it.
-   * @throws RollcallError what ended the term, if it ends first
+   * @throws RollcallError `UNKNOWN_INSTANCE`; what ended the term, if it ends first
    */
   async ask(
     instance: string,
     event: MemberEvent,
     holds: (snapshot: MemberSnapshot) => boolean,
   ): Promise<void> {
+    if (this.#ended !== undefined) throw this.#ended.reason;
     const actor = this.#actors.get(instance);
     if (actor === undefined) throw refusal("UNKNOWN_INSTANCE", { instance });
     const reached = new Promise<void>((done, failed) => {
       this.#waiters.set(instance, [...(this.#waiters.get(instance) ?? []), { holds, done, failed }]);
     });
-    actor.send(event);
+    this.command(instance, event);
     await reached;
-    await this.#saved.get(instance);
+    await this.#saving.get(instance);
   }
 
   stop(reason: unknown): void {
-    for (const waiters of this.#waiters.values()) for (const { failed } of waiters) failed(reason);
-    this.#waiters.clear();
+    this.#ended ??= { reason };
+    for (const instance of [...this.#waiters.keys()]) this.#refuseWaiters(instance, reason);
     for (const actor of this.#actors.values()) actor.stop();
+  }
+
+  #refuseWaiters(instance: string, reason: unknown): void {
+    const waiters = this.#waiters.get(instance) ?? [];
+    this.#waiters.delete(instance);
+    for (const { failed } of waiters) failed(reason);
   }
 
   #tellWaiters(instance: string, snapshot: MemberSnapshot): void {
@@ -144,20 +168,27 @@ export class Members {
           const owners = new Set([owner, current]);
           owner = current;
           const written = this.#save(saved as InstanceRecord, commands, owners);
-          if (this.#waiters.has(id)) this.#saved.set(id, written);
+          this.#saving.set(id, written);
+          const forget = () => {
+            if (this.#saving.get(id) === written) this.#saving.delete(id);
+          };
+          written.then(forget, forget);
           return written;
         },
-        onSaveFailed: (error) => this.#logLost(id, error),
+        onSaveFailed: (error) => {
+          this.#logLost(id, error);
+          this.#term.fail(error);
+        },
       },
+      supervision: { onGiveUp: (error) => this.#term.fail(error) },
       onTransition: (snapshot) => {
-        const { claim } = snapshot.context.record;
-        this.#term.index.update(id, claim === null ? undefined : { claim, silent: snapshot.context.silent });
+        this.#term.index.update(id, standingOf(snapshot.context));
         this.#listener.onMember(id, snapshot);
         this.#tellWaiters(id, snapshot);
       },
     });
     this.#actors.set(id, actor);
-    if (record.claim !== null) this.#term.index.update(id, { claim: record.claim, silent: false });
+    this.#term.index.update(id, standingOf(actor.snapshot().context));
     return actor;
   }
 
@@ -169,7 +200,7 @@ export class Members {
     const written = [...owners]
       .filter((owner) => owner !== undefined)
       .map((owner) => this.#term.index.writing(owner));
-    await this.#term.writer.add(this.#unitOf(record, commands));
+    await this.#term.writer.add({ ...this.#unitOf(record, commands), instances: 1 });
     for (const done of written) done();
   }
 
@@ -210,4 +241,9 @@ export class Members {
   #logLost(instance: string, error: unknown): void {
     this.#term.log.debug({ instance, error: messageOf(error) }, "a change of an instance was not written");
   }
+}
+
+/** What a deployment's planner has to know of a member; `undefined` while nothing owns it. */
+function standingOf({ record, silent, seen }: MemberContext): Standing | undefined {
+  return record.claim === null ? undefined : { claim: record.claim, silent, heard: seen !== null };
 }

@@ -7,8 +7,15 @@ import {
   deploymentFromRecord,
 } from "../../machines/deployment-record.js";
 import { newRollback } from "../../machines/deployment-request.js";
-import { type Target, targetsOf, wasTouched } from "../../machines/deployment-targets.js";
+import {
+  type Overlap,
+  overlapsOf,
+  type Surroundings,
+  type Target,
+  targetsOf,
+} from "../../machines/deployment-targets.js";
 import type { Silence } from "../../machines/liveness.js";
+import { wasTouched } from "../../machines/member-record.js";
 import { messageOf } from "../base/errors.js";
 import type { Timer } from "../base/ports.js";
 import type { DeploymentRecord } from "../contracts/deployment.js";
@@ -17,6 +24,7 @@ import { keys } from "../contracts/keys.js";
 import type { Actor } from "../runtime/actor.js";
 import { Instructions } from "./instructions.js";
 import type { Members } from "./members.js";
+import { byAge } from "./order.js";
 import type { Term } from "./term.js";
 import type { Unit } from "./writer.js";
 
@@ -53,8 +61,8 @@ export const finishedMax = 1_000;
 
 export interface RollOutParts {
   readonly silence: () => Silence;
-  /** Ledger time from which this leader judges. */
-  readonly judgeFromMs: number;
+  /** Ledger time from which this leader judges; later again whenever it could not hear for a while. */
+  readonly judgeFromMs: () => number;
   readonly onAlert: (code: string, message: string) => void;
   readonly onFinished: (record: DeploymentRecord) => void;
 }
@@ -70,6 +78,7 @@ export class RollOuts {
   readonly #dirty = new Set<string>();
   #look: Timer | undefined;
   #lastNumber = 0;
+  #ended: { readonly reason: unknown } | undefined;
 
   constructor(term: Term, members: Members, parts: RollOutParts) {
     this.#term = term;
@@ -112,13 +121,14 @@ export class RollOuts {
     this.#lastNumber = Math.max(this.#lastNumber, Number(/^d(\d{1,15})$/.exec(record.id)?.[1] ?? 0));
     if (record.stage === "finished") this.#keepFinished(record);
     else
-      this.#spawn(record, deploymentFromRecord(record, this.#term.nowMs(), this.#parts.judgeFromMs)).send({
+      this.#spawn(record, deploymentFromRecord(record, this.#term.nowMs(), this.#parts.judgeFromMs())).send({
         type: "takenOver",
       });
   }
 
   /** Begins a new deployment; resolves when it owns its instances and the ledger has all of it. */
   async create(record: DeploymentRecord): Promise<void> {
+    if (this.#ended !== undefined) throw this.#ended.reason;
     this.#spawn(record, undefined);
     await this.ask(record.id, undefined, (snapshot) => snapshot.value !== "preparing");
   }
@@ -132,6 +142,7 @@ export class RollOuts {
     event: DeploymentEvent | undefined,
     holds: (snapshot: DeploymentSnapshot) => boolean,
   ): Promise<DeploymentSnapshot> {
+    if (this.#ended !== undefined) throw this.#ended.reason;
     const rollOut = this.#active.get(id);
     if (rollOut === undefined) throw refusal("UNKNOWN_DEPLOYMENT", { deployment: id });
     const reached = new Promise<DeploymentSnapshot>((done, failed) => {
@@ -161,6 +172,7 @@ export class RollOuts {
   }
 
   stop(reason: unknown): void {
+    this.#ended ??= { reason };
     this.#look?.cancel();
     for (const rollOut of this.#active.values()) {
       rollOut.wake?.cancel();
@@ -173,13 +185,20 @@ export class RollOuts {
   #observe(): void {
     this.#look = undefined;
     const nowMs = this.#term.nowMs();
+    const judgeFromMs = this.#parts.judgeFromMs();
     for (const id of this.#dirty) {
       const actor = this.#active.get(id)?.actor;
       if (actor === undefined) continue;
       if (actor.snapshot().context.record.stage === "finished") continue;
       const observed = this.observed(id);
       if (observed !== undefined)
-        actor.send({ type: "observe", observed, moved: this.#term.index.takeMoved(id), nowMs });
+        actor.send({
+          type: "observe",
+          observed,
+          moved: this.#term.index.takeMoved(id),
+          nowMs,
+          judgeFromMs,
+        });
     }
     this.#dirty.clear();
   }
@@ -195,7 +214,7 @@ export class RollOuts {
     restored: ReturnType<typeof deploymentFromRecord> | undefined,
   ): DeploymentActor {
     const { id } = record;
-    const input = { record, nowMs: this.#term.nowMs(), judgeFromMs: this.#parts.judgeFromMs };
+    const input = { record, nowMs: this.#term.nowMs(), judgeFromMs: this.#parts.judgeFromMs() };
     const rollOut = new RollOut((self) =>
       this.#term.host.spawn({
         kind: "deployment",
@@ -212,12 +231,13 @@ export class RollOuts {
             self.saved = this.#save(saved as DeploymentRecord, commands);
             return self.saved;
           },
-          onSaveFailed: (error) =>
-            this.#term.log.debug(
-              { deployment: id, error: messageOf(error) },
-              "a step of a deployment was not written",
-            ),
+          onSaveFailed: (error) => {
+            const facts = { deployment: id, error: messageOf(error) };
+            this.#term.log.debug(facts, "a step of a deployment was not written");
+            this.#term.fail(error);
+          },
         },
+        supervision: { onGiveUp: (error) => this.#term.fail(error) },
         onTransition: (snapshot) => this.#onTransition(id, self, snapshot),
       }),
     );
@@ -244,7 +264,7 @@ export class RollOuts {
           if (!this.#active.delete(id)) return;
           rollOut.actor.stop();
           this.#keepFinished(record);
-          if (this.#term.index.membersOf(id).size === 0) this.#term.index.forget(id);
+          this.#term.index.forget(id);
           this.#parts.onFinished(record);
         },
         // The term ends with a write that failed.
@@ -307,23 +327,49 @@ export class RollOuts {
     return touched;
   }
 
-  /** The deployments whose claims and traces a deployment goes by: for a rollback, what it undoes and other rollbacks of that. */
-  siblingsOf(record: DeploymentRecord): ReadonlySet<string> {
-    const siblings = new Set<string>();
-    if (record.rollbackOf === null) return siblings;
-    siblings.add(record.rollbackOf);
-    for (const other of this.records())
-      if (other.rollbackOf === record.rollbackOf && other.id !== record.id) siblings.add(other.id);
-    return siblings;
+  /** Deployments that were rolled back, or are being. A rollback that was aborted undoes nothing. */
+  undone(): ReadonlySet<string> {
+    const undone = new Set<string>();
+    for (const { rollbackOf, outcome } of this.records())
+      if (rollbackOf !== null && outcome !== "aborted") undone.add(rollbackOf);
+    return undone;
+  }
+
+  /** It is not over, or its rollback is to take its instances over. */
+  isOwner(deployment: string): boolean {
+    if (this.#active.has(deployment)) return true;
+    for (const { actor } of this.#active.values())
+      if (actor.snapshot().context.record.rollbackOf === deployment) return true;
+    return false;
   }
 
   targetsOf(record: DeploymentRecord): Target[] {
-    return targetsOf(
-      record,
-      this.#members.records(),
-      this.siblingsOf(record),
-      (instance) => this.#members.find(instance)?.snapshot().context.silent ?? true,
-    );
+    return targetsOf(record, this.#members.records(), this.#surroundingsOf(record));
+  }
+
+  /** What a deployment would take if another one did not have it. */
+  overlapsOf(record: DeploymentRecord): Overlap[] {
+    return overlapsOf(record, this.#members.records(), this.#surroundingsOf(record));
+  }
+
+  #surroundingsOf({ id, rollbackOf, retryOf }: DeploymentRecord): Surroundings {
+    const siblings = new Set<string>();
+    if (rollbackOf !== null) {
+      siblings.add(rollbackOf);
+      for (const other of this.records())
+        if (other.rollbackOf === rollbackOf && other.id !== id) siblings.add(other.id);
+    }
+    const earlier = retryOf === null ? undefined : this.record(retryOf);
+    return {
+      siblings,
+      isSilent: (instance) => this.#members.find(instance)?.snapshot().context.silent ?? true,
+      isLater: (deployment) => {
+        const other = this.record(deployment);
+        if (earlier === undefined || other === undefined) return false;
+        const isKin = other.rollbackOf === earlier.id || other.retryOf === earlier.id;
+        return !isKin && byAge(other, earlier) < 0;
+      },
+    };
   }
 
   #wake(id: string, atMs: number): void {

@@ -1,8 +1,24 @@
 import { isCalm, livenessWindowMs, reportIntervalMs, type Silence } from "../../machines/liveness.js";
-import type { Clock } from "../base/ports.js";
+import type { Clock, Timer } from "../base/ports.js";
 
 /** A look this much later than it was due means that this process itself stood still. */
 const stallFactor = 2;
+/** An instance that was not heard for so long has left. */
+const goneAfterMs = 86_400_000;
+
+/** What the watch asks and tells. */
+export interface SilenceListener {
+  /** An instance has missed its reports. */
+  onSilent(instance: string): void;
+  /** An instance was not heard for a day. */
+  onGone(instance: string): void;
+  /** This process stood still: whatever it has not heard says nothing. */
+  onStall(): void;
+  /** A look was taken. */
+  onLook(): void;
+  isInFlight(instance: string): boolean;
+  inFlightCount(): number;
+}
 
 /**
  * Hears who reports and notices who does not. Instances are kept in the order in which they were last heard, so
@@ -10,20 +26,19 @@ const stallFactor = 2;
  */
 export class SilenceWatch {
   readonly #clock: Clock;
-  readonly #onSilent: (instance: string) => void;
-  readonly #onLook: () => void;
+  readonly #listener: SilenceListener;
   /** Monotonic time of the last report, the longest unheard first. */
   readonly #heard = new Map<string, number>();
   /** Silent instances by the monotonic time at which they were found silent. */
   readonly #silent = new Map<string, number>();
   #calmSinceMs: number | null = null;
   #lookedAtMs: number;
-  #timer: { cancel(): void } | undefined;
+  #deaf = false;
+  #timer: Timer | undefined;
 
-  constructor(clock: Clock, onSilent: (instance: string) => void, onLook: () => void) {
+  constructor(clock: Clock, listener: SilenceListener) {
     this.#clock = clock;
-    this.#onSilent = onSilent;
-    this.#onLook = onLook;
+    this.#listener = listener;
     this.#lookedAtMs = clock.monotonicMs();
   }
 
@@ -57,48 +72,71 @@ export class SilenceWatch {
     return heardAtMs === undefined ? null : this.#clock.monotonicMs() - heardAtMs;
   }
 
-  /** Nobody is judged by what this process could not hear: after a takeover, a reconnect, a stall of its own. */
-  startAfresh(): void {
-    const now = this.#clock.monotonicMs();
-    for (const instance of [...this.#heard.keys()]) this.#heard.set(instance, now);
-    this.#lookedAtMs = now;
+  /** While this process is cut off it hears nobody, and nobody is silent for that. */
+  goDeaf(): void {
+    this.#deaf = true;
   }
 
-  /** How silent the fleet is but for the instances in flight, in terms of a time of the caller's. */
-  silence(nowMs: number, isInFlight: (instance: string) => boolean, inFlight: number): Silence {
+  /**
+   * Nobody is judged by what this process could not hear: after a takeover, a reconnect, a stall of its own. Who was
+   * silent before stays so until a report comes.
+   */
+  startAfresh(): void {
+    const now = this.#clock.monotonicMs();
+    for (const instance of this.#heard.keys())
+      if (!this.#silent.has(instance)) this.#heard.set(instance, now);
+    this.#calmSinceMs = null;
+    this.#lookedAtMs = now;
+    this.#deaf = false;
+  }
+
+  /** How silent the fleet is but for the instances in flight; `nowMs` is in ledger time, and so is the calm. */
+  silence(nowMs: number): Silence {
     const now = this.#clock.monotonicMs();
     const windowMs = livenessWindowMs(this.intervalMs);
-    let silent = 0;
     let newlySilent = 0;
+    let silent = 0;
     for (const [instance, sinceMs] of this.#silent) {
-      if (isInFlight(instance)) continue;
+      if (this.#listener.isInFlight(instance)) continue;
       silent++;
       if (now - sinceMs <= windowMs) newlySilent++;
     }
+    const others = Math.max(0, this.#heard.size - this.#listener.inFlightCount());
     const calmSinceMs = this.#calmSinceMs === null ? null : nowMs - (now - this.#calmSinceMs);
-    return { others: Math.max(0, this.#heard.size - inFlight), silent, newlySilent, calmSinceMs, windowMs };
+    return { others, silent, newlySilent, calmSinceMs, windowMs };
   }
 
   #arm(): void {
     this.#timer = this.#clock.setTimer(this.intervalMs / 2, () => {
-      this.#look();
       this.#arm();
+      this.#look();
     });
   }
 
   #look(): void {
     const now = this.#clock.monotonicMs();
-    if (now - this.#lookedAtMs > this.intervalMs * stallFactor) this.startAfresh();
+    const sinceMs = now - this.#lookedAtMs;
     this.#lookedAtMs = now;
+    if (this.#deaf) return;
+    if (sinceMs > this.intervalMs * stallFactor) {
+      this.#listener.onStall();
+      return;
+    }
+    this.#findSilent(now);
+    const calm = isCalm(this.silence(0));
+    this.#calmSinceMs = calm ? (this.#calmSinceMs ?? now) : null;
+    this.#listener.onLook();
+  }
+
+  #findSilent(now: number): void {
     const windowMs = livenessWindowMs(this.intervalMs);
     for (const [instance, heardAtMs] of this.#heard) {
-      if (now - heardAtMs < windowMs) break;
-      if (this.#silent.has(instance)) continue;
-      this.#silent.set(instance, now);
-      this.#onSilent(instance);
+      if (now - heardAtMs < windowMs) return;
+      if (now - heardAtMs >= goneAfterMs) this.#listener.onGone(instance);
+      else if (!this.#silent.has(instance)) {
+        this.#silent.set(instance, now);
+        this.#listener.onSilent(instance);
+      }
     }
-    const calm = isCalm({ others: this.#heard.size, silent: this.#silent.size });
-    this.#calmSinceMs = calm ? (this.#calmSinceMs ?? now) : null;
-    this.#onLook();
   }
 }

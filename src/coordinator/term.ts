@@ -19,6 +19,8 @@ export interface Term {
   readonly catalog: Catalog;
   readonly index: ClaimIndex;
   readonly writer: Writer;
+  /** Ends the term: what is known may differ from the ledger, and is read anew. Without effect once it has ended. */
+  fail(error: unknown): void;
   /** Ledger time now. */
   nowMs(): number;
 }

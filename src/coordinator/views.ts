@@ -1,7 +1,7 @@
 import type { Observed } from "../../machines/deployment-plan.js";
 import { publishedState } from "../../machines/deployment-status.js";
 import { durationText, whyOf } from "../../machines/deployment-why.js";
-import type { ConfigRecord, Counts, DeploymentRecord, ReleaseRecord } from "../contracts/deployment.js";
+import type { ConfigRecord, Counts, ReleaseRecord } from "../contracts/deployment.js";
 import type { VersionPair } from "../contracts/version.js";
 import { versionText } from "../contracts/version.js";
 import type { ConfigView, DeploymentView, InstanceView, ReleaseView } from "../contracts/views.js";
@@ -159,9 +159,4 @@ export function releaseView(record: ReleaseRecord, usage: Usage): ReleaseView {
 export function configView(record: ConfigRecord, usage: Usage): ConfigView {
   const { version, object } = record.config;
   return { version, digest: object.digest, sizeBytes: object.sizeBytes, pushed: record.pushed, ...usage };
-}
-
-/** The newest first. */
-export function byAge(one: DeploymentRecord, other: DeploymentRecord): number {
-  return other.created.atMs - one.created.atMs || (one.id < other.id ? 1 : -1);
 }

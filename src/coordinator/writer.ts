@@ -6,6 +6,8 @@ export interface Unit {
   readonly puts?: readonly { readonly key: string; readonly value: unknown }[];
   readonly deletes?: readonly string[];
   readonly events?: readonly LedgerEvent[];
+  /** How many instances it is about; 0 if left out. */
+  readonly instances?: number;
 }
 
 interface Waiting {
@@ -18,6 +20,8 @@ interface Waiting {
 /** Room that a batch keeps for what the ledger itself adds, the head of the event chain among it. */
 const batchReserve = 8;
 const batchMax = batchMessagesMax - batchReserve;
+/** Instances in one batch: what concerns more is written in chunks, each valid by itself. */
+const batchInstancesMax = 300;
 /** For how long units may gather while actors still have events to handle. */
 const gatherMs = 5;
 
@@ -87,7 +91,7 @@ export class Writer {
         await this.#leadership.commit(this.#batchOf(batch));
         for (const { done } of batch) done();
       } catch (error) {
-        this.#failure = error;
+        this.#failure ??= error;
         for (const { failed } of batch) failed(error);
         this.close(error);
         this.#onFailed(error);
@@ -98,9 +102,11 @@ export class Writer {
 
   #take(): Waiting[] {
     let size = 0;
+    let instances = 0;
     const end = this.#queue.findIndex((waiting) => {
       size += waiting.size;
-      return size > batchMax;
+      instances += waiting.unit.instances ?? 0;
+      return size > batchMax || instances > batchInstancesMax;
     });
     // A single unit that is too large goes alone, and the ledger says so.
     return this.#queue.splice(0, end < 0 ? this.#queue.length : Math.max(1, end));

@@ -1,0 +1,167 @@
+import { nextToConverge } from "../../machines/convergence.js";
+import { targetFor } from "../../machines/deployment-request.js";
+import { isCatchingUp, isOwed } from "../../machines/member-record.js";
+import type { Timer } from "../base/ports.js";
+import type { InstanceRecord } from "../contracts/deployment.js";
+import { refusal } from "../contracts/errors.js";
+import type { Labels } from "../contracts/instance.js";
+import { matches, parseSelector } from "../contracts/selector.js";
+import { sameVersion, type VersionPair } from "../contracts/version.js";
+import type { MemberSnapshot, Members } from "./members.js";
+import { byAge } from "./order.js";
+import type { RollOuts } from "./roll-outs.js";
+import type { Term } from "./term.js";
+
+const defaultDeadlineMs = 900_000;
+
+interface UnderWay {
+  readonly deployment: string;
+  readonly generation: number;
+  readonly deadline: Timer;
+}
+
+/**
+ * Brings instances to what finished deployments owe them, because they were away or joined later: a batch of that
+ * deployment at a time. Their failures raise an alert and count for nothing.
+ */
+export class Convergence {
+  readonly #term: Term;
+  readonly #members: Members;
+  readonly #rollOuts: RollOuts;
+  /** Instances that were not told yet what they are owed. */
+  readonly #due = new Set<string>();
+  readonly #underWay = new Map<string, UnderWay>();
+  #soon: Timer | undefined;
+  #started = false;
+
+  constructor(term: Term, members: Members, rollOuts: RollOuts) {
+    this.#term = term;
+    this.#members = members;
+    this.#rollOuts = rollOuts;
+  }
+
+  /** From here on instances are told. */
+  start(): void {
+    this.#started = true;
+    this.review();
+  }
+
+  /** Takes in how a member stands now. */
+  see(instance: string, { context: { record }, value }: MemberSnapshot): void {
+    if (isOwed(record)) this.#due.add(instance);
+    else this.#due.delete(instance);
+    const underWay = this.#underWay.get(instance);
+    const isUnderWay = isCatchingUp(record) && value.update === "IN_PROGRESS";
+    if (underWay !== undefined && !(isUnderWay && underWay.generation === record.generation)) {
+      underWay.deadline.cancel();
+      this.#underWay.delete(instance);
+      if (isCatchingUp(record) && value.update === "FAILED")
+        this.#term.log.error(
+          { instance, deployment: underWay.deployment, code: "CONVERGENCE_FAILED" },
+          "an instance failed on the version that it was owed",
+        );
+    }
+    if (isUnderWay && !this.#underWay.has(instance)) this.#watch(record);
+    this.review();
+  }
+
+  /** Tells those whose turn it is, soon. */
+  review(): void {
+    if (this.#started && this.#due.size > 0)
+      this.#soon ??= this.#term.clock.setTimer(0, () => this.#converge());
+  }
+
+  /** The instance has left. */
+  forget(instance: string): void {
+    this.#due.delete(instance);
+    this.#underWay.get(instance)?.deadline.cancel();
+    this.#underWay.delete(instance);
+    this.review();
+  }
+
+  stop(): void {
+    this.#started = false;
+    this.#soon?.cancel();
+    for (const { deadline } of this.#underWay.values()) deadline.cancel();
+  }
+
+  /**
+   * What the completed deployments have brought to instances with these labels, the rolled back ones left out; the
+   * newest one owes it.
+   */
+  dueTo(labels: Labels): InstanceRecord["owed"] {
+    const undone = this.#rollOuts.undone();
+    let due: InstanceRecord["owed"] = null;
+    for (const { id, spec, ending } of [...this.#rollOuts.records()].sort(byAge).reverse()) {
+      if (ending?.outcome !== "completed" || undone.has(id)) continue;
+      if (!matches(parseSelector(spec.selector), labels)) continue;
+      const target: VersionPair | undefined = targetFor(spec, due?.target ?? null);
+      if (target !== undefined) due = { deployment: id, target, minHealthyMs: spec.minHealthyMs };
+    }
+    return due;
+  }
+
+  #watch({ id, owed, generation }: InstanceRecord): void {
+    if (owed === null) return;
+    const { deployment } = owed;
+    const deadlineMs = this.#deadlineMsOf(deployment);
+    const deadline = this.#term.clock.setTimer(deadlineMs, () => this.#expire(id, deadlineMs));
+    this.#underWay.set(id, { deployment, generation, deadline });
+  }
+
+  /** Its place is another's now. */
+  #expire(instance: string, deadlineMs: number): void {
+    const context = this.#members.find(instance)?.snapshot().context;
+    const { message } = refusal("INSTANCE_DEADLINE", {
+      deadlineMs,
+      version: context?.record.desired?.release ?? "stopped",
+      phase: context?.seen?.state.phase ?? "UNKNOWN",
+    });
+    this.#members.command(instance, { type: "expire", reason: { code: "INSTANCE_DEADLINE", message } });
+  }
+
+  #converge(): void {
+    this.#soon = undefined;
+    this.#dropUndone();
+    const inFlight = new Map<string, number>();
+    for (const { deployment } of this.#underWay.values())
+      inFlight.set(deployment, (inFlight.get(deployment) ?? 0) + 1);
+    const reachable = [...this.#due].flatMap((instance) => {
+      const context = this.#members.find(instance)?.snapshot().context;
+      // It was heard of, and not too long ago.
+      if (context === undefined || context.seen === null || context.silent) return [];
+      const { owed } = context.record;
+      return owed === null ? [] : [{ instance, deployment: owed.deployment }];
+    });
+    for (const { instance, deployment } of nextToConverge(
+      reachable,
+      inFlight,
+      (id) => this.#rollOuts.record(id)?.batch ?? 1,
+    )) {
+      // From here on it is on its way; its next event says it again.
+      this.#due.delete(instance);
+      this.#members.command(instance, {
+        type: "catchUp",
+        deployment,
+        deadlineMs: this.#deadlineMsOf(deployment),
+      });
+    }
+  }
+
+  /** What was rolled back is owed to nobody: whoever waits for it gets what there was before it. */
+  #dropUndone(): void {
+    const undone = this.#rollOuts.undone();
+    for (const instance of this.#due) {
+      const record = this.#members.find(instance)?.snapshot().context.record;
+      if (record === undefined || record.owed === null || !undone.has(record.owed.deployment)) continue;
+      const due = this.dueTo(record.labels);
+      const owed = due !== null && sameVersion(due.target, record.stable) ? null : due;
+      this.#due.delete(instance);
+      this.#members.command(instance, { type: "owe", owed });
+    }
+  }
+
+  #deadlineMsOf(deployment: string): number {
+    return this.#rollOuts.record(deployment)?.spec.deadlineMs ?? defaultDeadlineMs;
+  }
+}
