@@ -1,4 +1,5 @@
-import type { Bus, Clock, LedgerReader, Timer } from "../../src/base/ports.js";
+import { createHash } from "node:crypto";
+import type { Bus, Clock, LedgerReader, Subscription, Timer } from "../../src/base/ports.js";
 import {
   type DesiredInstance,
   desiredInstanceSchema,
@@ -17,7 +18,24 @@ export interface Behaviour {
   readonly hangs?: boolean;
   /** Healthy first, failed this much later. */
   readonly failsAfterMs?: number;
+  /** Serves, and says itself that something is wrong. */
+  readonly degraded?: boolean;
 }
+
+export interface FakeAgentParts {
+  readonly bus: Bus;
+  readonly clock: Clock;
+  readonly ledger: LedgerReader;
+  readonly fleet: string;
+  readonly instance: string;
+  readonly labels?: Labels;
+  readonly agent?: string;
+}
+
+/** Each so manieth report carries the whole state, changed or not; the real agent's number. */
+const wholeEvery = 10;
+/** Between two readings of a desired state whose change may have been missed. */
+const pollMs = 30_000;
 
 /**
  * The other end of the protocol, by hand: an instance that does what it is told in virtual time. For tests of the coordinator
@@ -26,34 +44,25 @@ export interface Behaviour {
 export class FakeAgent {
   readonly instance: string;
   readonly agent: string;
-  readonly labels: Labels;
+  labels: Labels;
+  /** Everything that it was told and acted on. */
   readonly told: DesiredInstance[] = [];
   behaviour: (desired: DesiredInstance) => Behaviour = () => ({});
+  intervalMs = 2_000;
   #state: InstanceState;
-  #desired: DesiredInstance | undefined;
+  #desired: { readonly state: DesiredInstance; readonly revision: number } | undefined;
   #healthySinceMs: number | null = null;
   #seq = 0;
-  readonly #incarnation = 1;
-  #timer: Timer | undefined;
+  #incarnation = 0;
+  #sentDigest: string | undefined;
+  #beats: Timer | undefined;
   #work: Timer | undefined;
-  readonly #bus: Bus;
-  readonly #clock: Clock;
-  readonly #fleet: string;
-  readonly #ledger: LedgerReader;
+  #poll: Timer | undefined;
+  #listening: Subscription[] = [];
+  readonly #parts: FakeAgentParts;
 
-  constructor(parts: {
-    bus: Bus;
-    clock: Clock;
-    ledger: LedgerReader;
-    fleet: string;
-    instance: string;
-    labels?: Labels;
-    agent?: string;
-  }) {
-    this.#bus = parts.bus;
-    this.#clock = parts.clock;
-    this.#fleet = parts.fleet;
-    this.#ledger = parts.ledger;
+  constructor(parts: FakeAgentParts) {
+    this.#parts = parts;
     this.instance = parts.instance;
     this.agent = parts.agent ?? `agent-of-${parts.instance}`;
     this.labels = parts.labels ?? {};
@@ -76,98 +85,191 @@ export class FakeAgent {
     return this.#state.running?.release ?? null;
   }
 
+  get state(): InstanceState {
+    return this.#state;
+  }
+
+  /** The newest thing that it was told. */
+  get desired(): DesiredInstance | undefined {
+    return this.#desired?.state;
+  }
+
+  /** The releases that it was told, in this order; `null` for "stop". */
+  get story(): (string | null)[] {
+    return this.told.map(({ run }) => run?.release.version ?? null);
+  }
+
+  get started(): boolean {
+    return this.#beats !== undefined;
+  }
+
   start(): void {
-    const key = keys.desiredInstance(this.instance);
-    this.#ledger.watch(key, (entry) => this.#take(entry.value));
-    void this.read();
-    this.#bus.subscribe(subjectsOf(this.#fleet).ask(this.instance, "report"), () => this.report());
+    const { bus, fleet, ledger } = this.#parts;
+    this.#incarnation++;
+    this.#seq = 0;
+    this.#sentDigest = undefined;
+    this.#listening = [
+      ledger.watch(keys.desiredInstance(this.instance), ({ value, revision }) => this.#take(value, revision)),
+      bus.subscribe(subjectsOf(fleet).ask(this.instance, "report"), ({ data }) => {
+        const asked = JSON.parse(new TextDecoder().decode(data)) as { intervalMs?: number };
+        if (asked.intervalMs !== undefined) this.intervalMs = asked.intervalMs;
+        this.report({ whole: true });
+      }),
+      bus.onStatus((status) => {
+        if (status === "reconnected") this.read();
+      }),
+    ];
+    this.read();
     this.#beat();
   }
 
-  async read(): Promise<void> {
-    this.#take((await this.#ledger.get(keys.desiredInstance(this.instance)))?.value);
+  /** As if the process had ended: no reports any more. What it ran goes on. */
+  stop(): void {
+    for (const timer of [this.#beats, this.#work, this.#poll]) timer?.cancel();
+    this.#beats = undefined;
+    for (const subscription of this.#listening) subscription.unsubscribe();
+    this.#listening = [];
   }
 
-  /** As if the process had ended: no reports any more. */
-  stop(): void {
-    this.#timer?.cancel();
-    this.#work?.cancel();
+  /** A new process of the same agent, which reads its desired state and begins anew what was under way. */
+  restart(): void {
+    this.stop();
+    const under = this.#desired;
+    this.start();
+    if (under !== undefined && this.#isUnderWay) this.#begin(under.state);
+  }
+
+  /** Reads its desired state, now and then again. */
+  read(): void {
+    const { ledger, clock } = this.#parts;
+    this.#poll?.cancel();
+    this.#poll = clock.setTimer(pollMs, () => this.read());
+    ledger.get(keys.desiredInstance(this.instance)).then(
+      (entry) => {
+        if (entry !== undefined && this.started) this.#take(entry.value, entry.revision);
+      },
+      // Cut off: the next reading says it.
+      () => undefined,
+    );
   }
 
   fail(message: string): void {
     this.#healthySinceMs = null;
-    this.#set({ health: "FAILED", reason: { code: "PROCESS_EXITED", message } });
+    this.set({ health: "FAILED", reason: { code: "PROCESS_EXITED", message } });
   }
 
-  report(): void {
-    const now = this.#clock.monotonicMs();
-    const report: Report = {
-      format: 1,
-      instance: this.instance,
-      agent: this.agent,
-      incarnation: String(this.#incarnation),
-      seq: this.#seq++,
-      observedGeneration: this.#desired?.generation ?? 0,
-      ledgerId: this.#desired?.ledgerId ?? null,
-      digest: `d${JSON.stringify(this.#state).length}-${this.#state.phase}-${this.#state.running?.release}-${this.#state.health}`,
-      healthyForMs: this.#healthySinceMs === null ? 0 : Math.round(now - this.#healthySinceMs),
-      phaseAgeMs: 0,
-      state: this.#state,
-    };
-    this.#bus.publish(subjectsOf(this.#fleet).health(this.instance), JSON.stringify(report));
+  recover(): void {
+    this.#healthySinceMs = this.#parts.clock.monotonicMs();
+    this.set({ health: "HEALTHY", reason: null });
   }
 
-  #beat(): void {
-    this.report();
-    this.#timer = this.#clock.setTimer(2_000, () => this.#beat());
-  }
-
-  #set(change: Partial<InstanceState>): void {
+  set(change: Partial<InstanceState>): void {
     this.#state = { ...this.#state, ...change };
     this.report();
   }
 
-  #take(value: unknown): void {
+  /** What it would say now. */
+  next(options: { whole?: boolean } = {}): Report {
+    const now = this.#parts.clock.monotonicMs();
+    const digest = createHash("sha256").update(JSON.stringify(this.#state)).digest("base64url").slice(0, 20);
+    const seq = this.#seq++;
+    const whole = options.whole === true || digest !== this.#sentDigest || seq % wholeEvery === 0;
+    this.#sentDigest = digest;
+    return {
+      format: 1,
+      instance: this.instance,
+      agent: this.agent,
+      incarnation: `n${this.#incarnation}`,
+      seq,
+      observedGeneration: this.#desired?.state.generation ?? 0,
+      ledgerId: this.#desired?.state.ledgerId ?? null,
+      digest,
+      healthyForMs: this.#healthySinceMs === null ? 0 : Math.round(now - this.#healthySinceMs),
+      phaseAgeMs: 0,
+      ...(whole ? { state: this.#state } : {}),
+    };
+  }
+
+  report(options: { whole?: boolean } = {}): void {
+    if (this.started) this.publish(this.next(options));
+  }
+
+  publish(report: unknown): void {
+    const { bus, fleet } = this.#parts;
+    bus.publish(subjectsOf(fleet).health(this.instance), JSON.stringify(report));
+  }
+
+  get #isUnderWay(): boolean {
+    return (
+      this.#state.phase !== "ACTIVE" && this.#state.phase !== "STOPPED" && this.#state.phase !== "FAILED"
+    );
+  }
+
+  #beat(): void {
+    this.#beats = this.#parts.clock.setTimer(this.intervalMs, () => this.#beat());
+    this.report();
+  }
+
+  #take(value: unknown, revision: number): void {
     const parsed = desiredInstanceSchema.safeParse(value);
     if (!parsed.success || parsed.data.agent !== this.agent) return;
-    const desired = parsed.data;
-    if (desired.generation <= (this.#desired?.generation ?? 0)) return;
-    this.#desired = desired;
-    this.told.push(desired);
+    if (revision <= (this.#desired?.revision ?? 0)) return;
+    const before = this.#desired?.state.generation;
+    this.#desired = { state: parsed.data, revision };
+    if (before === parsed.data.generation) return;
+    this.told.push(parsed.data);
+    this.#begin(parsed.data);
+  }
+
+  #begin(desired: DesiredInstance): void {
+    const { run } = desired;
     this.#work?.cancel();
-    this.#healthySinceMs = null;
-    if (desired.run === null) {
-      this.#set({ phase: "STOPPED", running: null, health: "UNKNOWN", reason: null });
+    const { running, health } = this.#state;
+    const isSame =
+      run !== null &&
+      running?.release === run.release.version &&
+      running.config === (run.config?.version ?? null);
+    if (isSame && health === "HEALTHY") {
+      // There is nothing to do; how long it has been healthy goes on.
+      this.report();
+      this.#soak(desired);
       return;
     }
-    this.#set({ phase: "PULLING_SOURCE", progress: 50, health: "UNKNOWN", reason: null });
+    this.#healthySinceMs = null;
+    if (run === null) {
+      this.set({ phase: "STOPPED", running: null, health: "UNKNOWN", reason: null });
+      return;
+    }
+    this.set({ phase: "PULLING_SOURCE", progress: 50, health: "UNKNOWN", reason: null });
     const behaviour = this.behaviour(desired);
     if (behaviour.hangs) return;
-    this.#work = this.#clock.setTimer(behaviour.tookMs ?? 500, () => this.#done(desired, behaviour));
+    this.#work = this.#parts.clock.setTimer(behaviour.tookMs ?? 500, () => this.#done(desired, behaviour));
   }
 
   #done(desired: DesiredInstance, behaviour: Behaviour): void {
     if (behaviour.fails) {
-      this.#set({
-        phase: "FAILED",
-        health: "FAILED",
-        reason: { code: "HEALTH_CHECK_FAILED", message: "no answer" },
-      });
+      const reason = { code: "HEALTH_CHECK_FAILED", message: "no answer" };
+      this.set({ phase: "FAILED", progress: 0, health: "FAILED", reason });
       return;
     }
-    this.#healthySinceMs = this.#clock.monotonicMs();
     const { run } = desired;
-    this.#set({
+    this.#healthySinceMs = behaviour.degraded ? null : this.#parts.clock.monotonicMs();
+    this.set({
       phase: "ACTIVE",
       progress: 100,
-      health: "HEALTHY",
-      reason: null,
+      health: behaviour.degraded ? "DEGRADED" : "HEALTHY",
+      reason: behaviour.degraded ? { code: "DEGRADED", message: "one backend is missing" } : null,
       running: run && { release: run.release.version, config: run.config?.version ?? null },
     });
-    this.#work = this.#clock.setTimer(desired.minHealthyMs, () => {
+    if (!behaviour.degraded) this.#soak(desired, behaviour.failsAfterMs);
+  }
+
+  /** The coordinator waits for the moment at which it has been healthy for long enough. */
+  #soak({ minHealthyMs }: DesiredInstance, failsAfterMs?: number): void {
+    this.#work = this.#parts.clock.setTimer(minHealthyMs, () => {
       this.report();
-      if (behaviour.failsAfterMs !== undefined)
-        this.#work = this.#clock.setTimer(behaviour.failsAfterMs, () => this.fail("it ended"));
+      if (failsAfterMs !== undefined)
+        this.#work = this.#parts.clock.setTimer(failsAfterMs, () => this.fail("it ended"));
     });
   }
 }

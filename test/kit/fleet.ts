@@ -1,4 +1,4 @@
-import type { Log, Random } from "../../src/base/ports.js";
+import type { Bus, Log, Random, Subscription } from "../../src/base/ports.js";
 import { createMemoryBus, type MemoryHub } from "../../src/bus/memory-bus.js";
 import type {
   ControlPlane,
@@ -8,7 +8,10 @@ import type {
   RequestOf,
 } from "../../src/contracts/api.js";
 import { endpoints } from "../../src/contracts/api.js";
-import type { Labels } from "../../src/contracts/instance.js";
+import { type DesiredInstance, desiredInstanceSchema, type Labels } from "../../src/contracts/instance.js";
+import { parseKey } from "../../src/contracts/keys.js";
+import { subjectsOf } from "../../src/contracts/subjects.js";
+import type { DeploymentView } from "../../src/contracts/views.js";
 import { type Coordinator, createCoordinator } from "../../src/coordinator/coordinator.js";
 import { openLedgerReader } from "../../src/ledger/ledger-reader.js";
 import { createMemoryLedgerStore, type MemoryLedgerStore } from "../../src/ledger/memory-ledger.js";
@@ -16,11 +19,29 @@ import type { ActorHost } from "../../src/runtime/actor.js";
 import { createActorHost } from "../../src/runtime/actor-host.js";
 import { createSeededRandom } from "../../src/runtime/random.js";
 import { createVirtualClock, type VirtualClock } from "../../src/runtime/virtual-clock.js";
-import { FakeAgent } from "./fake-agent.js";
+import { type Behaviour, FakeAgent } from "./fake-agent.js";
+import { ProcessClock } from "./process-clock.js";
 import { quietLog } from "./quiet-log.js";
 
 export const fleet = "default";
 export const leaseMs = 3_000;
+
+/** A desired state as the ledger sent it to whoever listens; `undefined` when it was deleted. */
+export interface SeenDesire {
+  readonly instance: string;
+  readonly desired: DesiredInstance | undefined;
+  readonly revision: number;
+  readonly atMs: number;
+}
+
+interface Process {
+  readonly coordinator: Coordinator;
+  readonly host: ActorHost;
+  readonly bus: Bus;
+  readonly clock: ProcessClock;
+}
+
+export type Deploy = Partial<RequestOf<"deployments.create">>;
 
 /** A whole fleet in virtual time: a ledger, coordinators, and instances that do what they are told. */
 export class FleetWorld {
@@ -30,47 +51,117 @@ export class FleetWorld {
   readonly random: Random;
   readonly log: Log;
   readonly agents = new Map<string, FakeAgent>();
-  readonly #coordinators = new Map<string, { coordinator: Coordinator; host: ActorHost }>();
+  /** Every desired state that was written, in this order. */
+  readonly desires: SeenDesire[] = [];
+  /** Asked after each virtual event: what must hold at every moment throws here when it does not. */
+  readonly checks: (() => void)[] = [];
+  readonly #coordinators = new Map<string, Process>();
 
   constructor(options: { seed?: number; log?: Log } = {}) {
     this.random = createSeededRandom(options.seed ?? 1);
     this.log = options.log ?? quietLog;
-    this.store = createMemoryLedgerStore({
-      clock: this.clock,
-      random: this.random,
-      log: this.log,
-      hub: this.hub,
+    const { clock, random, log, hub } = this;
+    this.store = createMemoryLedgerStore({ clock, random, log, hub });
+    const witness = hub.connect("witness");
+    openLedgerReader(witness, fleet).watch("desired.>", ({ key, value, revision }) => {
+      const instance = parseKey(key)?.[1] ?? "";
+      const desired = value === undefined ? undefined : desiredInstanceSchema.parse(value);
+      this.desires.push({ instance, desired, revision, atMs: clock.nowMs() });
     });
   }
 
-  async startCoordinator(name = "c1"): Promise<Coordinator> {
-    const { clock, random, log } = this;
+  /** A fleet that is ready: a coordinator, `web-1` to `web-<instances>` with `tier=web`, and releases v1 to v3. */
+  static async ready(
+    instances = 6,
+    options: { seed?: number; log?: Log; releases?: readonly string[] } = {},
+  ): Promise<FleetWorld> {
+    const world = new FleetWorld(options);
+    await world.startCoordinator();
+    for (let n = 1; n <= instances; n++) world.addAgent(`web-${n}`, { tier: "web" });
+    await world.advance(2_500);
+    for (const version of options.releases ?? ["v1", "v2", "v3"]) await world.pushRelease(version);
+    return world;
+  }
+
+  async startCoordinator(name = "c1", lease: number = leaseMs): Promise<Coordinator> {
+    const { random, log } = this;
     const bus = this.hub.connect(name);
+    const clock = new ProcessClock(this.clock);
     const ledger = await this.during(this.store.open({ fleet, bus, log }));
     const host = createActorHost({ node: name, clock, random, log });
     const coordinator = createCoordinator(
       { clock, random, log, bus, ledger, host },
-      { fleet, name, leaseMs, version: "1.0.0", node: "test" },
+      { fleet, name, leaseMs: lease, version: "1.0.0", node: "test" },
     );
     coordinator.start();
-    this.#coordinators.set(name, { coordinator, host });
-    await this.clock.advance(100);
+    this.#coordinators.set(name, { coordinator, host, bus, clock });
+    await this.advance(100);
     return coordinator;
   }
 
-  host(name = "c1"): ActorHost {
+  /** As by SIGTERM: it hands over. */
+  async stopCoordinator(name = "c1"): Promise<void> {
+    const { coordinator, host, bus } = this.#process(name);
+    await this.during(coordinator.stop());
+    host.stop();
+    await this.during(bus.close());
+    this.#coordinators.delete(name);
+  }
+
+  /** As by SIGKILL: nothing happens in it any more, whatever it was doing. */
+  kill(name = "c1"): void {
+    const { host, bus, clock } = this.#process(name);
+    clock.die();
+    void bus.close();
+    host.stop();
+    this.#coordinators.delete(name);
+  }
+
+  /** As by SIGSTOP and SIGCONT: it does nothing for so long; what is sent to it waits. */
+  stall(name: string, forMs: number): void {
+    this.#process(name).clock.stall(forMs);
+    const untilMs = this.clock.monotonicMs() + forMs;
+    const delay: Subscription = this.hub.delay(forMs, ({ to }) => {
+      if (this.clock.monotonicMs() < untilMs) return to === name;
+      delay.unsubscribe();
+      return false;
+    });
+  }
+
+  #process(name: string): Process {
     const found = this.#coordinators.get(name);
     if (found === undefined) throw new Error(`there is no coordinator ${name}`);
-    return found.host;
+    return found;
+  }
+
+  get coordinators(): ReadonlyMap<string, { readonly coordinator: Coordinator; readonly host: ActorHost }> {
+    return this.#coordinators;
+  }
+
+  host(name = "c1"): ActorHost {
+    return this.#process(name).host;
+  }
+
+  /** The name of the coordinator that leads; `undefined` if none does. */
+  leaderName(): string | undefined {
+    for (const [name, { coordinator }] of this.#coordinators) if (coordinator.leads()) return name;
+    return undefined;
   }
 
   leader(): Coordinator {
-    for (const { coordinator } of this.#coordinators.values()) if (coordinator.leads()) return coordinator;
-    throw new Error("nobody leads");
+    const name = this.leaderName();
+    if (name === undefined) throw new Error("nobody leads");
+    return this.#process(name).coordinator;
+  }
+
+  /** Lets time pass until somebody leads, and says who. */
+  async untilLed(limitMs = 60_000): Promise<string> {
+    await this.until(() => this.leaderName() !== undefined, limitMs);
+    return this.leaderName() ?? "";
   }
 
   addAgent(instance: string, labels: Labels = {}, agent?: string): FakeAgent {
-    const bus = this.hub.connect(`agent-${instance}${agent ?? ""}`);
+    const bus = this.hub.connect(`agent-${instance}${agent === undefined ? "" : `-${agent}`}`);
     const made = new FakeAgent({
       bus,
       clock: this.clock,
@@ -80,9 +171,24 @@ export class FleetWorld {
       labels,
       ...(agent === undefined ? {} : { agent }),
     });
-    this.agents.set(instance, made);
+    if (agent === undefined) this.agents.set(instance, made);
     made.start();
     return made;
+  }
+
+  agent(instance: string): FakeAgent {
+    const found = this.agents.get(instance);
+    if (found === undefined) throw new Error(`there is no agent of ${instance}`);
+    return found;
+  }
+
+  /** How every agent takes a release, by its version. */
+  behave(
+    behaviours: Readonly<Record<string, Behaviour>>,
+    instances: Iterable<string> = this.agents.keys(),
+  ): void {
+    for (const instance of instances)
+      this.agent(instance).behaviour = ({ run }) => behaviours[run?.release.version ?? ""] ?? {};
   }
 
   /** Calls an endpoint as the API would: the request is parsed first. */
@@ -91,8 +197,52 @@ export class FleetWorld {
     request: RequestOf<E>,
     plane: ControlPlane = this.leader().plane,
   ): Promise<ReplyOf<E>> {
+    return this.during(this.ask(name, request, plane));
+  }
+
+  /** The same without letting time pass: the answer comes while time does. */
+  ask<E extends EndpointName>(
+    name: E,
+    request: RequestOf<E>,
+    plane: ControlPlane = this.leader().plane,
+  ): Promise<ReplyOf<E>> {
     const answer = plane[name] as (request: ParsedRequestOf<E>) => Promise<ReplyOf<E>>;
-    return this.during(answer(endpoints[name].request.parse(request) as ParsedRequestOf<E>));
+    const answered = answer(endpoints[name].request.parse(request) as ParsedRequestOf<E>);
+    answered.catch(() => undefined);
+    return answered;
+  }
+
+  /** Begins a roll-out to everything with `tier=web`, two at a time, that fails with the second failure. */
+  deploy(release: string | null, more: Deploy = {}): Promise<DeploymentView> {
+    return this.call("deployments.create", {
+      release,
+      selector: "tier=web",
+      batch: 2,
+      failureThreshold: 2,
+      ...more,
+    });
+  }
+
+  /** A roll-out from beginning to end. */
+  async rolledOut(release: string | null, more: Deploy = {}): Promise<DeploymentView> {
+    return this.finished((await this.deploy(release, more)).id);
+  }
+
+  /** Lets time pass; everything in `checks` is asked after each virtual event. */
+  async advance(byMs: number): Promise<void> {
+    const untilMs = this.clock.nowMs() + byMs;
+    await this.clock.runUntil(() => this.#holds(() => this.clock.nowMs() >= untilMs), { limitMs: byMs });
+    await this.clock.advance(0);
+  }
+
+  /** Lets time pass until the condition holds. */
+  async until(condition: () => boolean, limitMs = 3_600_000): Promise<void> {
+    await this.clock.runUntil(() => this.#holds(condition), { limitMs });
+  }
+
+  #holds(condition: () => boolean): boolean {
+    for (const check of this.checks) check();
+    return condition();
   }
 
   /** Lets time pass until the promise is settled. */
@@ -102,12 +252,12 @@ export class FleetWorld {
       settled = true;
     });
     done.catch(() => undefined);
-    await this.clock.runUntil(() => settled, { limitMs });
+    await this.until(() => settled, limitMs);
     return done;
   }
 
   async pushRelease(version: string, manifest: Record<string, unknown> = {}): Promise<void> {
-    const digest = `sha256:${version.replace(/[^0-9a-f]/g, "").padEnd(64, "0")}`;
+    const digest = `sha256:${Buffer.from(version).toString("hex").padEnd(64, "0")}`;
     const health = { type: "http", path: "/health" } as const;
     await this.call("releases.push", {
       release: {
@@ -126,19 +276,63 @@ export class FleetWorld {
     });
   }
 
+  async pushConfig(version: string): Promise<void> {
+    const digest = `sha256:${Buffer.from(version).toString("hex").padEnd(64, "0")}`;
+    await this.call("configs.push", {
+      config: { version, object: { name: version, digest, sizeBytes: 1 } },
+      by: "test",
+    });
+  }
+
+  async view(deployment: string): Promise<DeploymentView> {
+    return (await this.call("deployments.get", { deployment })).deployment;
+  }
+
+  async instance(instance: string): Promise<ReplyOf<"instances.get">> {
+    return this.call("instances.get", { instance });
+  }
+
   /** Lets time pass until the deployment is over. */
-  async finished(deployment: string, limitMs = 3_600_000) {
-    let view = (await this.call("deployments.get", { deployment })).deployment;
+  async finished(deployment: string, limitMs = 3_600_000): Promise<DeploymentView> {
     const untilMs = this.clock.nowMs() + limitMs;
-    while (view.outcome === null) {
-      if (this.clock.nowMs() > untilMs) throw new Error(`not over: ${view.why.sentence}`);
-      await this.clock.advance(250);
-      view = (await this.call("deployments.get", { deployment })).deployment;
+    for (;;) {
+      if (this.leaderName() === undefined) await this.untilLed();
+      const view = await this.view(deployment).catch(() => undefined);
+      if (view !== undefined && view.outcome !== null) return view;
+      if (this.clock.nowMs() > untilMs) throw new Error(`not over: ${view?.why.sentence}`);
+      await this.advance(250);
     }
-    return view;
   }
 
   running(): Record<string, string | null> {
     return Object.fromEntries([...this.agents].map(([instance, agent]) => [instance, agent.running]));
+  }
+
+  /** The releases that some agent runs. */
+  versions(): (string | null)[] {
+    return [...new Set(Object.values(this.running()))];
+  }
+
+  /** Which instances were ever told this release. */
+  toldOf(release: string): string[] {
+    return [...this.agents.values()]
+      .filter(({ story }) => story.includes(release))
+      .map(({ instance }) => instance);
+  }
+
+  /** The generations that an instance was ever told, with their releases, as the ledger sent them. */
+  desiresOf(instance: string): { readonly generation: number; readonly release: string | null }[] {
+    return this.desires.flatMap((seen) =>
+      seen.instance === instance && seen.desired !== undefined
+        ? [{ generation: seen.desired.generation, release: seen.desired.run?.release.version ?? null }]
+        : [],
+    );
+  }
+
+  /** Says something as an instance, through a connection of its own. */
+  say(from: string, instance: string, data: Uint8Array | string): void {
+    const bus = this.hub.connect(from);
+    bus.publish(subjectsOf(fleet).health(instance), data);
+    void bus.close();
   }
 }
