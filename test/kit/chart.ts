@@ -139,7 +139,7 @@ export function actionText(action: Part): string {
 /** A guard in words: `mayBegin and not isServed`. */
 export function guardText(guard: Part): string {
   const parts = guardParts(guard);
-  if (parts === undefined) return nameOf(guard) ?? "(unnamed)";
+  if (parts === undefined) return actionText(guard);
   const texts = parts.guards.map((part) =>
     guardParts(part) === undefined ? guardText(part) : `(${guardText(part)})`,
   );

@@ -11,7 +11,7 @@ import {
   type SnapshotFrom,
 } from "xstate";
 import { getAdjacencyMap } from "xstate/graph";
-import { arrowsOf, guardParts, nameOf, transitionsOf } from "./chart.js";
+import { arrowsOf, guardParts, guardText, nameOf, transitionsOf } from "./chart.js";
 
 /** Where paths begin: at the beginning with an input, or in a state that a record was brought back to. */
 export interface Start<M extends AnyStateMachine> {
@@ -63,25 +63,25 @@ export function generatePaths<M extends AnyStateMachine>(machine: M, options: Pa
   const paths: Path<M>[] = [];
   let states = 0;
   for (const start of options.starts) {
-    const found = explore(marked.machine, start, options);
-    states += found.length;
-    for (const { state, way, tried } of found) {
-      for (const event of tried) {
-        const news = marked
-          .during(() => step(marked.machine, state, event))
-          .filter((mark) => !explored.has(mark));
-        if (news.length === 0) continue;
-        for (const mark of news) explored.add(mark);
-        paths.push({
-          name: [start.name, ...way, event].map(wordOf).join(" "),
-          start,
-          events: [...way, event],
-        });
-      }
+    const isEnough = () => marked.marks.every((mark) => explored.has(mark) || marked.noted.has(mark));
+    const { result: reached, noted } = marked.during(() => explore(marked.machine, start, options, isEnough));
+    states += reached.length;
+    for (const { state, way, event } of steps(reached)) {
+      if ([...noted].every((mark) => explored.has(mark))) break;
+      const news = [...marked.during(() => step(marked.machine, state, event)).noted];
+      if (news.every((mark) => explored.has(mark))) continue;
+      for (const mark of news) explored.add(mark);
+      const events = [...way, event];
+      paths.push({ name: [start.name, ...events].map(wordOf).join(" "), start, events });
     }
   }
-  for (const path of paths) for (const mark of marked.during(() => walk(marked.machine, path))) hit.add(mark);
+  for (const path of paths)
+    for (const mark of marked.during(() => walk(marked.machine, path)).noted) hit.add(mark);
   return { paths, marks: marked.marks, hit, states };
+}
+
+function* steps<M extends AnyStateMachine>(reached: readonly Reached<M>[]) {
+  for (const { state, way, tried } of reached) for (const event of tried) yield { state, way, event };
 }
 
 /** What the paths do not hit, but for what is excused; and excuses for what they do hit. */
@@ -131,7 +131,7 @@ function restoredState(machine: AnyStateMachine, start: Start<AnyStateMachine>):
   return machine.resolveState(start.restored as Parameters<AnyStateMachine["resolveState"]>[0]);
 }
 
-/** What was reached, by which events, and what was tried there. */
+/** What was reached, by which events, and what was tried there; the exploration ends when it has seen enough. */
 interface Reached<M extends AnyStateMachine> {
   readonly state: SnapshotFrom<M>;
   readonly way: readonly EventFromLogic<M>[];
@@ -142,12 +142,14 @@ function explore<M extends AnyStateMachine>(
   machine: M,
   start: Start<M>,
   { events, shorten, statesMax = 5_000 }: PathOptions<M>,
+  isEnough: () => boolean,
 ): Reached<M>[] {
   const seen = new Set<string>();
   const [beginning] = walk(machine, { start, events: [] });
   const graph = getAdjacencyMap(machine as AnyStateMachine, {
     input: start.input,
     fromState: beginning?.snapshot as AnyMachineSnapshot,
+    stopWhen: isEnough,
     events: (snapshot: AnyMachineSnapshot) => distinct(events(snapshot as SnapshotFrom<M>)),
     serializeState: (snapshot: AnyMachineSnapshot) => {
       const key = JSON.stringify(shorten(snapshot as SnapshotFrom<M>));
@@ -192,31 +194,35 @@ function markedCopyOf<M extends AnyStateMachine>(machine: M) {
   const copy = machine.provide({}) as M;
   copy.options.maxIterations = 1_000;
   const marks: string[] = [];
-  let noted: string[] = [];
+  const marked = {
+    machine: copy,
+    marks,
+    /** Noted since `during` began. */
+    noted: new Set<string>(),
+    during<T>(act: () => T): { readonly result: T; readonly noted: ReadonlySet<string> } {
+      const noted = new Set<string>();
+      marked.noted = noted;
+      return { result: act(), noted };
+    },
+  };
   const arrows = arrowsOf(copy);
   transitionsOf(copy).forEach((transition, at) => {
     const id = arrows[at]?.id ?? "";
     marks.push(id);
     const writable = transition as { guard?: unknown; actions: readonly unknown[] };
     const note = assign(() => {
-      noted.push(id);
+      marked.noted.add(id);
       return {};
     });
     writable.actions = [note, ...transition.actions];
     const { guard } = transition;
     if (guard === undefined) return;
-    writable.guard = markedGuard(copy, guard, (name, holds) => noted.push(outcomeMark(id, name, holds)));
+    writable.guard = markedGuard(copy, guard, (name, holds) => {
+      marked.noted.add(outcomeMark(id, name, holds));
+    });
     for (const name of leavesOf(guard)) marks.push(outcomeMark(id, name, true), outcomeMark(id, name, false));
   });
-  return {
-    machine: copy,
-    marks,
-    during: (act: () => unknown): string[] => {
-      noted = [];
-      act();
-      return [...new Set(noted)];
-    },
-  };
+  return marked;
 }
 
 function outcomeMark(arrow: string, guard: string, holds: boolean): string {
@@ -225,7 +231,7 @@ function outcomeMark(arrow: string, guard: string, holds: boolean): string {
 
 function leavesOf(guard: unknown): string[] {
   const parts = guardParts(guard);
-  return parts === undefined ? [nameOf(guard) ?? ""] : parts.guards.flatMap(leavesOf);
+  return parts === undefined ? [guardText(guard)] : parts.guards.flatMap(leavesOf);
 }
 
 type GuardFunction = (args: { context: unknown; event: unknown }, params: unknown) => boolean;
@@ -248,7 +254,7 @@ function markedGuard(
   const params = typeof guard === "object" && guard !== null && "params" in guard ? guard.params : undefined;
   return (args: Parameters<GuardFunction>[0]) => {
     const holds = implemented(args, params);
-    note(name, holds);
+    note(guardText(guard), holds);
     return holds;
   };
 }
