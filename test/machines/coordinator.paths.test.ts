@@ -9,6 +9,7 @@ const samples: readonly CoordinatorEvent[] = [
   { type: "acquired", epoch: 1 },
   { type: "heldBy", leader: "c2", epoch: 1 },
   { type: "unavailable", problem: "no answer" },
+  { type: "leaseFree" },
   { type: "loaded" },
   { type: "renewed" },
   { type: "renewFailed", problem: "no answer" },
@@ -26,7 +27,7 @@ const samples: readonly CoordinatorEvent[] = [
 const generated = generatePaths(coordinatorMachine, {
   starts: [{ name: "started", input: { leaseMs: 3_000 } }],
   events: () => samples,
-  shorten: ({ value, status }) => [value, status],
+  shorten: ({ value, status, context }) => [value, status, context.leader],
 });
 
 test("generated paths take every arrow of the coordinator", () => {

@@ -4,7 +4,7 @@ import type { InstanceRecord } from "../../src/contracts/deployment.js";
 import { claimOf, deploymentOf, instanceOf, v1, v2 } from "./samples.js";
 
 const rollback = deploymentOf({ id: "d2", rollbackOf: "d1" });
-const none: ReadonlySet<string> = new Set();
+const none: ReadonlySet<string> = new Set<string>();
 const d1: ReadonlySet<string> = new Set(["d1"]);
 const nobody = () => false;
 
@@ -14,7 +14,7 @@ function targets(
   siblings = none,
   isSilent: (instance: string) => boolean = nobody,
 ) {
-  return targetsOf(deployment, instances, siblings, isSilent);
+  return targetsOf(deployment, instances, { siblings, isSilent });
 }
 
 test("a roll-out takes the free instances that its selector chooses, from what was stable there", () => {
@@ -115,7 +115,7 @@ test("a retry takes those that did not succeed, and those to which the version i
   const fleet = [
     instanceOf({ id: "done", last: { deployment: "d1", before: v1, result: "succeeded" } }),
     instanceOf({ id: "failed", last: { deployment: "d1", before: v1, result: "failed" }, stable: v1 }),
-    instanceOf({ id: "owed", owed: { deployment: "d1", target: v2 } }),
+    instanceOf({ id: "owed", owed: { deployment: "d1", target: v2, minHealthyMs: 0 } }),
     instanceOf({ id: "strange" }),
   ];
   expect(targets(again, fleet).map(({ instance }) => instance)).toEqual(["failed", "owed"]);

@@ -132,7 +132,7 @@ describe("a roll-out", () => {
     const deployment = begun(changes);
     const commands = look(deployment, 20_000, seen);
     expect(deeds(commands)).toEqual(["revert"]);
-    expect(commands).toContainEqual({ type: "revert", step: 3, tellBefore: true });
+    expect(commands).toContainEqual({ type: "revert", step: 3, goBack: true });
     expect(recordOf(deployment)).toMatchObject({ stage: "reverting", outcome: null });
     const last = look(deployment, 21_000, letGo);
     expect(last).toContainEqual(expect.objectContaining({ type: "alert", code: "DEPLOYMENT_FAILED" }));
@@ -162,22 +162,44 @@ describe("a roll-out", () => {
     expect(recordOf(deployment).ending?.reason?.code).toBe("PROGRESS_DEADLINE");
   });
 
-  test.each<[string, () => DrivenDeployment]>([
-    ["while it takes its instances", () => driveDeployment(deploymentOf())],
-    ["while it rolls", begun],
-  ])("ends aborted %s: who is not finished is sent back, nobody is told anything new", (_when, drive) => {
-    const deployment = drive();
+  test("ends aborted: who is not finished is sent back, nobody is told anything new", () => {
+    const deployment = begun();
     const commands = deployment.send({ type: "abort", mark: byAnna(5_000, "wrong day") });
     expect(deeds(commands)).toEqual(["revert"]);
-    expect(commands).toContainEqual(expect.objectContaining({ type: "revert", tellBefore: true }));
-    expect(deeds(look(deployment, 6_000))).toEqual([]);
+    expect(commands).toContainEqual(expect.objectContaining({ type: "revert", goBack: true }));
+    expect(deeds(look(deployment, 6_000, { unwritten: 1 }))).toEqual([]);
     const last = look(deployment, 7_000, letGo);
     expect(last.filter(({ type }) => type === "alert")).toEqual([]);
     expect(recordOf(deployment)).toMatchObject({
       outcome: "aborted",
+      finishedAtMs: 7_000,
       ending: { reason: { code: "ABORTED", message: "Aborted by anna: wrong day." } },
     });
     expect(published(deployment)).toEqual({ status: "FAILED", state: "finished", outcome: "aborted" });
+  });
+
+  test("that is aborted while it takes its instances lets go of all once it has them, and tells nobody", () => {
+    const deployment = driveDeployment(deploymentOf());
+    expect(deeds(deployment.send(abort(500)))).toEqual([]);
+    expect(deeds(look(deployment, 900, { unwritten: 3 }))).toEqual([]);
+    expect(deeds(look(deployment, 1_000))).toEqual(["revert"]);
+    look(deployment, 2_000, letGo);
+    expect(published(deployment).outcome).toBe("aborted");
+  });
+
+  test("lets go of an instance too that joined while it was ending", () => {
+    const deployment = begun();
+    deployment.send(abort(5_000));
+    expect(deeds(look(deployment, 6_000, { ...letGo, total: 1 }))).toEqual(["revert"]);
+    look(deployment, 7_000, letGo);
+    expect(published(deployment).outcome).toBe("aborted");
+  });
+
+  test("that is done while a person has paused it does not end before that person lets it", () => {
+    const deployment = begun();
+    deployment.send(pause(2_000));
+    expect(deeds(look(deployment, 50_000, allDone))).toEqual([]);
+    expect(deeds(deployment.send(resume(60_000)))).toEqual(["complete"]);
   });
 
   test("is rolled back by a person while it runs: a rollback takes over, in that person's name and at that time", () => {
@@ -214,7 +236,7 @@ describe("a rollback", () => {
     const deployment = begunRollback();
     const commands = look(deployment, 20_000, twoFailed);
     expect(deeds(commands)).toEqual(["revert"]);
-    expect(commands).toContainEqual(expect.objectContaining({ type: "revert", tellBefore: false }));
+    expect(commands).toContainEqual(expect.objectContaining({ type: "revert", goBack: false }));
     const last = look(deployment, 21_000, letGo);
     expect(last).toContainEqual({
       type: "alert",
@@ -236,17 +258,21 @@ describe("a rollback", () => {
   test("can be aborted: nobody is told anything more", () => {
     const deployment = begunRollback();
     const commands = deployment.send(abort(5_000));
-    expect(commands).toContainEqual(expect.objectContaining({ type: "revert", tellBefore: false }));
+    expect(commands).toContainEqual(expect.objectContaining({ type: "revert", goBack: false }));
     look(deployment, 6_000, letGo);
     expect(published(deployment).outcome).toBe("aborted");
   });
 
-  test("tells its urgent instances at once, whatever the batch", () => {
+  test("tells its urgent instances at once, whatever the batch, and the others a batch at a time when these are finished", () => {
     const deployment = driveDeployment(deploymentOf({ id: "d2", rollbackOf: "d1" }));
-    const commands = look(deployment, 1_000, { waiting: 5, next: ["i8", "i9"], urgent: ["i1", "i2", "i3"] });
-    expect(commands).toContainEqual(
-      expect.objectContaining({ type: "tell", instances: ["i1", "i2", "i3", "i8", "i9"] }),
-    );
+    const urgent = ["i1", "i2", "i3"];
+    const others: Seen = { waiting: 5, next: ["i8", "i9"] };
+    const commands = look(deployment, 1_000, { ...others, urgent });
+    expect(commands).toContainEqual(expect.objectContaining({ type: "tell", instances: urgent }));
+    const inFlight = urgent.map((name) => flightOf(name, { urgent: true }));
+    expect(deeds(look(deployment, 2_000, { ...others, inFlight }))).toEqual([]);
+    const next = look(deployment, 3_000, { ...others, inFlight: inFlight.slice(2) });
+    expect(next).toContainEqual(expect.objectContaining({ type: "tell", instances: ["i8"] }));
   });
 });
 

@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import type { SnapshotFrom } from "xstate";
 import { type MemberEvent, memberMachine, reportedHealth } from "../../machines/member.js";
+import type { InstanceRecord } from "../../src/contracts/deployment.js";
 import { generatePaths, missedBy, walk } from "../kit/paths.js";
 import { broken, instanceOf, sightingOf, v1, v2 } from "./samples.js";
 
@@ -26,33 +27,52 @@ function report(changes: Parameters<typeof sightingOf>[0]): MemberEvent {
   return { type: "report", sighting: sightingOf(changes) };
 }
 
-const times = { toldAtMs: 0, deadlineMs: 100_000, minHealthyMs: 10_000 };
+const owed = { deployment: "d0", target: v2, minHealthyMs: 10_000 };
+const deadlineMs = 100_000;
 
 const others: readonly MemberEvent[] = [
   { type: "silent" },
   { type: "stranger", agent: "a2" },
   { type: "claim", deployment: "d1", target: v2, before: v1, urgent: false, minHealthyMs: 10_000 },
   { type: "claim", deployment: "d2", target: v1, before: v1, urgent: true, minHealthyMs: 10_000 },
-  { type: "tell", deployment: "d1", ...times },
-  { type: "tell", deployment: null, target: v1, ...times },
-  { type: "tell", deployment: null, target: null, ...times },
+  { type: "tell", deployment: "d1", toldAtMs: 0, deadlineMs },
+  { type: "catchUp", deployment: "d0", deadlineMs },
   { type: "expire", reason: broken },
   { type: "release", completed: true },
   { type: "release", completed: false },
-  { type: "reset" },
-  { type: "owe", deployment: "d0", target: v2 },
-  { type: "bind", agent: "a2", deadlineMs: 100_000 },
+  { type: "release", completed: false, goBack: { deadlineMs } },
+  { type: "reset", deadlineMs },
+  { type: "owe", owed },
+  { type: "owe", owed: null },
+  { type: "bind", agent: "a2", deadlineMs },
 ];
 
+const was = (result: NonNullable<InstanceRecord["last"]>["result"]) =>
+  instanceOf({ generation: 1, desired: v1, stable: v1, last: { deployment: "d0", before: v1, result } });
+
 const generated = generatePaths(memberMachine, {
-  starts: [{ name: "joined", input: { record: instanceOf() } }],
+  starts: [
+    { name: "joined", input: { record: instanceOf() } },
+    { name: "joined late", input: { record: instanceOf({ owed }) } },
+    { name: "under way", input: { record: was("told") } },
+    { name: "done", input: { record: was("succeeded") } },
+    { name: "failed", input: { record: was("failed") } },
+  ],
   events: (snapshot) => [...reportsIn(snapshot), ...others],
   shorten: ({ value, context }) => {
     const { record, seen, silent } = context;
+    const { claim, last, desired } = record;
     return [
       value,
-      record.desired?.release,
-      record.claim && [record.claim.state, record.claim.target?.release],
+      desired?.release,
+      claim && [
+        claim.deployment,
+        claim.state,
+        claim.target?.release,
+        claim.toldAtMs !== null || claim.hasFailed,
+      ],
+      claim === null && [last?.deployment, last?.result],
+      record.owed?.deployment,
       record.resetGeneration >= record.generation,
       silent,
       seen && [

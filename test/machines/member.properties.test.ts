@@ -10,7 +10,7 @@ import { broken, instanceOf, sightingOf, v1, v2 } from "./samples.js";
 /** What may happen next to an instance; what makes no sense as things stand does not happen. */
 type Happening =
   | { readonly what: "report"; readonly late: boolean; readonly sighting: Parameters<typeof sightingOf>[0] }
-  | { readonly what: "silent" | "tell" | "expire" | "reset" | "revert" | "converge" | "rollback" }
+  | { readonly what: "silent" | "tell" | "expire" | "reset" | "goBack" | "catchUp" | "rollback" | "bind" }
   | { readonly what: "claim"; readonly wanted: "v1" | "v2" }
   | { readonly what: "release"; readonly completed: boolean };
 
@@ -38,14 +38,14 @@ const happenings: fc.Arbitrary<Happening[]> = fc.array(
     {
       weight: 4,
       arbitrary: fc.record({
-        what: fc.constantFrom("silent", "expire", "reset", "revert", "converge", "rollback"),
+        what: fc.constantFrom("silent", "expire", "reset", "goBack", "catchUp", "rollback", "bind"),
       }),
     },
   ),
   { maxLength: 40 },
 );
 
-const times = { toldAtMs: 5, deadlineMs: 100_000, minHealthyMs: 10_000 };
+const deadlineMs = 100_000;
 
 /** The events that the coordinator would send, given the record as it stands; none if it would not. */
 function eventsOf(
@@ -73,24 +73,23 @@ function eventsOf(
         ? []
         : [{ ...claimed, target: claim.before, before: claim.before, urgent: claim.state !== "succeeded" }];
     case "tell":
-      return claim?.state === "waiting" ? [{ type: "tell", deployment: claim.deployment, ...times }] : [];
+      return claim?.state === "waiting"
+        ? [{ type: "tell", deployment: claim.deployment, toldAtMs: 5, deadlineMs }]
+        : [];
     case "expire":
       return claim?.state === "told" ? [{ type: "expire", reason: broken }] : [];
     case "reset":
-      return isFailed ? [{ type: "reset" }] : [];
+      return isFailed ? [{ type: "reset", deadlineMs }] : [];
     case "release":
       return claim === null ? [] : [{ type: "release", completed: happening.completed }];
-    case "revert":
-      return claim?.state === "told" || claim?.state === "failed"
-        ? [
-            { type: "tell", deployment: null, target: claim.before, ...times },
-            { type: "release", completed: false },
-          ]
-        : [];
-    case "converge":
+    case "goBack":
+      return claim === null ? [] : [{ type: "release", completed: false, goBack: { deadlineMs } }];
+    case "catchUp":
       return claim === null && owed !== null
-        ? [{ type: "tell", deployment: null, target: owed.target, ...times }]
+        ? [{ type: "catchUp", deployment: owed.deployment, deadlineMs }]
         : [];
+    case "bind":
+      return [{ type: "bind", agent: `a${count}`, deadlineMs }];
   }
 }
 
@@ -117,7 +116,7 @@ function always(check: (moment: Moment) => void): void {
           for (const event of eventsOf(happening, context.record, value.update === "FAILED", count)) {
             const before = member.snapshot;
             if (event.type === "report") heard = event;
-            if (event.type === "silent") heard = undefined;
+            if (event.type === "silent" || event.type === "bind") heard = undefined;
             check({ member, event, before, commands: member.send(event), heard });
           }
         });
@@ -149,23 +148,22 @@ describe("whatever happens to an instance", () => {
   });
 
   test("while a deployment owns it, its update state is what its claim has come to", () => {
-    always(({ member, event }) => {
+    always(({ member }) => {
       const { claim } = member.snapshot.context.record;
-      if (claim === null || (event.type === "tell" && event.target !== undefined)) return;
-      expect(updateOf[claim.state]).toBe(member.snapshot.value.update);
+      if (claim !== null) expect(updateOf[claim.state]).toBe(member.snapshot.value.update);
     });
   });
 
   test("a new leader sees the same update state in its record, and the same status once it is heard", () => {
-    always(({ member, event, heard }) => {
+    always(({ member, heard }) => {
       const { record } = member.snapshot.context;
-      if (record.claim === null || (event.type === "tell" && event.target !== undefined)) return;
       const restored = restoreMember(record);
       expect(restored.snapshot.value).toEqual({ status: "UNKNOWN", update: member.snapshot.value.update });
       if (heard === undefined) return;
       restored.send(heard);
       expect(restored.snapshot.value).toEqual(member.snapshot.value);
       expect(restored.snapshot.context.record).toEqual(record);
+      expect(restored.commands, "what was noted once is not noted again").toEqual([]);
     });
   });
 
@@ -203,15 +201,15 @@ describe("whatever happens to an instance", () => {
     });
   });
 
-  test("each command is one new desired state, under the next generation; nothing else writes one", () => {
-    always(({ member, before, event, commands }) => {
+  test("each desired state is under the next generation, and nothing else changes what is asked of it", () => {
+    always(({ member, before, commands }) => {
       const desires = commands.filter(({ type }) => type === "desire");
       const { record } = member.snapshot.context;
-      const generation = before.context.record.generation + (event.type === "tell" ? 1 : 0);
-      expect(record.generation).toBe(generation);
-      expect(desires).toEqual(
-        event.type === "tell" ? [expect.objectContaining({ generation, target: record.desired })] : [],
-      );
+      const was = before.context.record;
+      expect(desires.length).toBe(record.generation - was.generation);
+      const { generation, desired: target, agent } = record;
+      for (const desire of desires) expect(desire).toMatchObject({ generation, target, agent });
+      if (desires.length === 0) expect(record.desired).toEqual(was.desired);
     });
   });
 

@@ -9,9 +9,11 @@ const report = (changes: SightingChanges = {}): MemberEvent => ({
   sighting: sightingOf(changes),
 });
 const silent: MemberEvent = { type: "silent" };
-const reset: MemberEvent = { type: "reset" };
-const times = { toldAtMs: 0, deadlineMs: 100_000, minHealthyMs: 10_000 };
-const tell: MemberEvent = { type: "tell", deployment: "d1", ...times };
+const reset: MemberEvent = { type: "reset", deadlineMs: 100_000 };
+const tell: MemberEvent = { type: "tell", deployment: "d1", toldAtMs: 0, deadlineMs: 100_000 };
+const release = (completed: boolean): MemberEvent => ({ type: "release", completed });
+/** The deployment ends early. */
+const letGo: MemberEvent = { type: "release", completed: false, goBack: { deadlineMs: 100_000 } };
 
 function claim(changes: Partial<Extract<MemberEvent, { type: "claim" }>> = {}): MemberEvent {
   return {
@@ -152,7 +154,7 @@ describe("the update state of an instance, by the other arrows of the seed's dia
 
   test("COMPLETED, a new deployment wants another version → NEEDING_UPDATE", () => {
     const member = inProgress();
-    member.send(onV2(), { type: "release", completed: true });
+    member.send(onV2(), release(true));
     expect(update(member)).toBe("COMPLETED");
     member.send(next);
     expect(update(member)).toBe("NEEDING_UPDATE");
@@ -283,10 +285,12 @@ describe("what an instance is told", () => {
     });
   });
 
-  test("is what its claim names, or what the command names", () => {
+  test("before its turn has come, or a second time, is nothing", () => {
     const member = inProgress();
-    const [desire] = member.send({ type: "tell", deployment: null, target: v1, ...times });
-    expect(desire).toMatchObject({ type: "desire", generation: 3, target: v1 });
+    expect(member.send(tell)).toEqual([]);
+    member.send(onV2());
+    expect(member.send(tell)).toEqual([]);
+    expect(recordOf(member).generation).toBe(2);
   });
 
   test("by a deployment that does not own it is nothing: it is not asked to stop", () => {
@@ -299,9 +303,53 @@ describe("what an instance is told", () => {
   });
 });
 
-describe("the stable version", () => {
-  const release = (completed: boolean): MemberEvent => ({ type: "release", completed });
+describe("when its deployment ends early", () => {
+  const wayBack = expect.objectContaining({ type: "desire", generation: 3, target: v1, deployment: null });
 
+  test.each([
+    ["is in flight", []],
+    ["has failed", [failedOnV2]],
+    ["has failed and was reset", [failedOnV2, reset]],
+  ])("an instance that %s is told what was stable before", (_how, events) => {
+    const member = inProgress();
+    member.send(...events);
+    expect(member.send(letGo)).toContainEqual(wayBack);
+    expect(update(member)).toBe("IN_PROGRESS");
+    expect(recordOf(member)).toMatchObject({
+      claim: null,
+      desired: v1,
+      last: { deployment: "d1", before: v1 },
+    });
+    member.send(report({ observedGeneration: 3, running: v1 }));
+    expect(update(member)).toBe("COMPLETED");
+    expect(recordOf(member)).toMatchObject({ stable: v1, owed: null });
+  });
+
+  test("an instance without a version before is told to stop", () => {
+    const member = driveMember(instanceOf());
+    member.send(claim({ before: null }), tell);
+    expect(member.send(letGo)).toContainEqual(expect.objectContaining({ type: "desire", target: null }));
+    member.send(report({ observedGeneration: 2, running: null, health: "UNKNOWN", phase: "STOPPED" }));
+    expect(update(member)).toBe("COMPLETED");
+  });
+
+  test("an instance that has succeeded stays where it is", () => {
+    const member = inProgress();
+    member.send(onV2());
+    expect(member.send(letGo)).toEqual([]);
+    expect([update(member), recordOf(member).desired]).toEqual(["COMPLETED", v2]);
+  });
+
+  test("an instance that was told nothing is left alone", () => {
+    const member = driveMember(onV1);
+    member.send(report({ observedGeneration: 1 }), claim());
+    expect(member.send(letGo)).toEqual([]);
+    expect(update(member)).toBe("NOT_NEEDED");
+    expect(recordOf(member)).toEqual(onV1);
+  });
+});
+
+describe("the stable version", () => {
   test("moves when a deployment on which the instance succeeded has completed", () => {
     const member = inProgress();
     member.send(onV2(), release(true));
@@ -328,16 +376,6 @@ describe("the stable version", () => {
     expect(recordOf(member)).toMatchObject({ stable: v2, last: null });
   });
 
-  test("stays where a deployment that ended early sent the instance back to it", () => {
-    const back: MemberEvent = { type: "tell", deployment: null, target: v1, ...times };
-    for (const before of [[], [failedOnV2]]) {
-      const member = inProgress();
-      member.send(...before, back, release(false), report({ observedGeneration: 3, running: v1 }));
-      expect(update(member)).toBe("COMPLETED");
-      expect(recordOf(member).stable).toEqual(v1);
-    }
-  });
-
   test("is left alone where a deployment told nothing, and so is what a rollback would go by", () => {
     const last = { deployment: "d0", before: null, result: "succeeded" } as const;
     const member = driveMember({ ...onV1, last });
@@ -347,64 +385,96 @@ describe("the stable version", () => {
 });
 
 describe("what is owed", () => {
-  const owing = { ...onV1, owed: { deployment: "d1", target: v2 } };
-  const converge: MemberEvent = { type: "tell", deployment: null, target: v2, ...times };
+  const owed = { deployment: "d1", target: v2, minHealthyMs: 10_000 };
+  const owing = { ...onV1, owed };
+  const joined = instanceOf({ owed });
+  const catchUp: MemberEvent = { type: "catchUp", deployment: "d1", deadlineMs: 100_000 };
 
   test("to an instance that was away when its deployment completed is the version", () => {
     const member = driveMember(onV1);
-    member.send(claim(), { type: "release", completed: true });
-    expect(recordOf(member)).toMatchObject({ owed: { deployment: "d1", target: v2 }, stable: v1 });
+    member.send(claim(), release(true));
+    expect(recordOf(member)).toMatchObject({ owed, stable: v1 });
+    expect(update(member)).toBe("NEEDING_UPDATE");
+  });
+
+  test("to an instance that joins later is the version too", () => {
+    expect(update(driveMember(joined))).toBe("NEEDING_UPDATE");
   });
 
   test("is paid by telling it; from then on a rollback of that deployment takes the instance too", () => {
     const member = driveMember(owing);
-    member.send(converge);
-    expect(recordOf(member)).toMatchObject({
-      owed: null,
-      desired: v2,
-      last: { deployment: "d1", before: v1, result: "told" },
-    });
+    const [desire] = member.send(catchUp);
+    expect(desire).toMatchObject({ type: "desire", generation: 2, target: v2, minHealthyMs: 10_000 });
+    expect(update(member)).toBe("IN_PROGRESS");
+    expect(recordOf(member).last).toEqual({ deployment: "d1", before: v1, result: "told" });
   });
 
-  test("is the stable version once the instance runs it: the next roll-out that fails takes it back there", () => {
-    const member = driveMember(instanceOf({ owed: { deployment: "d1", target: v2 } }));
-    member.send(converge, report({ observedGeneration: 1, running: v2, healthyForMs: 0 }));
+  test("is told once", () => {
+    const member = driveMember(owing);
+    member.send(catchUp);
+    expect(member.send(catchUp)).toEqual([]);
+    expect(member.send({ ...catchUp, deployment: "d0" })).toEqual([]);
+  });
+
+  test("is the stable version once the instance runs it for long enough: the next roll-out that fails takes it back there", () => {
+    const member = driveMember(joined);
+    member.send(catchUp, report({ observedGeneration: 1, running: v2, healthyForMs: 9_999 }));
+    expect(update(member)).toBe("IN_PROGRESS");
+    member.send(report({ observedGeneration: 1, running: v2 }));
     expect(update(member)).toBe("COMPLETED");
-    expect(recordOf(member).stable).toEqual(v2);
+    expect(recordOf(member)).toMatchObject({ stable: v2, owed: null, last: { result: "succeeded" } });
   });
 
-  test("is owed again when its failure was reset, be it an instance that no deployment ever claimed", () => {
-    const member = driveMember(instanceOf({ owed: { deployment: "d1", target: v2 } }));
-    member.send(converge, report({ observedGeneration: 1, running: v2, health: "FAILED" }));
+  test("can be told again after it failed, be it an instance that no deployment ever claimed", () => {
+    const member = driveMember(joined);
+    member.send(catchUp, report({ observedGeneration: 1, running: v2, health: "FAILED" }));
     expect(update(member)).toBe("FAILED");
-    member.send(reset);
-    expect(update(member)).toBe("NEEDING_UPDATE");
-    expect(recordOf(member).owed).toEqual({ deployment: "d1", target: v2 });
+    const commands = member.send(reset);
+    expect(commands).toContainEqual(expect.objectContaining({ type: "desire", generation: 2, target: v2 }));
+    expect([status(member), update(member)]).toEqual(["UNKNOWN", "IN_PROGRESS"]);
+    member.send(report({ observedGeneration: 2, running: v2 }));
+    expect(recordOf(member)).toMatchObject({ stable: v2, owed: null });
   });
 
-  test("is nothing any more once a later deployment has completed there, be it that nothing had to be told", () => {
+  test("is not owed any more once a later deployment has completed there, be it that nothing had to be told", () => {
     const member = driveMember(owing);
     member.send(report({ observedGeneration: 1 }), claim({ deployment: "d2", target: v1 }));
     expect(update(member)).toBe("NOT_NEEDED");
-    member.send({ type: "release", completed: true });
+    member.send(release(true));
     expect(recordOf(member)).toMatchObject({ owed: null, stable: v1 });
   });
 
   test("is still owed after a later deployment that ended without telling it anything", () => {
     const member = driveMember(owing);
-    member.send(report({ observedGeneration: 1 }), claim({ deployment: "d2", target: v2c1 }), {
-      type: "release",
-      completed: false,
-    });
-    expect(recordOf(member).owed).toEqual({ deployment: "d1", target: v2 });
+    member.send(report({ observedGeneration: 1 }), claim({ deployment: "d2", target: v2c1 }), letGo);
+    expect(recordOf(member).owed).toEqual(owed);
+    expect(update(member)).toBe("NEEDING_UPDATE");
+  });
+
+  test("is not owed any more when its deployment is undone", () => {
+    const member = driveMember(owing);
+    member.send({ type: "owe", owed: null });
+    expect(update(member)).toBe("NOT_NEEDED");
+    expect(member.send(catchUp)).toEqual([]);
+  });
+
+  test("by a completed deployment is also the version on which the instance failed; it may get there after all", () => {
+    const member = inProgress();
+    member.send(failedOnV2, release(true));
+    expect(update(member)).toBe("FAILED");
+    expect(recordOf(member)).toMatchObject({ owed, stable: v1 });
+    member.send(onV2());
+    expect(update(member)).toBe("COMPLETED");
+    expect(recordOf(member)).toMatchObject({ owed: null, stable: v2 });
   });
 });
 
 describe("an instance that moves to another agent", () => {
   const bind: MemberEvent = { type: "bind", agent: "a2", deadlineMs: 50_000 };
 
-  test("is told the same again, by the new agent's name", () => {
-    const member = driveMember(onV1);
+  test("is told the same again, by the new agent's name, and is on its way until that one has it running", () => {
+    const member = driveMember({ ...onV1, last: { deployment: "d0", before: null, result: "succeeded" } });
+    expect(update(member)).toBe("COMPLETED");
     member.send(report({ observedGeneration: 1 }), { type: "stranger", agent: "a2" });
     const commands = member.send(bind);
     expect(commands).toEqual([
@@ -412,14 +482,19 @@ describe("an instance that moves to another agent", () => {
     ]);
     expect(member.snapshot.context).toMatchObject({ stranger: null, seen: null });
     expect(update(member)).toBe("IN_PROGRESS");
+    member.send(report({ observedGeneration: 2 }));
+    expect(update(member)).toBe("COMPLETED");
   });
 
-  test("still waits for its turn if it did: to run what it ran before is no success of a deployment", () => {
-    const member = driveMember(onV1);
-    member.send(report({ observedGeneration: 1 }), claim(), bind);
-    expect(update(member)).toBe("NEEDING_UPDATE");
-    member.send(report({ observedGeneration: 2, running: v1 }));
-    expect(recordOf(member).claim?.state).toBe("waiting");
+  test("is as far as it was with its deployment: waiting for its turn, or done", () => {
+    const waiting = driveMember(onV1);
+    waiting.send(report({ observedGeneration: 1 }), claim(), bind);
+    expect(update(waiting)).toBe("NEEDING_UPDATE");
+    waiting.send(report({ observedGeneration: 2, running: v1 }));
+    expect(recordOf(waiting).claim?.state, "to run what it ran before is no success").toBe("waiting");
+    const done = inProgress();
+    done.send(onV2(), bind);
+    expect([update(done), recordOf(done).claim?.state]).toEqual(["COMPLETED", "succeeded"]);
   });
 
   test("is told nothing if it never was: it keeps what it runs", () => {
