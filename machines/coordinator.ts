@@ -19,6 +19,8 @@ export type CoordinatorEvent =
   | { readonly type: "acquired"; readonly epoch: number }
   | { readonly type: "heldBy"; readonly leader: string; readonly epoch: number }
   | { readonly type: "unavailable"; readonly problem: string }
+  /** Whoever held the lease has given it back. */
+  | { readonly type: "leaseFree" }
   | { readonly type: "loaded" }
   | { readonly type: "renewed" }
   | { readonly type: "renewFailed"; readonly problem: string }
@@ -53,6 +55,10 @@ export const coordinatorMachine = setup({
     /** From the first try of a renewal: a quarter of the lease is spent, and a sixth stays as a margin for slow writes. */
     leaseRest: ({ context }) => context.leaseMs * (1 - 1 / 4 - 1 / 6),
   },
+  guards: {
+    /** It was another's lease; with its own it waits, lest a broken leader takes it again and again. */
+    followsAnother: ({ context }) => context.leader !== null,
+  },
   actions: {
     acquire: emit({ type: "acquire" }),
     load: emit({ type: "load" }),
@@ -76,7 +82,7 @@ export const coordinatorMachine = setup({
     following: {
       description: "Another coordinator leads, or the ledger cannot be reached.",
       after: { lookAgain: "campaigning" },
-      on: { stop: "stopped" },
+      on: { leaseFree: { guard: "followsAnother", target: "campaigning" }, stop: "stopped" },
     },
     campaigning: {
       description: "It asks for the lease.",

@@ -1,8 +1,13 @@
-import { type CoordinatorCommand, coordinatorMachine } from "../../machines/coordinator.js";
+import {
+  type CoordinatorCommand,
+  type CoordinatorEvent,
+  coordinatorMachine,
+} from "../../machines/coordinator.js";
 import { messageOf, RollcallError } from "../base/errors.js";
-import type { Bus, Clock, Leadership, Ledger, Log, Random } from "../base/ports.js";
+import type { Bus, Clock, Leadership, Ledger, Log, Random, Subscription } from "../base/ports.js";
 import { type ControlPlane, type EndpointName, endpoints } from "../contracts/api.js";
 import { refusal } from "../contracts/errors.js";
+import { keys } from "../contracts/keys.js";
 import type { CoordinatorView } from "../contracts/views.js";
 import type { Actor, ActorHost } from "../runtime/actor.js";
 import { createControlPlane } from "./control-plane.js";
@@ -77,6 +82,7 @@ class HostedCoordinator implements Coordinator {
   #role: LeadershipState = "campaigning";
   #roleSinceMs: number;
   readonly #stopped: (() => void)[] = [];
+  #lease: Subscription | undefined;
 
   constructor(ports: CoordinatorPorts, options: CoordinatorOptions) {
     this.#ports = ports;
@@ -99,14 +105,18 @@ class HostedCoordinator implements Coordinator {
         if (snapshot.status === "done") for (const done of this.#stopped.splice(0)) done();
       },
     });
+    this.#lease = this.#ports.ledger.watch(keys.lease, ({ value }) => {
+      if (value === undefined) this.#actor?.send({ type: "leaseFree" });
+    });
   }
 
   async stop(): Promise<void> {
     const actor = this.#actor;
+    this.#lease?.unsubscribe();
     if (actor === undefined || actor.snapshot().status === "done") return;
     await new Promise<void>((done) => {
       this.#stopped.push(done);
-      actor.send({ type: "stop" });
+      if (!actor.send({ type: "stop" })) done();
     });
     actor.stop();
   }
@@ -187,7 +197,8 @@ class HostedCoordinator implements Coordinator {
         return;
       }
       this.#leadership = got;
-      this.#actor?.send({ type: "acquired", epoch: got.epoch });
+      // It was stopped while it asked.
+      if (this.#actor?.send({ type: "acquired", epoch: got.epoch }) === false) await got.resign();
     } catch (error) {
       this.#actor?.send({ type: "unavailable", problem: messageOf(error) });
     }
@@ -197,7 +208,7 @@ class HostedCoordinator implements Coordinator {
     const { ledger, clock, random, log, bus, host } = this.#ports;
     const leadership = this.#leadership;
     if (leadership === undefined) return;
-    const leader = new Leader({
+    const leader: Leader = new Leader({
       fleet: this.#options.fleet,
       ledger,
       leadership,
@@ -206,7 +217,9 @@ class HostedCoordinator implements Coordinator {
       log,
       bus,
       host,
-      onFailed: (error) => this.#termFailed(error),
+      onFailed: (error) => {
+        if (this.#leader === leader) this.#termFailed(error);
+      },
     });
     this.#leader = leader;
     try {
@@ -224,13 +237,16 @@ class HostedCoordinator implements Coordinator {
   }
 
   async #renew(): Promise<void> {
+    const leadership = this.#leadership;
+    let outcome: CoordinatorEvent;
     try {
-      await this.#leadership?.renew();
-      this.#actor?.send({ type: "renewed" });
+      await leadership?.renew();
+      outcome = { type: "renewed" };
     } catch (error) {
-      if (isDeposed(error)) this.#actor?.send({ type: "deposed" });
-      else this.#actor?.send({ type: "renewFailed", problem: messageOf(error) });
+      outcome = isDeposed(error) ? { type: "deposed" } : { type: "renewFailed", problem: messageOf(error) };
     }
+    // What became of an earlier lease says nothing of this one.
+    if (this.#leadership === leadership) this.#actor?.send(outcome);
   }
 
   #termFailed(error: unknown): void {
