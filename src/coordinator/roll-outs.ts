@@ -255,22 +255,21 @@ export class RollOuts {
     if (snapshot.context.record.stage === "finished") this.#finish(id, rollOut, snapshot.context.record);
   }
 
-  /** Once the outcome is durable the actor is not needed any more. */
+  /** Once the outcome is durable, and what follows from it is done, the actor is not needed any more. */
   #finish(id: string, rollOut: RollOut, record: DeploymentRecord): void {
-    rollOut.wake?.cancel();
-    this.#term.clock.setTimer(0, () => {
-      rollOut.saved.then(
-        () => {
-          if (!this.#active.delete(id)) return;
-          rollOut.actor.stop();
-          this.#keepFinished(record);
-          this.#term.index.forget(id);
-          this.#parts.onFinished(record);
-        },
-        // The term ends with a write that failed.
-        () => undefined,
-      );
-    });
+    const { clock, index } = this.#term;
+    const close = (): void => {
+      if (!this.#active.delete(id)) return;
+      rollOut.wake?.cancel();
+      rollOut.actor.stop();
+      this.#keepFinished(record);
+      index.forget(id);
+      this.#parts.onFinished(record);
+    };
+    // The term ends with a write that failed.
+    const afterSaved = (): void =>
+      void rollOut.saved.then(() => clock.setTimer(0, close)).catch(() => undefined);
+    clock.setTimer(0, afterSaved);
   }
 
   #keepFinished(record: DeploymentRecord): void {

@@ -222,7 +222,7 @@ function changesTo(config: StreamConfig, wanted: Wanted): Partial<StreamConfig> 
 
 /** Whether a setting has everything that is wanted of it; the server adds defaults of its own. */
 function agrees(found: unknown, wanted: unknown): boolean {
-  if (typeof wanted !== "object" || wanted === null) return (found ?? false) === wanted;
+  if (typeof wanted !== "object" || wanted === null) return (found ?? false) === (wanted ?? false);
   if (typeof found !== "object" || found === null) return false;
   const has = new Map<string, unknown>(Object.entries(found));
   return Object.entries(wanted).every(([name, value]) => agrees(has.get(name), value));
