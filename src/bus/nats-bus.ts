@@ -2,10 +2,11 @@ import type { NatsConnection, Status } from "@nats-io/transport-node";
 import { errors } from "@nats-io/transport-node";
 import type { Bus, BusMessage, BusStatus, Clock, Log, Subscription } from "../base/ports.js";
 import { refusal } from "../contracts/errors.js";
+import { isNewEnough } from "../contracts/nats-version.js";
 import { HandlerGuard } from "./handler-guard.js";
 import { natsHeaders } from "./headers.js";
 import type { NatsBusOptions } from "./nats-connect.js";
-import { connectToNats, isTooOld } from "./nats-connect.js";
+import { connectToNats } from "./nats-connect.js";
 import type { Ask } from "./nats-inbox.js";
 import { NatsInbox } from "./nats-inbox.js";
 import type { Respond } from "./nats-message.js";
@@ -190,7 +191,7 @@ export class NatsBus implements Bus {
     const version = this.connection.info?.version ?? "?";
     const server = this.connection.getServer();
     this.#log.info({ server, version }, "connected to the NATS server again");
-    if (isTooOld(version))
+    if (!isNewEnough(version))
       this.#log.error({ server }, refusal("NATS_TOO_OLD", { version, where: server }).message);
   }
 

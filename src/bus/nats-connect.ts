@@ -2,6 +2,7 @@ import { connect, errors, type NatsConnection } from "@nats-io/transport-node";
 import { messageOf } from "../base/errors.js";
 import type { Clock, Log } from "../base/ports.js";
 import { refusal } from "../contracts/errors.js";
+import { isNewEnough } from "../contracts/nats-version.js";
 import { type NatsAddress, parseNatsAddress } from "./nats-address.js";
 
 /** How to reach the NATS servers, and as whom. */
@@ -40,17 +41,11 @@ export async function connectToNats(
   const url = address.servers.join(",");
   const connection = await dial(address, url, options);
   const version = connection.info?.version ?? "?";
-  if (isTooOld(version)) {
+  if (!isNewEnough(version)) {
     await connection.close();
     throw refusal("NATS_TOO_OLD", { version, where: url });
   }
   return { connection, url };
-}
-
-/** Whether a nats-server of this version lacks atomic batches. */
-export function isTooOld(version: string): boolean {
-  const [, major, minor] = /^v?(\d+)\.(\d+)\./.exec(version) ?? [];
-  return !(Number(major) > 2 || (Number(major) === 2 && Number(minor) >= 12));
 }
 
 async function dial(address: NatsAddress, url: string, options: NatsBusOptions): Promise<NatsConnection> {

@@ -2,10 +2,11 @@ import { mkdir } from "node:fs/promises";
 import { messageOf } from "../base/errors.js";
 import type { Log } from "../base/ports.js";
 import { refusal } from "../contracts/errors.js";
+import { isNewEnough } from "../contracts/nats-version.js";
 import { cacheFolders, type Environment, firstWritable } from "./cache-folder.js";
 import { fetchFromDebian, isDebian } from "./fetch-debian.js";
 import { fetchRelease } from "./fetch-release.js";
-import { isNewEnough, versionOfBinary } from "./version.js";
+import { versionOfBinary } from "./version.js";
 
 /** A server that was put on this machine now. */
 export interface FetchedServer {

@@ -4,9 +4,10 @@ import { delimiter, join, resolve } from "node:path";
 import { messageOf } from "../base/errors.js";
 import type { Log } from "../base/ports.js";
 import { refusal } from "../contracts/errors.js";
+import { isNewEnough } from "../contracts/nats-version.js";
 import { cacheFolders, type Environment } from "./cache-folder.js";
 import { fetchNatsServer } from "./fetch.js";
-import { isNewEnough, versionOfBinary } from "./version.js";
+import { versionOfBinary } from "./version.js";
 
 /** How a server was found: by `$NATS_SERVER_BIN`, on the `PATH`, in the cache from an earlier fetch, or fetched now. */
 export type FoundBy = "environment" | "path" | "cache" | "fetch";

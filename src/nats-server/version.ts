@@ -4,9 +4,6 @@ import { promisify } from "node:util";
 const run = promisify(execFile);
 const versionTimeoutMs = 10_000;
 
-/** Atomic batches, on which the ledger stands, came with this one. */
-const oldestAllowed = [2, 12] as const;
-
 /**
  * What a binary says that it is, `2.15.1`.
  *
@@ -18,10 +15,4 @@ export async function versionOfBinary(path: string): Promise<string> {
   if (version === undefined)
     throw new Error(`${path} --version answered ${JSON.stringify(stdout.slice(0, 100))}`);
   return version;
-}
-
-/** Whether a server of this version can hold a ledger. */
-export function isNewEnough(version: string): boolean {
-  const [major = 0, minor = 0] = version.split(".").map(Number);
-  return major > oldestAllowed[0] || (major === oldestAllowed[0] && minor >= oldestAllowed[1]);
 }

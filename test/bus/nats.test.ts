@@ -7,7 +7,6 @@ import type { Log } from "../../src/base/ports.js";
 import { parseNatsAddress } from "../../src/bus/nats-address.js";
 import { connectNatsBus } from "../../src/bus/nats-bus.js";
 import type { NatsBusOptions } from "../../src/bus/nats-connect.js";
-import { isTooOld } from "../../src/bus/nats-connect.js";
 import { OutboundMeter } from "../../src/bus/outbound-meter.js";
 import { createRealClock } from "../../src/runtime/real-clock.js";
 import { eventually } from "../kit/eventually.js";
@@ -87,11 +86,6 @@ describe("a NATS connection", () => {
       message: expect.stringContaining(`2.11.9 at 127.0.0.1:${port}`),
     });
     await new Promise((resolve) => old.close(resolve));
-  });
-
-  test("versions before 2.12 are too old, what cannot be read too", () => {
-    expect(["2.12.0", "2.15.1", "3.0.0", "v2.12.0-RC.1"].filter(isTooOld)).toEqual([]);
-    expect(["2.11.9", "2.9.25", "1.4.0", "?", ""].filter((version) => !isTooOld(version))).toEqual([]);
   });
 
   test("addresses: credentials and scheme are taken apart", () => {

@@ -3,9 +3,9 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { Log } from "../../src/base/ports.js";
+import { isNewEnough } from "../../src/contracts/nats-version.js";
 import { cacheFolders, firstWritable } from "../../src/nats-server/cache-folder.js";
 import { findNatsServer } from "../../src/nats-server/find.js";
-import { isNewEnough } from "../../src/nats-server/version.js";
 import { quietLog } from "../kit/quiet-log.js";
 
 let folder: string;
@@ -78,7 +78,8 @@ describe("the server that is used", () => {
     });
     const cached = await fake(join(folder, "home/.cache/rollcall/bin/nats-server"), "2.12.0");
     expect(await find({ ...env, HOME: join(folder, "home") })).toMatchObject({ path: cached });
-    expect(["2.9.10", "2.11.99", "1.4.1", "2.12.0", "2.15.1", "3.0.0"].map(isNewEnough)).toEqual([
+    expect(["2.9.10", "2.11.99", "1.4.1", "?", "2.12.0", "2.15.1", "v3.0.0"].map(isNewEnough)).toEqual([
+      false,
       false,
       false,
       false,
