@@ -29,9 +29,8 @@ export class Outbox {
   readonly #owner: OutboxOwner;
   readonly #host: OutboxHost;
   #saves: SaveQueue<EventObject> | undefined;
-  /** The newest record that was given to `save`, and its text. The same object again needs no second look. */
+  /** The newest record that was given to `save`. Its text is not kept: most records never change again, and there may be 100,000. */
   #lastRecord: unknown;
-  #lastText: string | undefined;
 
   constructor(spec: ActorSpec<AnyStateMachine>, owner: OutboxOwner, host: OutboxHost) {
     this.#spec = spec;
@@ -52,7 +51,6 @@ export class Outbox {
   assumeSaved(snapshot: AnyMachineSnapshot, timers: readonly ArmedTimer[]): void {
     if (this.#spec.durable === undefined) return;
     this.#lastRecord = this.#spec.durable.recordOf(snapshot, timers);
-    this.#lastText = textOf(this.#lastRecord);
   }
 
   /** Makes the actor's state durable, if it is to be, and does what its machine asked for. */
@@ -63,17 +61,15 @@ export class Outbox {
       return;
     }
     let record: unknown;
-    let text: string;
+    let changed: boolean;
     try {
       record = durable.recordOf(this.#owner.snapshot(), this.#owner.timers());
-      text = record === this.#lastRecord && this.#lastText !== undefined ? this.#lastText : textOf(record);
+      changed = isOther(record, this.#lastRecord);
     } catch (error) {
       this.#saveFailed(error, commands);
       return;
     }
-    const changed = text !== this.#lastText;
     this.#lastRecord = record;
-    this.#lastText = text;
     if (!changed && commands.length === 0) return;
     this.#save(commands, () => durable.save(record, commands));
   }
@@ -138,6 +134,13 @@ export class Outbox {
   #name(): { kind: string; id: string } {
     return { kind: this.#owner.kind, id: this.#owner.id };
   }
+}
+
+/** The same object again, which is never changed, needs no look at its text. */
+function isOther(record: unknown, last: unknown): boolean {
+  if (record === last && last !== undefined) return false;
+  const text = textOf(record);
+  return last === undefined || text !== textOf(last);
 }
 
 function textOf(record: unknown): string {
