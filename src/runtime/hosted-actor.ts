@@ -17,7 +17,7 @@ import {
   type TimerChange,
 } from "./machine-runner.js";
 import { defaultMailbox, Mailbox } from "./mailbox.js";
-import { Outbox, type OutboxHost, type OutboxOwner } from "./outbox.js";
+import { Outbox, type OutboxHost, type OutboxOwner, type RunningSpec } from "./outbox.js";
 import { RestartBudget } from "./restart-budget.js";
 import type { Worker } from "./turns.js";
 
@@ -61,7 +61,7 @@ export class HostedActor implements Worker, Inspected, OutboxOwner {
   readonly id: string;
   inQueue = false;
   readonly #host: HostServices;
-  readonly #spec: ActorSpec<AnyStateMachine>;
+  readonly #spec: RunningSpec;
   readonly #outbox: Outbox;
   #phase: Phase = "running";
   #root: MachineRoot;
@@ -78,19 +78,20 @@ export class HostedActor implements Worker, Inspected, OutboxOwner {
     this.kind = spec.kind;
     this.id = spec.id;
     this.#host = host;
-    this.#spec = spec;
-    this.#outbox = new Outbox(spec, this, host);
-    if (spec.restored === undefined) {
-      const { root, effects } = host.runner.begin(spec.machine, spec.input);
+    const { input, restored, ...running } = spec;
+    this.#spec = running;
+    this.#outbox = new Outbox(running, this, host);
+    if (restored === undefined) {
+      const { root, effects } = host.runner.begin(spec.machine, input);
       this.#root = root;
       this.#snapshot = root.getSnapshot();
       this.#beginning = effects;
       this.#change(effects.timers);
     } else {
-      this.#snapshot = snapshotOf(spec.machine, spec.restored);
+      this.#snapshot = snapshotOf(spec.machine, restored);
       this.#root = host.runner.resume(spec.machine, this.#snapshot);
-      this.#outbox.assumeSaved(this.#snapshot, spec.restored.timers ?? []);
-      this.#arm(spec.restored.timers);
+      this.#outbox.assumeSaved(this.#snapshot, restored.timers ?? []);
+      this.#arm(restored.timers);
     }
     if (this.#snapshot.status === "done") this.#finish();
   }

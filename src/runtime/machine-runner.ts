@@ -29,6 +29,9 @@ export const noEffects: Effects = { commands: [], timers: [] };
 /** A machine that runs: XState's root actor, in a system of its own. */
 export type MachineRoot = AnyActor;
 
+/** What an actor was started with it needs no more, and would keep for ever: its first state and all that it knew. */
+const startedOptions = {};
+
 function ignore(): void {
   // The error is read from the snapshot; without an observer XState would throw it from a timer and end the process.
 }
@@ -39,7 +42,8 @@ function ignore(): void {
  * A transition that throws has no effects at all.
  *
  * The only place that leans on what XState does not promise: `system.scheduler` may be replaced before
- * the start, delayed transitions have the id of their event, `after` of a state node lists them.
+ * the start, delayed transitions have the id of their event, `after` of a state node lists them, nothing reads the
+ * options after the start.
  * `test/runtime/xstate-conformance.test.ts` fails when a version of XState changes that.
  */
 export class MachineRunner {
@@ -110,7 +114,9 @@ export class MachineRunner {
     root.subscribe({ error: ignore });
     root.on("*", this.#emitted);
     try {
-      return { root, effects: this.#collect(root, () => root.start()) };
+      const effects = this.#collect(root, () => root.start());
+      root.options = startedOptions;
+      return { root, effects };
     } catch (error) {
       root.stop();
       throw error;

@@ -5,6 +5,9 @@ import type { Log } from "../base/ports.js";
 import type { Actor, ActorSpec, ArmedTimer, DeadLetterReason } from "./actor.js";
 import { SaveQueue } from "./save-queue.js";
 
+/** What an actor goes by once it runs: what it began with is not kept. */
+export type RunningSpec = Omit<ActorSpec<AnyStateMachine>, "input" | "restored">;
+
 /** What an outbox needs of its actor and host. */
 export interface OutboxOwner extends Actor {
   readonly stopped: boolean;
@@ -25,14 +28,14 @@ export interface OutboxHost {
  * its record is saved, at once if the actor is not durable, and never out of order.
  */
 export class Outbox {
-  readonly #spec: ActorSpec<AnyStateMachine>;
+  readonly #spec: RunningSpec;
   readonly #owner: OutboxOwner;
   readonly #host: OutboxHost;
   #saves: SaveQueue<EventObject> | undefined;
   /** The newest record that was given to `save`. Its text is not kept: most records never change again, and there may be 100,000. */
   #lastRecord: unknown;
 
-  constructor(spec: ActorSpec<AnyStateMachine>, owner: OutboxOwner, host: OutboxHost) {
+  constructor(spec: RunningSpec, owner: OutboxOwner, host: OutboxHost) {
     this.#spec = spec;
     this.#owner = owner;
     this.#host = host;

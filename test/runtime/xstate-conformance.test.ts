@@ -117,6 +117,17 @@ describe("of XState the runtime relies on", () => {
     expect(restored.value).toEqual({ b: { left: {}, right: "x" } });
   });
 
+  test("an actor that runs not needing what it was started with, which would be kept for ever", () => {
+    const runner = new MachineRunner(quietLog);
+    const { root } = runner.begin(machine, { large: true });
+    const again = runner.resume(machine, root.getSnapshot());
+    for (const { options } of [root, again]) expect(options).toEqual({});
+    runner.handle(again, { type: "GO" });
+    expect((again.getSnapshot() as AnyMachineSnapshot).value).toEqual({ b: { left: {}, right: "x" } });
+    again.stop();
+    expect(again.getSnapshot()).toMatchObject({ status: "stopped" });
+  });
+
   test("state nodes listing the delayed transitions that entering them arms", () => {
     const runner = new MachineRunner(quietLog);
     const { root, effects } = runner.begin(machine, undefined);
