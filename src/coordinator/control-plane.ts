@@ -86,6 +86,7 @@ export function createControlPlane(leader: Leader, self: () => CoordinatorView):
         names(record.desired) ||
         names(record.stable) ||
         names(record.owed?.target) ||
+        names(record.last?.before) ||
         names(record.claim?.before) ||
         names(record.claim?.target) ||
         names(seen?.state.running);

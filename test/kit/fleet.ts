@@ -182,6 +182,14 @@ export class FleetWorld {
     return found;
   }
 
+  /** Gives an instance other labels, and lets the coordinator hear of them. */
+  async relabel(instance: string, labels: Labels): Promise<void> {
+    const agent = this.agent(instance);
+    agent.labels = labels;
+    agent.set({ labels });
+    await this.advance(20);
+  }
+
   /** How every agent takes a release, by its version. */
   behave(
     behaviours: Readonly<Record<string, Behaviour>>,
@@ -334,5 +342,11 @@ export class FleetWorld {
     const bus = this.hub.connect(from);
     bus.publish(subjectsOf(fleet).health(instance), data);
     void bus.close();
+  }
+
+  /** What the audit log says of an object, as words: `told`, `succeeded`, `finished`. */
+  eventsOf(kind: string, id: string): string[] {
+    const events = this.store.events(fleet).filter(({ subject }) => subject === `${kind}/${id}`);
+    return events.map(({ type }) => type.replace(`dev.rollcall.${kind}.`, "").replace(/\.v1$/, ""));
   }
 }
