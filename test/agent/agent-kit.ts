@@ -10,6 +10,7 @@ import { type Manifest, manifestSchema, type Release } from "../../src/contracts
 import { subjectsOf } from "../../src/contracts/subjects.js";
 import { createSeededRandom, type SeededRandom } from "../../src/runtime/random.js";
 import { createVirtualClock, type VirtualClock } from "../../src/runtime/virtual-clock.js";
+import { ProcessClock } from "../kit/process-clock.js";
 import { quietLog } from "../kit/quiet-log.js";
 import { HandLedger } from "./hand-ledger.js";
 
@@ -52,6 +53,8 @@ export class AgentWorld {
   agent: Agent;
   readonly #options: AgentOptions;
   #connection = 0;
+  #agentClock: ProcessClock;
+  #bus: Bus | undefined;
   #generation = 0;
 
   constructor(
@@ -59,14 +62,17 @@ export class AgentWorld {
       seed?: number;
       instances?: readonly string[];
       agent?: Partial<AgentOptions>;
-      host?: MemoryHost;
+      saveMs?: number;
+      startMs?: number;
     } = {},
   ) {
     this.random = createSeededRandom(options.seed ?? 1);
     this.hub = createMemoryBus(this.clock, { latencyMs: 1 });
     this.observer = this.hub.connect("observer");
     this.ledger = new HandLedger(this.clock);
-    this.host = options.host ?? createMemoryHost({ clock: this.clock, random: this.random.fork("host") });
+    const { saveMs = 0, startMs = 0 } = options;
+    this.host = createMemoryHost({ clock: this.clock, random: this.random.fork("host"), saveMs, startMs });
+    this.#agentClock = new ProcessClock(this.clock);
     this.#options = {
       fleet,
       agentVersion: "1.2.3",
@@ -82,10 +88,11 @@ export class AgentWorld {
   /** An agent on the same host, as after a restart of its process. */
   newAgent(): Agent {
     this.#connection++;
-    const bus = this.hub.connect(this.connection);
+    this.#bus = this.hub.connect(this.connection);
+    this.#agentClock = new ProcessClock(this.clock);
     const random = this.random.fork(`agent ${this.#connection}`);
     return createAgent(
-      { clock: this.clock, random, log: quietLog, bus, ledger: this.ledger, ...this.host },
+      { clock: this.#agentClock, random, log: quietLog, bus: this.#bus, ledger: this.ledger, ...this.host },
       this.#options,
     );
   }
@@ -95,11 +102,20 @@ export class AgentWorld {
   }
 
   async start(): Promise<void> {
-    await this.agent.start();
+    await this.passing(this.agent.start());
     await this.clock.advance(100);
   }
 
-  /** The agent ends as if it was killed, or in peace, and starts again. */
+  /** The agent is killed in the middle of whatever it does; nothing of it is left but its host. */
+  async kill(): Promise<void> {
+    this.#agentClock.die();
+    this.host.crash();
+    if (this.#bus !== undefined) await this.passing(this.#bus.close());
+    this.agent = this.newAgent();
+    await this.passing(this.agent.start());
+  }
+
+  /** The agent ends in peace and starts again. */
   async restart(): Promise<void> {
     await this.agent.stop();
     this.agent = this.newAgent();

@@ -32,7 +32,7 @@ const releases: Readonly<
 type Step =
   | { readonly do: "tell"; readonly what: string | null }
   | { readonly do: "wait"; readonly ms: number }
-  | { readonly do: "restart" | "reboot" | "crash" | "cutOff" | "reconnect" };
+  | { readonly do: "restart" | "kill" | "reboot" | "crash" | "cutOff" | "reconnect" };
 
 const step: fc.Arbitrary<Step> = fc.oneof(
   {
@@ -46,7 +46,10 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     weight: 6,
     arbitrary: fc.record({ do: fc.constant("wait" as const), ms: fc.integer({ min: 0, max: 4_000 }) }),
   },
-  { weight: 4, arbitrary: fc.record({ do: fc.constant("restart" as const) }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({ do: fc.constantFrom("restart" as const, "kill" as const, "kill" as const) }),
+  },
   {
     weight: 1,
     arbitrary: fc.record({
@@ -72,6 +75,9 @@ async function take(world: AgentWorld, given: Step, restarts: boolean): Promise<
     case "restart":
       if (restarts) await world.restart();
       break;
+    case "kill":
+      if (restarts) await world.kill();
+      break;
     case "reboot":
       // The agent does not outlive its host.
       await world.agent.stop();
@@ -88,7 +94,7 @@ async function take(world: AgentWorld, given: Step, restarts: boolean): Promise<
 
 /** Plays the log and waits until nothing moves any more. */
 async function play(steps: readonly Step[], last: string | null, restarts: boolean): Promise<AgentWorld> {
-  const world = new AgentWorld();
+  const world = new AgentWorld({ saveMs: 3, startMs: 2 });
   for (const [version, { behaviour }] of Object.entries(releases)) world.behave(version, behaviour);
   await world.start();
   for (const given of steps) await take(world, given, restarts);

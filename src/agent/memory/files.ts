@@ -59,7 +59,9 @@ export class MemoryFiles implements ReleaseFiles {
   readonly #disks = new Map<string, MemoryDisk>();
   readonly #failures = new Map<string, number>();
   /** Instances with a step under way: there must never be two. */
-  readonly #busy = new Set<string>();
+  #busy = new Set<string>();
+  /** Counts the agents that have worked here. */
+  #life = 0;
   readonly #steps: {
     readonly instance: string;
     readonly step: WorkStep | "abandon" | "prune";
@@ -76,6 +78,12 @@ export class MemoryFiles implements ReleaseFiles {
   /** Every step that was begun, oldest first; the newest 10,000. */
   get steps() {
     return this.#steps;
+  }
+
+  /** Whoever works on the files is killed: what is under way never ends. */
+  crash(): void {
+    this.#life++;
+    this.#busy = new Set();
   }
 
   disk(instance: string): MemoryDisk {
@@ -208,17 +216,17 @@ export class MemoryFiles implements ReleaseFiles {
   }
 
   #sleep(ms: number, signal: AbortSignal | undefined): Promise<void> {
+    const life = this.#life;
     return new Promise((resolve, reject) => {
       const cancelled = (): void => {
         timer?.cancel();
-        reject(refusal("CANCELLED"));
+        if (life === this.#life) reject(refusal("CANCELLED"));
       };
-      const timer = Number.isFinite(ms)
-        ? this.#clock.setTimer(ms, () => {
-            signal?.removeEventListener("abort", cancelled);
-            resolve();
-          })
-        : undefined;
+      const slept = (): void => {
+        signal?.removeEventListener("abort", cancelled);
+        if (life === this.#life) resolve();
+      };
+      const timer = Number.isFinite(ms) ? this.#clock.setTimer(ms, slept) : undefined;
       if (signal?.aborted === true) cancelled();
       else signal?.addEventListener("abort", cancelled, { once: true });
     });

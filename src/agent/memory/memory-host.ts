@@ -13,6 +13,8 @@ export interface MemoryHost {
   readonly records: MemoryRecords;
   /** How each release behaves here; may be changed at any time. */
   readonly behaviours: Behaviours;
+  /** The agent is killed: its work on files and records never ends; processes go on. */
+  crash(): void;
 }
 
 /**
@@ -28,15 +30,25 @@ export function createMemoryHost(options: {
   readonly random: Random;
   readonly behaviours?: Behaviours;
   readonly stepTimes?: Partial<Record<WorkStep, StepTime>>;
+  /** How long the write of a record takes; default 0. */
+  readonly saveMs?: number;
+  /** How long it takes to identify a started process; default 0. */
+  readonly startMs?: number;
 }): MemoryHost {
-  const { clock, random, stepTimes } = options;
+  const { clock, random, stepTimes, saveMs = 0, startMs = 0 } = options;
   const behaviours = options.behaviours ?? new Map();
-  const processes = new MemoryProcesses(clock, behaviours);
+  const processes = new MemoryProcesses(clock, behaviours, startMs);
+  const files = new MemoryFiles({ clock, random, behaviours, ...(stepTimes && { stepTimes }) });
+  const records = new MemoryRecords(clock, saveMs);
   return {
-    files: new MemoryFiles({ clock, random, behaviours, ...(stepTimes && { stepTimes }) }),
+    files,
     processes,
     probes: new MemoryProbes(clock, processes, behaviours),
-    records: new MemoryRecords(),
+    records,
     behaviours,
+    crash: () => {
+      files.crash();
+      records.crash();
+    },
   };
 }

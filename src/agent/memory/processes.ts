@@ -32,9 +32,13 @@ export class MemoryProcesses implements Processes {
   #port = firstPort;
   #boot = 1;
 
-  constructor(clock: Clock, behaviours: Behaviours) {
+  readonly #startMs: number;
+
+  /** `startMs`: how long it takes until a process that runs already is identified. */
+  constructor(clock: Clock, behaviours: Behaviours, startMs: number) {
     this.#clock = clock;
     this.#behaviours = behaviours;
+    this.#startMs = startMs;
   }
 
   /** What runs now. */
@@ -102,6 +106,7 @@ export class MemoryProcesses implements Processes {
       this.#exitsNow(`${instance} ${release}`, behaviour.exitsTimes)
     )
       this.#endSoon(process, behaviour.exitsAfterMs);
+    if (this.#startMs > 0) await new Promise<void>((resolve) => this.#clock.setTimer(this.#startMs, resolve));
     return identity;
   }
 
