@@ -315,8 +315,9 @@ export const memberMachine = setup({
         tell: { guard: "isItsTurn", target: ".IN_PROGRESS", actions: ["tell", "desire", "noteTold"] },
         catchUp: { guard: "mayCatchUp", target: ".IN_PROGRESS", actions: ["catchUp", "desire", "noteTold"] },
         release: [
-          { guard: "isLeftHanging", target: ".IN_PROGRESS", actions: ["sendBack", "desire", "noteTold"] },
-          { actions: "endClaim" },
+          // By way of NOT_NEEDED it comes to where its record says that it is.
+          { guard: "isLeftHanging", target: ".NOT_NEEDED", actions: ["sendBack", "desire", "noteTold"] },
+          { target: ".NOT_NEEDED", actions: "endClaim" },
         ],
         // It moves to another agent, and stays as far as it is with its deployment.
         bind: [{ guard: "wasTold", actions: ["bind", "desire"] }, { actions: "bind" }],
