@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { MemberEvent } from "../../machines/member.js";
 import type { Health } from "../../src/contracts/instance.js";
-import { type DrivenMember, driveMember } from "./drive.js";
+import { type DrivenMember, driveMember, restoreMember } from "./drive.js";
 import { broken, claimOf, instanceOf, type SightingChanges, sightingOf, v1, v2, v2c1 } from "./samples.js";
 
 const report = (changes: SightingChanges = {}): MemberEvent => ({
@@ -303,6 +303,16 @@ describe("what an instance is told", () => {
   });
 });
 
+test("a rollback that takes an instance over and does not get to it leaves what a second try goes by", () => {
+  const member = inProgress();
+  member.send(onV2(), claim({ deployment: "d2", target: v1, before: v1 }), release(false));
+  expect(recordOf(member)).toMatchObject({
+    claim: null,
+    desired: v2,
+    last: { deployment: "d1", before: v1, result: "succeeded" },
+  });
+});
+
 describe("when its deployment ends early", () => {
   const wayBack = expect.objectContaining({ type: "desire", generation: 3, target: v1, deployment: null });
 
@@ -449,6 +459,22 @@ describe("what is owed", () => {
     member.send(report({ observedGeneration: 1 }), claim({ deployment: "d2", target: v2c1 }), letGo);
     expect(recordOf(member).owed).toEqual(owed);
     expect(update(member)).toBe("NEEDING_UPDATE");
+  });
+
+  test("is shown as needing an update when a later deployment that had told it something ends early", () => {
+    for (const end of [letGo, release(false)]) {
+      const member = driveMember(owing);
+      member.send(claim({ deployment: "d2", target: v2c1 }), { ...tell, deployment: "d2" }, end);
+      expect(update(member)).toBe("NEEDING_UPDATE");
+      expect(update(restoreMember(recordOf(member))), "a new leader sees the same").toBe("NEEDING_UPDATE");
+    }
+  });
+
+  test("is still owed after a rollback of another deployment that went through this instance", () => {
+    const member = driveMember(owing);
+    member.send(report({ observedGeneration: 1 }), claim({ deployment: "d3", target: v1 }));
+    member.send({ type: "release", completed: true, undoes: true });
+    expect(recordOf(member)).toMatchObject({ owed, stable: v1 });
   });
 
   test("is not owed any more when its deployment is undone", () => {

@@ -52,7 +52,7 @@ export const scenarios: fc.Arbitrary<Scenario> = fc.record({
   batch: fc.integer({ min: 1, max: 6 }),
   failureThreshold: fc.integer({ min: 1, max: 5 }),
   isRollback: fc.boolean(),
-  judgeFromTick: fc.nat(8),
+  judgeFromTick: fc.nat(25),
   fleet: fc.array(
     fc.record({
       does: fc.array(behaviour, { minLength: 1, maxLength: 3 }),
