@@ -49,7 +49,11 @@ export interface ReleaseFiles {
   /** Removes the releases of an instance but the named ones and the newest `keepMax`. */
   prune(instance: string, keep: readonly string[], keepMax: number): Promise<void>;
   /** The working folder of a release and the path of its configuration file. */
-  places(instance: string, release: string, config: string | null): { readonly cwd: string; readonly configFile: string | null };
+  places(
+    instance: string,
+    release: string,
+    config: string | null,
+  ): { readonly cwd: string; readonly configFile: string | null };
 }
 
 /** How a process ended. */
@@ -78,7 +82,9 @@ export interface Processes {
   /** The last lines that it wrote, at most 2 KiB. */
   tail(instance: string): Promise<string>;
   /** Everything alive that this data folder's agent ever started, to adopt or to reap. */
-  owned(): Promise<{ readonly instance: string; readonly generation: number; readonly identity: ProcessIdentity }[]>;
+  owned(): Promise<
+    { readonly instance: string; readonly generation: number; readonly identity: ProcessIdentity }[]
+  >;
   /** A port that nothing listens on, the wanted one if given. @throws `PORT_IN_USE`, `NO_FREE_PORT` */
   freePort(instance: string, wanted?: number): Promise<number>;
 }
@@ -91,5 +97,8 @@ export interface ProbeResult {
 
 export interface Probes {
   /** One check; a check that does not answer within its timeout is unhealthy. Never throws. */
-  check(check: HealthCheck, target: { port: number; cwd: string; env: Readonly<Record<string, string>> }): Promise<ProbeResult>;
+  check(
+    check: HealthCheck,
+    target: { port: number; cwd: string; env: Readonly<Record<string, string>> },
+  ): Promise<ProbeResult>;
 }
