@@ -7,8 +7,3 @@
 export function assert(condition: unknown, why: string): asserts condition {
   if (!condition) throw new Error(`assertion failed: ${why}`);
 }
-
-/** The compile-time proof that a union was handled whole; throws if a value slipped through at run time. */
-export function unreachable(value: never, what: string): never {
-  throw new Error(`assertion failed: unexpected ${what}: ${JSON.stringify(value)}`);
-}

@@ -121,7 +121,7 @@ export type Claim = z.infer<typeof claimSchema>;
  * What has come of the last thing that an instance was told: as in a claim, or how far it is on the way back from
  * a deployment that ended early.
  */
-export const lastResultSchema = z.enum([...claimStateSchema.options, "goingBack", "wentBack"]);
+const lastResultSchema = z.enum([...claimStateSchema.options, "goingBack", "wentBack"]);
 
 /** `instance.<id>`: what the control plane must not forget of an instance. */
 export const instanceRecordSchema = z.strictObject({

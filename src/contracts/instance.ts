@@ -4,7 +4,7 @@ import { configSchema, releaseSchema } from "./release.js";
 import { versionPairSchema } from "./version.js";
 
 /** At most this many labels an instance, so that a report stays small. */
-export const labelsMax = 32;
+const labelsMax = 32;
 export const labelsSchema = z
   .record(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}$/), z.string().regex(/^[A-Za-z0-9._/-]{0,63}$/))
   .refine((labels) => Object.keys(labels).length <= labelsMax, `at most ${labelsMax} labels`);

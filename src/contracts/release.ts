@@ -92,7 +92,7 @@ export const manifestSchema = z.strictObject({
 });
 export type Manifest = z.infer<typeof manifestSchema>;
 
-export const storedObjectSchema = z.strictObject({
+const storedObjectSchema = z.strictObject({
   name: z.string().min(1).max(256),
   digest: z.string().regex(/^sha256:[0-9a-f]{64}$/),
   sizeBytes: z.int().min(0),

@@ -46,13 +46,7 @@ export const deploymentViewSchema = z.object({
 });
 export type DeploymentView = z.infer<typeof deploymentViewSchema>;
 
-export const updateStateSchema = z.enum([
-  "NOT_NEEDED",
-  "NEEDING_UPDATE",
-  "IN_PROGRESS",
-  "COMPLETED",
-  "FAILED",
-]);
+const updateStateSchema = z.enum(["NOT_NEEDED", "NEEDING_UPDATE", "IN_PROGRESS", "COMPLETED", "FAILED"]);
 export type UpdateState = z.infer<typeof updateStateSchema>;
 
 export const instanceViewSchema = z.object({

@@ -57,7 +57,7 @@ class RollOut {
 }
 
 /** Finished deployments that are kept at hand; the event stream keeps the others. */
-export const finishedMax = 1_000;
+const finishedMax = 1_000;
 
 export interface RollOutParts {
   readonly silence: () => Silence;

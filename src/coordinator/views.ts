@@ -20,7 +20,7 @@ const nothing: Counts = {
   unreachable: 0,
 };
 
-export function countsOf(observed: Observed): Counts {
+function countsOf(observed: Observed): Counts {
   const { total, notNeeded, succeeded, failed, unreachable } = observed;
   return {
     total,
