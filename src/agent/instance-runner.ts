@@ -46,7 +46,8 @@ export class InstanceRunner {
   readonly #worker: PhaseWorker;
   readonly #feed: DesiredFeed;
   readonly #processes = new Map<Slot, ProcessRunner>();
-  #closed = false;
+  /** Nothing is done for the instance any more. */
+  #over = false;
 
   constructor(parts: AgentParts, instance: string, journals: InstanceJournals, owner: RunnerOwner) {
     this.instance = instance;
@@ -99,14 +100,18 @@ export class InstanceRunner {
     this.#actor.send({ type: "epoch", epoch });
   }
 
-  /** Ends all of its processes; the agent is going. */
+  /** Does nothing more for the instance but to end its processes; the agent is going. */
   endProcesses(): void {
+    this.#over = true;
+    this.#feed.close();
+    this.#worker.close();
+    this.#actor.stop();
     for (const process of this.#processes.values()) process.end();
   }
 
   /** Lets go of the actors and cancels work; processes that run go on. */
   close(): void {
-    this.#closed = true;
+    this.#over = true;
     this.#feed.close();
     this.#worker.close();
     for (const process of this.#processes.values()) process.close();
@@ -143,7 +148,8 @@ export class InstanceRunner {
       this.#parts,
       {
         instance: this.instance,
-        told: (_, { order, status, pid, restarts, fault }) =>
+        told: (_, { order, status, pid, restarts, fault }) => {
+          if (this.#over) return;
           this.#actor.send({
             type: "process",
             slot,
@@ -153,7 +159,8 @@ export class InstanceRunner {
             restarts,
             fault,
             atMs: this.#parts.clock.monotonicMs(),
-          }),
+          });
+        },
         lost: (error) => this.#owner.lost(error),
       },
       slot,
@@ -215,7 +222,7 @@ export class InstanceRunner {
         ...surroundingsOf(files, this.instance, launch),
       })
       .catch((error: unknown) => ({ verdict: "unhealthy" as const, detail: messageOf(error) }));
-    if (!this.#closed)
+    if (!this.#over)
       this.#actor.send({
         type: "checked",
         number,

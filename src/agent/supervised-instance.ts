@@ -31,6 +31,7 @@ export class SupervisedInstance {
   #losses = 0;
   #beganAtMs: number;
   #closed = false;
+  #ending = false;
 
   constructor(parts: AgentParts, options: InstanceOptions, journals: InstanceJournals, intervalMs: number) {
     this.id = options.id;
@@ -78,8 +79,14 @@ export class SupervisedInstance {
     this.#reporter.publish({ whole: true });
   }
 
+  /** Nothing is begun any more, and its processes end; the reports say that nothing serves. */
   endProcesses(): void {
+    const { view } = this;
+    this.#ending = true;
+    this.#again?.cancel();
     this.#runner.endProcesses();
+    const state: InstanceState = { ...view.state, health: "UNKNOWN", reason: null, running: null, pid: null };
+    this.#reporter.see({ ...view, state, goodSinceMs: null });
   }
 
   /** The last word, if `lastReport`; then silence. Processes that run go on. */
@@ -120,7 +127,7 @@ export class SupervisedInstance {
 
   /** The reports go on, and say what is wrong with this host. */
   #lost(runner: InstanceRunner, error: unknown): void {
-    if (runner !== this.#runner || this.#closed || this.#again !== undefined) return;
+    if (runner !== this.#runner || this.#closed || this.#ending || this.#again !== undefined) return;
     const { view } = this;
     const state: InstanceState = { ...view.state, health: "UNKNOWN", reason: reasonOf(faultOf(error)) };
     const { journals } = runner;
@@ -148,7 +155,7 @@ export class SupervisedInstance {
       );
     }
     this.#again = undefined;
-    if (this.#closed) return;
+    if (this.#closed || this.#ending) return;
     this.#beganAtMs = this.#parts.clock.monotonicMs();
     this.#runner = this.#newRunner(journals);
     this.#runner.resume();

@@ -219,6 +219,17 @@ describe("an agent that stops", () => {
     expect(await world.host.records.load(journalKinds.process)).toEqual([]);
   });
 
+  test("in mid-update leaves neither the old process nor the new one when told to end them", async () => {
+    const world = await active();
+    world.behave("v2", { healthyAfterMs: 5_000 });
+    world.tell(release("v2", { order: "startFirst" }));
+    await world.until(() => world.host.processes.living.length === 2);
+    await world.passing(world.agent.stop({ stopProcesses: true }));
+    await world.clock.advance(10_000);
+    expect(world.host.processes.living).toEqual([]);
+    expect(world.lastReport().state).toMatchObject({ running: null, pid: null, health: "UNKNOWN" });
+  });
+
   test("leaves also when nobody listens", async () => {
     const world = await active();
     const stopped = world.agent.stop({ leave: true });

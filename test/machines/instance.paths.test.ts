@@ -11,6 +11,7 @@ import {
   vitality,
 } from "../../machines/instance-facts.js";
 import { type Stage, stageOf, standingOf } from "../../machines/instance-standing.js";
+import { instanceFromJournal, instanceJournalOf, instanceJournalSchema } from "../../src/agent/journal.js";
 import type { DesiredInstance } from "../../src/contracts/instance.js";
 import { generatePaths, missedBy, walk } from "../kit/paths.js";
 import { launchOf, releaseOf } from "./instance-samples.js";
@@ -278,11 +279,18 @@ test("generated paths take every arrow of an instance, and see both outcomes of 
   expect(missedBy({ ...updating, hit })).toEqual({ missed: [], excusedButHit: [] });
 });
 
-test.each(paths)("what it says and asks for follows from where it stands: $name", (path) => {
-  for (const { snapshot } of walk(instanceMachine, path)) {
-    const { value, context } = snapshot;
-    expect(value.health).toBe(vitality(context).toUpperCase());
-    if (stageOf(value) === "FAILED") expect(context.failure).not.toBeNull();
-    else expect(context.failure).toBeNull();
-  }
-});
+test.each(paths)(
+  "what it says follows from where it stands, and its record brings it back there: $name",
+  (path) => {
+    for (const { snapshot } of walk(instanceMachine, path)) {
+      const { value, context } = snapshot;
+      expect(value.health).toBe(vitality(context).toUpperCase());
+      const journal = instanceJournalOf(snapshot);
+      expect(instanceJournalSchema.parse(JSON.parse(JSON.stringify(journal)))).toEqual(journal);
+      const back = instanceMachine.resolveState(instanceFromJournal(journal));
+      expect(instanceJournalOf(back)).toEqual(journal);
+      if (stageOf(value) === "FAILED") expect(context.failure).not.toBeNull();
+      else expect(context.failure).toBeNull();
+    }
+  },
+);
