@@ -50,7 +50,9 @@ export const manifestSchema = z.strictObject({
   build: z
     .strictObject({
       command: commandSchema,
-      timeoutMs: ms("Time limit of the build").min(1).default(600_000),
+      timeoutMs: ms("Time limit of the build; one that prints nothing for stuckMs is stuck before")
+        .min(1)
+        .default(600_000),
     })
     .optional(),
   start: commandSchema.meta({
