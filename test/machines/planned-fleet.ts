@@ -29,6 +29,7 @@ export interface Scenario {
   readonly failureThreshold: number;
   readonly isRollback: boolean;
   readonly judgeFromTick: number;
+  readonly deadlineTicks: number;
   /** One an instance: what it does at its first, second, … command. The last one stays. */
   readonly fleet: readonly {
     readonly does: readonly Behaviour[];
@@ -53,6 +54,7 @@ export const scenarios: fc.Arbitrary<Scenario> = fc.record({
   failureThreshold: fc.integer({ min: 1, max: 5 }),
   isRollback: fc.boolean(),
   judgeFromTick: fc.nat(25),
+  deadlineTicks: fc.constantFrom(10, 10, 60),
   fleet: fc.array(
     fc.record({
       does: fc.array(behaviour, { minLength: 1, maxLength: 3 }),
@@ -90,10 +92,10 @@ export interface Look {
   readonly plan: Plan;
 }
 
-export const wantedOf = ({ batch, failureThreshold, isRollback }: Scenario): Wanted => ({
+export const wantedOf = ({ batch, failureThreshold, deadlineTicks, isRollback }: Scenario): Wanted => ({
   batch,
   failureThreshold,
-  deadlineMs: 10 * tickMs,
+  deadlineMs: deadlineTicks * tickMs,
   progressDeadlineMs: 25 * tickMs,
   isRollback,
 });

@@ -76,6 +76,16 @@ describe.each(machines)("the machine $file", ({ file, machine }) => {
     expect(Object.keys(machine.implementations.actors)).toEqual([]);
   });
 
+  test("imports nothing that does I/O, and knows no clock and no chance", () => {
+    const text = readFileSync(join(machinesFolder, `${file}.ts`), "utf8");
+    const imports = [...text.matchAll(/from "([^"]+)"/g)].map(([, from]) => from ?? "");
+    const allowed = /^(xstate|\.\/[a-z-]+\.js|\.\.\/src\/(base|contracts)\/[a-z-]+\.js)$/;
+    expect(imports.filter((from) => !allowed.test(from))).toEqual([]);
+    expect(text).not.toMatch(
+      /\b(Date|Math\.random|setTimeout|setInterval|performance|fetch|Promise|await)\b/,
+    );
+  });
+
   test("can end only in a state that no arrow leaves", () => {
     const { states, arrows } = chartOf(machine);
     const sources = new Set(arrows.map(({ source }) => source));
