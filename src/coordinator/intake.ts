@@ -1,5 +1,4 @@
 import { livenessWindowMs, reportIntervalMs } from "../../machines/liveness.js";
-import type { Sighting } from "../../machines/member.js";
 import type { BusMessage, Subscription } from "../base/ports.js";
 import { type Report, reportSchema } from "../contracts/instance.js";
 import { instanceOfSubject } from "../contracts/subjects.js";
