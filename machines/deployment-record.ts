@@ -101,7 +101,10 @@ export function change(
   changes: Partial<DeploymentRecord>,
   others: Partial<DeploymentContext> = {},
 ): Partial<DeploymentContext> {
-  const next = { ...context, ...others, record: { ...context.record, ...changes } };
+  // The same record as long as nothing of it changes: it is written only when it is another.
+  const isSame = Object.keys(changes).length === 0;
+  const record = isSame ? context.record : { ...context.record, ...changes };
+  const next = { ...context, ...others, record };
   return { ...others, record: next.record, plan: planOf(next) };
 }
 

@@ -69,15 +69,18 @@ function withClaim(record: InstanceRecord, change: Partial<Claim>): InstanceReco
   return record.claim === null ? record : { ...record, claim: { ...record.claim, ...change } };
 }
 
-function withResult(record: InstanceRecord, result: Last["result"]): InstanceRecord {
-  return record.last === null ? record : { ...record, last: { ...record.last, result } };
+function withResult(record: InstanceRecord, result: Last["result"], reason?: Reason): InstanceRecord {
+  if (record.last === null) return record;
+  const { deployment, before } = record.last;
+  return { ...record, last: { deployment, before, result, ...(reason && { reason }) } };
 }
 
 /** A claim's traces: what a rollback and a retry of its deployment go by. */
 function traceOf(record: InstanceRecord): InstanceRecord["last"] {
   const { claim, last } = record;
   if (claim === null || !wasTouched(claim)) return last;
-  return { deployment: claim.deployment, before: claim.before, result: claim.state };
+  const { deployment, before, state, reason } = claim;
+  return { deployment, before, result: state, ...(reason && { reason }) };
 }
 
 /** A deployment owns it from now on. A rollback takes it over from the deployment that it undoes. */
@@ -147,7 +150,7 @@ export function succeeded(record: InstanceRecord): InstanceRecord {
 /** It did not get there, or failed after it did. */
 export function failed(record: InstanceRecord, reason: Reason): InstanceRecord {
   return record.claim === null
-    ? withResult(record, "failed")
+    ? withResult(record, "failed", reason)
     : withClaim(record, { state: "failed", hasFailed: true, reason });
 }
 
@@ -204,6 +207,9 @@ export function released(
   const over = { ...record, claim: null, last: traceOf(record) };
   if (!completed) return over;
   const { deployment, target, minHealthyMs } = claim;
-  if (reached) return { ...over, stable: target, owed: undoes ? owed : null };
+  if (reached) {
+    const isStillOwed = undoes && owed !== null && !sameVersion(owed.target, target);
+    return { ...over, stable: target, owed: isStillOwed ? owed : null };
+  }
   return { ...over, stable, owed: { deployment, target, minHealthyMs } };
 }

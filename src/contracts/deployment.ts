@@ -139,7 +139,13 @@ export const instanceRecordSchema = z.strictObject({
   claim: claimSchema.nullable(),
   /** The last deployment that told it something, and what was stable before: what a rollback goes by. */
   last: z
-    .strictObject({ deployment: idSchema, before: versionPairSchema.nullable(), result: lastResultSchema })
+    .strictObject({
+      deployment: idSchema,
+      before: versionPairSchema.nullable(),
+      result: lastResultSchema,
+      /** Why it failed, if it did. */
+      reason: reasonSchema.optional(),
+    })
     .nullable(),
   /** A finished deployment's version (`null`: to stop) that it is not on yet: it was away, has failed there, or joined later. */
   owed: z

@@ -202,7 +202,7 @@ export class Leader {
     this.intake.start();
     this.#convergence.start();
     this.#busStatus = this.term.bus.onStatus((status) => {
-      if (status === "disconnected") this.watch.goDeaf();
+      if (status === "disconnected") this.#goDeaf();
       if (status === "reconnected") this.#listenAfresh();
     });
     this.rollOuts.touchAll();
@@ -225,6 +225,12 @@ export class Leader {
   #listenAfresh(): void {
     this.#judgeFromMs = this.#afterListening();
     this.watch.startAfresh();
+    this.rollOuts.touchAll();
+  }
+
+  #goDeaf(): void {
+    this.#judgeFromMs = Number.MAX_SAFE_INTEGER;
+    this.watch.goDeaf();
     this.rollOuts.touchAll();
   }
 

@@ -41,6 +41,8 @@ class RollOut {
   readonly waiters = new Set<Waiter>();
   /** The newest save of its record, or the first that failed. */
   saved: Promise<void> = Promise.resolve();
+  /** The record that was given to the writer last. */
+  written: DeploymentRecord | undefined;
   /** Asked for by its machine: to be observed again then. */
   wake: Timer | undefined;
   readonly #spawn: (rollOut: RollOut) => DeploymentActor;
@@ -228,7 +230,7 @@ export class RollOuts {
         durable: {
           recordOf: (snapshot) => snapshot.context.record,
           save: (saved, commands) => {
-            self.saved = this.#save(saved as DeploymentRecord, commands);
+            this.#save(saved as DeploymentRecord, commands, self);
             return self.saved;
           },
           onSaveFailed: (error) => {
@@ -241,6 +243,7 @@ export class RollOuts {
         onTransition: (snapshot) => this.#onTransition(id, self, snapshot),
       }),
     );
+    if (restored !== undefined) rollOut.written = record;
     this.#active.set(id, rollOut);
     this.touch(id);
     return rollOut.actor;
@@ -293,8 +296,11 @@ export class RollOuts {
    * The record and everything of the commands that the ledger keeps are one unit. Commands to members are given
    * at once: what the members write follows in the same queue, so the ledger sees it in this order.
    */
-  #save(record: DeploymentRecord, commands: readonly DeploymentCommand[]): Promise<void> {
-    const puts: { key: string; value: unknown }[] = [{ key: keys.deployment(record.id), value: record }];
+  #save(record: DeploymentRecord, commands: readonly DeploymentCommand[], rollOut: RollOut): void {
+    const puts: { key: string; value: unknown }[] = [];
+    // Most looks change nothing, and write nothing.
+    if (record !== rollOut.written) puts.push({ key: keys.deployment(record.id), value: record });
+    rollOut.written = record;
     const events: { kind: string; id: string; type: string; data: Readonly<Record<string, unknown>> }[] = [];
     let rollback: DeploymentRecord | undefined;
     for (const command of commands) {
@@ -311,13 +317,12 @@ export class RollOuts {
       }
     }
     const unit: Unit = { puts, events };
-    const saved = this.#term.writer.add(unit);
+    if (puts.length > 0 || events.length > 0) rollOut.saved = this.#term.writer.add(unit);
     for (const command of commands) {
       if (command.type === "wake") this.#wake(record.id, command.atMs);
       else this.#instructions.carryOut(record, command);
     }
     if (rollback !== undefined) this.#spawn(rollback, undefined);
-    return saved;
   }
 
   #touched(deployment: string): number {

@@ -1,9 +1,11 @@
 import type { Observed } from "../../machines/deployment-plan.js";
 import { publishedState } from "../../machines/deployment-status.js";
 import { durationText, whyOf } from "../../machines/deployment-why.js";
+import type { Sighting } from "../../machines/member.js";
 import type { ConfigRecord, Counts, ReleaseRecord } from "../contracts/deployment.js";
+import type { Reason } from "../contracts/instance.js";
 import type { VersionPair } from "../contracts/version.js";
-import { versionText } from "../contracts/version.js";
+import { sameVersion, versionText } from "../contracts/version.js";
 import type { ConfigView, DeploymentView, InstanceView, ReleaseView } from "../contracts/views.js";
 import type { MemberSnapshot } from "./members.js";
 import type { DeploymentSnapshot } from "./roll-outs.js";
@@ -79,7 +81,7 @@ export function instanceView(snapshot: MemberSnapshot, reportAgeMs: number | nul
     updateState: value.update,
     reason: context.silent
       ? { code: "SILENT", message: "It has missed its reports." }
-      : (record.claim?.reason ?? state?.reason ?? null),
+      : (failureOf(snapshot) ?? state?.reason ?? null),
     desired: record.desired,
     running: state?.running ?? null,
     stable: record.stable,
@@ -98,25 +100,48 @@ export function instanceView(snapshot: MemberSnapshot, reportAgeMs: number | nul
   };
 }
 
-function instanceWhy({ context, value }: MemberSnapshot, reportAgeMs: number | null): string {
-  const { record, seen, stranger } = context;
+/** Why its update has failed, while it counts as failed. */
+function failureOf({ context: { record }, value }: MemberSnapshot): Reason | null {
+  if (value.update !== "FAILED") return null;
+  return (record.claim === null ? record.last?.reason : record.claim.reason) ?? null;
+}
+
+/** Why it stands where it stands: what hides everything else first. */
+function instanceWhy(snapshot: MemberSnapshot, reportAgeMs: number | null): string {
+  const { record, seen, silent, stranger } = snapshot.context;
   if (stranger !== null)
     return `Agent ${stranger} reports under this name too, but it belongs to agent ${record.agent}: stop one of them, or move it by rollcall instances takeover ${record.id}.`;
-  if (context.silent)
+  if (silent)
     return `It has missed its reports${reportAgeMs === null ? "" : `; the last one came ${durationText(reportAgeMs)} ago`}.`;
   if (seen === null) return "Nothing was heard of it since this coordinator leads.";
   if (seen.observedGeneration < record.generation)
     return `It has not acted on what was asked of it yet (generation ${record.generation}, it is at ${seen.observedGeneration}).`;
-  if (value.update === "IN_PROGRESS")
-    return `On its way to ${versionText(record.desired)}: ${seen.state.phase} ${seen.state.progress} %${seen.state.note === "" ? "" : `, ${seen.state.note}`}.`;
-  const reason = record.claim?.reason ?? seen.state.reason;
-  if (reason !== null && value.status !== "HEALTHY") return reason.message;
-  if (value.update === "FAILED") return reason?.message ?? "Its last update failed.";
-  if (record.owed !== null)
-    return `Deployment ${record.owed.deployment} still owes it ${versionText(record.owed.target)}.`;
-  if (value.update === "NEEDING_UPDATE")
-    return `It waits for its turn to get ${versionText(record.claim?.target ?? null)}.`;
-  return `It runs ${versionText(seen.state.running)}.`;
+  return updateWhy(snapshot, seen);
+}
+
+function updateWhy(snapshot: MemberSnapshot, { state }: Sighting): string {
+  const { value, context } = snapshot;
+  const { record } = context;
+  switch (value.update) {
+    case "IN_PROGRESS":
+      return `On its way to ${versionText(record.desired)}: ${state.phase} ${state.progress} %${state.note === "" ? "" : `, ${state.note}`}.`;
+    case "FAILED":
+      return (failureOf(snapshot) ?? state.reason)?.message ?? "Its last update failed.";
+    case "NEEDING_UPDATE":
+      return record.claim === null
+        ? `Deployment ${record.owed?.deployment} still owes it ${versionText(record.owed?.target ?? null)}.`
+        : `It waits for its turn to get ${versionText(record.claim.target)}.`;
+    default:
+      return statusWhy(snapshot, state);
+  }
+}
+
+function statusWhy({ value, context: { record } }: MemberSnapshot, state: Sighting["state"]): string {
+  if (value.status !== "HEALTHY" && state.reason !== null) return state.reason.message;
+  const runs = state.running === null ? "nothing" : versionText(state.running);
+  if (value.update === "COMPLETED" && !sameVersion(state.running, record.desired))
+    return `It should run ${versionText(record.desired)}, but runs ${runs}.`;
+  return state.running === null ? "It runs nothing." : `It runs ${runs}.`;
 }
 
 /** How many members run a version now, and for how many it is the stable one. */

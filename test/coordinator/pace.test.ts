@@ -112,6 +112,15 @@ test("a roll-out in which nothing moves for the progress deadline fails, though 
   expect(world.versions()).toEqual(["v1"]);
 });
 
+test("looking on costs no write: while nothing moves, the ledger takes nothing", async () => {
+  world.behave({ v2: { hangs: true } });
+  await world.deploy("v2");
+  await world.advance(5_000);
+  const before = world.store.events("default").length;
+  await world.advance(60_000);
+  expect(world.store.events("default")).toHaveLength(before);
+});
+
 describe("a paused roll-out", () => {
   test("tells nobody new; those in flight go on, and are counted", async () => {
     const { id } = await world.deploy("v2");
