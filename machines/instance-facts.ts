@@ -344,7 +344,7 @@ export function pauseMs(context: InstanceContext): number {
 }
 
 /** The releases that are never pruned here, whatever their age. */
-export function keepOf({ active, previous }: InstanceContext): readonly string[] {
-  const kept = [active?.launch.release.version, previous?.release];
-  return [...new Set(kept.filter((version) => version !== undefined))];
+export function keepOf({ active, previous, wanted }: InstanceContext): readonly string[] {
+  const kept = [active?.launch.release.version, previous?.release, wanted?.stable];
+  return [...new Set(kept.filter((version) => typeof version === "string"))];
 }

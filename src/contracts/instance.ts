@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { idSchema } from "./names.js";
+import { idSchema, versionSchema } from "./names.js";
 import { configSchema, releaseSchema } from "./release.js";
 import { versionPairSchema } from "./version.js";
 
@@ -42,6 +42,8 @@ export const desiredInstanceSchema = z.strictObject({
   epoch: z.int().min(1),
   deployment: idSchema.nullable(),
   run: z.strictObject({ release: releaseSchema, config: configSchema.nullable() }).nullable(),
+  /** The release to go back to: its files are kept, however old they are. */
+  stable: versionSchema.nullable().default(null),
   minHealthyMs: z.int().min(0),
   deadlineMs: z.int().min(1),
 });

@@ -215,23 +215,24 @@ export class Members {
           type: `instance.${command.what}`,
           data: command.data,
         });
-      else puts.push({ key: keys.desiredInstance(record.id), value: this.#desired(record.id, command) });
+      else puts.push({ key: keys.desiredInstance(record.id), value: this.#desired(record, command) });
     }
     return { puts, events };
   }
 
-  #desired(instance: string, command: Extract<MemberCommand, { type: "desire" }>): DesiredInstance {
+  #desired(record: InstanceRecord, command: Extract<MemberCommand, { type: "desire" }>): DesiredInstance {
     const { catalog, leadership, ledgerId } = this.#term;
     const { agent, generation, deployment, target, minHealthyMs, deadlineMs } = command;
     return {
       format: 1,
       ledgerId,
-      instance,
+      instance: record.id,
       agent,
       generation,
       epoch: leadership.epoch,
       deployment,
       run: catalog.runOf(target),
+      stable: record.stable?.release ?? null,
       minHealthyMs,
       deadlineMs: Math.max(1, deadlineMs),
     };

@@ -147,6 +147,7 @@ export class AgentWorld {
       epoch: 1,
       deployment: null,
       run: run === null ? null : { release: run, config: null },
+      stable: null,
       minHealthyMs: run?.manifest.minHealthyMs ?? 0,
       deadlineMs: 60_000,
       ...change,

@@ -55,6 +55,7 @@ function desiredOf({ wanted }: Pick<Snapshot["context"], "wanted">, run: typeof 
     run: run === null ? null : { release: run, config: null },
     minHealthyMs: 1_000,
     deadlineMs: 10_000,
+    stable: null,
   };
 }
 
