@@ -117,7 +117,7 @@ test("looking on costs no write: while nothing moves, the ledger takes nothing",
   await world.deploy("v2");
   await world.advance(5_000);
   const before = world.store.events("default").length;
-  await world.advance(60_000);
+  await world.advance(50_000);
   expect(world.store.events("default")).toHaveLength(before);
 });
 
