@@ -99,6 +99,7 @@ class HostedCoordinator implements Coordinator {
       machine: coordinatorMachine,
       input: { leaseMs: this.#options.leaseMs },
       perform: (command) => this.#perform(command),
+      publicView: ({ context }) => ({ ...context }),
       onTransition: (snapshot) => {
         const state = typeof snapshot.value === "string" ? snapshot.value : Object.keys(snapshot.value)[0];
         this.#noteRole(roles[state ?? ""] ?? "following", snapshot.context.problem);

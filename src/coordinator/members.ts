@@ -181,6 +181,7 @@ export class Members {
         },
       },
       supervision: { onGiveUp: (error) => this.#term.fail(error) },
+      publicView: ({ context: { record, seen, silent } }) => ({ record, seen, silent }),
       onTransition: (snapshot) => {
         this.#term.index.update(id, standingOf(snapshot.context));
         this.#listener.onMember(id, snapshot);

@@ -240,6 +240,7 @@ export class RollOuts {
           },
         },
         supervision: { onGiveUp: (error) => this.#term.fail(error) },
+        publicView: ({ context: { record, plan, step } }) => ({ record, plan, step }),
         onTransition: (snapshot) => this.#onTransition(id, self, snapshot),
       }),
     );
