@@ -1,11 +1,9 @@
 import { existsSync } from "node:fs";
-import { mkdir } from "node:fs/promises";
 import { join, relative, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { parseArgs, styleText } from "node:util";
-import { RollcallError } from "../../src/base/errors.js";
-import { type FolderLock, lockFolder } from "../../src/base-node/folder-lock.js";
+import { type StoryFolder, takeFolder } from "./folder.js";
 import { StoryProcesses } from "./processes.js";
 import { prepareSource } from "./source.js";
 
@@ -17,7 +15,10 @@ import { prepareSource } from "./source.js";
 const instances = ["web-1", "web-2", "web-3", "web-4", "web-5", "web-6"];
 const versions = ["v1", "v2", "v3"];
 const failedAndRolledBack = 4;
-const foldersMax = 20;
+const interruptedCode = 130;
+const patienceMs = 120_000;
+const lookEveryMs = 200;
+const shownCharactersMax = 2_000;
 
 const projectRoot = findProjectRoot();
 const { values } = parseArgs({
@@ -27,40 +28,58 @@ const { values } = parseArgs({
 await main();
 
 async function main(): Promise<void> {
-  const { dataDir, lock } = await freeFolder(values.data);
+  const interrupted = new AbortController();
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
+    process.once(signal, () => interrupted.abort());
+  // Nobody reads any more: the terminal is gone, or `npm start | head` has enough.
+  process.stdout.on("error", () => interrupted.abort());
+  process.stderr.on("error", () => interrupted.abort());
+  try {
+    const folder = await takeFolder(values.data);
+    await play(folder, interrupted.signal);
+  } catch (error) {
+    process.exitCode = 1;
+    process.stderr.write(
+      `\nThe story did not go as told: ${error instanceof Error ? error.message : String(error)}\n`,
+    );
+  }
+  // A command of the story may still be waiting for a control plane that is gone.
+  process.exit();
+}
+
+async function play({ dataDir, lock, reaped }: StoryFolder, interruption: AbortSignal): Promise<void> {
+  const processes = new StoryProcesses(dataDir, environmentOf(dataDir));
+  try {
+    if (reaped > 0) say(`${reaped} processes that an earlier story left behind were ended.`);
+    const story = tell(processes, dataDir).then(() => "told" as const);
+    // Once it is interrupted, how it fails does not matter.
+    story.catch(() => undefined);
+    const end = await Promise.race([story, aborted(interruption)]);
+    if (end !== "told") process.exitCode = interruptedCode;
+    else if (!values.once) await stayUp(dataDir, interruption);
+  } catch (error) {
+    say(`\nWhat each process said is in ${join(dataDir, "logs")}.`);
+    throw error;
+  } finally {
+    say("\nEnding the agents, their services and the control plane …");
+    await processes.stop();
+    await lock.release();
+  }
+}
+
+/** The story has a fleet and a server of its own, whatever the environment names. */
+function environmentOf(dataDir: string): NodeJS.ProcessEnv {
   const env = {
     ...process.env,
     ROLLCALL_DATA: dataDir,
     ROLLCALL_LOG_LEVEL: process.env.ROLLCALL_LOG_LEVEL ?? "warn",
   };
-  // The story has a fleet and a server of its own, whatever the environment names.
-  Reflect.deleteProperty(env, "NATS_URL");
-  const processes = new StoryProcesses(dataDir, env);
-  const interrupted = new AbortController();
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
-    process.once(signal, () => interrupted.abort());
-  try {
-    const story = tell(processes, dataDir);
-    story.catch(() => undefined);
-    await Promise.race([story, aborted(interrupted.signal)]);
-    if (!values.once && !interrupted.signal.aborted) await stayUp(dataDir, interrupted.signal);
-  } catch (error) {
-    process.exitCode = 1;
-    process.stderr.write(
-      `\nThe story did not go as told: ${error instanceof Error ? error.message : String(error)}\nWhat each process said is in ${join(dataDir, "logs")}.\n`,
-    );
-  } finally {
-    say("\nEnding the agents, their services and the control plane …");
-    await processes.stop();
-    await lock.release();
-    // A command of the story may still be waiting for a control plane that is gone.
-    process.exit();
-  }
+  for (const name of ["NATS_URL", "NATS_USER", "NATS_PASSWORD", "NATS_INBOX_PREFIX", "ROLLCALL_FLEET"])
+    Reflect.deleteProperty(env, name);
+  return env;
 }
 
 async function tell(processes: StoryProcesses, dataDir: string): Promise<void> {
-  const left = await processes.reap();
-  if (left > 0) say(`${left} processes that an earlier story left behind were ended.`);
   const source = await prepareSource(
     join(projectRoot, "examples/hello-fleet/versions"),
     versions,
@@ -68,56 +87,64 @@ async function tell(processes: StoryProcesses, dataDir: string): Promise<void> {
   );
 
   title("A control plane and six agents, each a process of its own");
-  await processes.start("control-plane", ["up"]);
+  processes.start("control-plane", ["up"]);
   await until(
     "the control plane answers",
     processes,
     async () =>
-      existsSync(join(dataDir, "context.json")) && (await processes.run(["status"], { quiet: true })) === 0,
+      existsSync(join(dataDir, "context.json")) &&
+      (await processes.run(["status"], { quiet: true })).code === 0,
   );
   for (const [index, instance] of instances.entries()) {
     const zone = index % 2 === 0 ? "a" : "b";
-    await processes.start(instance, [
+    processes.start(instance, [
       "agent",
       "--stop-processes",
       "--instance",
       `${instance}:tier=web,zone=${zone}`,
     ]);
   }
-  await until(
-    "all agents have reported",
-    processes,
-    async () =>
-      (await processes.run(["instances", "show", "web-6"], { quiet: true })) === 0 &&
-      (
-        await Promise.all(
-          instances.map((instance) => processes.run(["instances", "show", instance], { quiet: true })),
-        )
-      ).every((code) => code === 0),
-  );
+  await until("all agents have reported", processes, () => haveReported(processes));
+  await abortUnfinished(processes);
   say(
     source.kind === "git"
       ? "The service comes from a git repository, one tag a version."
       : "There is no git here: the service comes from folders, one a version.",
   );
   for (const version of versions)
-    await expectExit(
-      0,
-      processes.run(["releases", "push", version, source.of(version)], { quiet: true }),
-      `releases push ${version}`,
-    );
+    await expectExit(0, processes, ["releases", "push", version, source.of(version)], { quiet: true });
 
   title("v1, everywhere at once");
-  await expectExit(0, processes.run(deploy("v1", 6)), "deploy v1");
+  await expectExit(0, processes, deploy("v1", 6));
 
   title("v2, two instances at a time");
-  await expectExit(0, processes.run(deploy("v2", 2)), "deploy v2");
+  await expectExit(0, processes, deploy("v2", 2));
 
   title("v3 does not answer its health check: two failures are too many, and the fleet goes back");
-  await expectExit(failedAndRolledBack, processes.run(deploy("v3", 2)), "deploy v3");
+  await expectExit(failedAndRolledBack, processes, deploy("v3", 2));
 
   title("Where everything stands");
-  await expectExit(0, processes.run(["instances", "ls"]), "instances ls");
+  await expectExit(0, processes, ["instances", "ls"]);
+}
+
+async function haveReported(processes: StoryProcesses): Promise<boolean> {
+  const { code, output } = await processes.run(["instances", "ls", "--json"], { quiet: true });
+  if (code !== 0) return false;
+  const { items } = JSON.parse(output) as { items: { id: string; reportAgeMs: number | null }[] };
+  return instances.every((id) => items.some((item) => item.id === id && item.reportAgeMs !== null));
+}
+
+/** A story that was killed in the middle of a roll-out has left it to go on. */
+async function abortUnfinished(processes: StoryProcesses): Promise<void> {
+  const output = await expectExit(0, processes, ["deployments", "ls", "--json"], { quiet: true });
+  const { items } = JSON.parse(output) as { items: { id: string; state: string }[] };
+  for (const { id, state } of items) {
+    if (state === "finished") continue;
+    say(`The roll-out ${id} of an earlier story is ended.`);
+    // It may be over by now, which is as good.
+    await processes.run(["deployments", "abort", id, "--reason", "a new story begins"], { quiet: true });
+    await processes.run(["deployments", "watch", id], { quiet: true });
+  }
 }
 
 function deploy(release: string, batch: number): string[] {
@@ -158,32 +185,30 @@ function aborted(signal: AbortSignal): Promise<void> {
   });
 }
 
-async function expectExit(wanted: number, running: Promise<number>, what: string): Promise<void> {
-  const code = await running;
-  if (code !== wanted) throw new Error(`rollcall ${what} ended with ${code} instead of ${wanted}`);
+/** Runs a command that has to end with this code. Returns what it said if it was quiet. */
+async function expectExit(
+  wanted: number,
+  processes: StoryProcesses,
+  args: readonly string[],
+  options: { quiet?: boolean } = {},
+): Promise<string> {
+  const { code, output } = await processes.run(args, options);
+  if (code === wanted) return output;
+  const said = output === "" ? "" : `: ${output.trim().slice(-shownCharactersMax)}`;
+  throw new Error(`rollcall ${args.join(" ")} ended with ${code} instead of ${wanted}${said}`);
 }
 
-async function until(what: string, processes: StoryProcesses, holds: () => Promise<boolean>): Promise<void> {
-  for (let waitedMs = 0; waitedMs < 120_000; waitedMs += 100) {
+async function until(
+  what: string,
+  processes: StoryProcesses,
+  holds: () => boolean | Promise<boolean>,
+): Promise<void> {
+  for (let waitedMs = 0; waitedMs < patienceMs; waitedMs += lookEveryMs) {
     if (await holds()) return;
     if (!processes.allAlive()) throw new Error(`a process ended before ${what}`);
-    await sleep(100);
+    await sleep(lookEveryMs);
   }
   throw new Error(`two minutes were not enough until ${what}`);
-}
-
-/** The folder that was asked for, else `.rollcall`, or the next one that no living story has. */
-async function freeFolder(wanted: string | undefined): Promise<{ dataDir: string; lock: FolderLock }> {
-  for (let number = 1; ; number++) {
-    const dataDir = resolve(wanted ?? (number === 1 ? ".rollcall" : `.rollcall-${number}`));
-    await mkdir(join(dataDir, "story"), { recursive: true });
-    try {
-      return { dataDir, lock: await lockFolder(join(dataDir, "story")) };
-    } catch (error) {
-      const isTaken = error instanceof RollcallError && error.code === "FOLDER_LOCKED";
-      if (!isTaken || wanted !== undefined || number === foldersMax) throw error;
-    }
-  }
 }
 
 /** The folder with package.json, from the built file as from the source. */

@@ -1,0 +1,153 @@
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import type { InstanceView } from "../../src/contracts/views.js";
+import { eventually, eventuallyPasses } from "../kit/eventually.js";
+import { processesIn } from "./left-processes.js";
+import { type Running, World } from "./world.js";
+
+const root = join(import.meta.dirname, "../..");
+const patience = { withinMs: 90_000 };
+const testMaxMs = 180_000;
+const instances = ["web-1", "web-2", "web-3", "web-4", "web-5", "web-6"];
+
+/** As `npm start` runs it; where nothing is built, from the source. */
+function storyCommand(): string[] {
+  const built = join(root, "dist/examples/hello-fleet/story.js");
+  const source = join(root, "examples/hello-fleet/story.ts");
+  if (existsSync(built) && statSync(built).mtimeMs >= statSync(source).mtimeMs)
+    return [process.execPath, built];
+  return [process.execPath, "--import", createRequire(import.meta.url).resolve("tsx"), source];
+}
+
+function startStory(world: World, ...args: string[]): Promise<Running> {
+  return world.startProgram([...storyCommand(), ...args]);
+}
+
+async function says(story: Running, text: string): Promise<void> {
+  const ended = story.ended.then(({ code, stdout, stderr }) => {
+    throw new Error(`the story ended with ${code} before it said ${text}:\n${stdout}\n${stderr}`);
+  });
+  await Promise.race([eventually(() => story.stdout().includes(text), patience), ended]);
+}
+
+/** The parts of a story by their titles. */
+function partsOf(text: string): Map<string, string> {
+  const parts = text.split(/^── /m).slice(1);
+  return new Map(parts.map((part) => [part.slice(0, 2).trim(), part]));
+}
+
+/** The instances on whose disk there is a copy of this release. */
+function whoHas(dataDir: string, release: string): string[] {
+  const agents = join(dataDir, "agents");
+  return readdirSync(agents).filter((name) =>
+    existsSync(join(agents, name, "instances", name, "releases", release)),
+  );
+}
+
+test(
+  "the story is told from its beginning to its end, also after one that was killed in the middle and beside one that lives",
+  async () => {
+    const world = new World();
+    const killed = await startStory(world);
+    await says(killed, "── v2, two instances at a time");
+    await eventually(() => /^\S+ web-\d: done, v2 HEALTHY$/m.test(killed.stdout()), patience);
+    // Whatever time the next story takes to come, this roll-out is not over.
+    await world.ok("deployments", "pause", "d2");
+    await killed.kill9();
+    const left = processesIn(world.dir);
+    expect(left.filter(({ command }) => /nats-server/.test(command))).toHaveLength(1);
+    expect(left.filter(({ command }) => / agent /.test(command))).toHaveLength(6);
+
+    const story = await startStory(world, "--once");
+    await says(story, "processes that an earlier story left behind were ended.");
+    expect(left.filter(({ pid }) => processesIn(world.dir).some((one) => one.pid === pid))).toEqual([]);
+    await says(story, "── A control plane and six agents");
+    const second = await startStory(world);
+
+    const { code, stdout, stderr } = await story.ended;
+    expect([code, stderr]).toEqual([0, ""]);
+    expect(stdout).toMatch(/^The roll-out d2 of an earlier story is ended\.$/m);
+    // No terminal: plain lines, no colours, nothing that moves.
+    expect(stdout).not.toContain("\u001b");
+    const parts = partsOf(stdout);
+    expect([...parts.keys()]).toEqual(["A", "v1", "v2", "v3", "Wh"]);
+    expect(parts.get("v1")).toContain("completed: 6 of 6 run v1.");
+    expect(parts.get("v2")).toContain("completed: 6 of 6 run v2.");
+    expect(parts.get("v3")).toMatch(
+      /failed: 2 instances have failed; the failure threshold is 2\. d\d+ took what it had touched back/,
+    );
+    // In flight and failed together: batch + threshold − 1.
+    const touched = whoHas(world.dataDir, "v3");
+    expect(touched.length).toBeGreaterThanOrEqual(2);
+    expect(touched.length).toBeLessThanOrEqual(3);
+    const shown = new Set([...(parts.get("v3") ?? "").matchAll(/(web-\d): \S+ → v3/g)].map(([, id]) => id));
+    expect([...shown].sort()).toEqual(touched);
+    for (const id of instances)
+      expect(parts.get("Wh")).toMatch(new RegExp(`^${id} +HEALTHY +\\S+ +v2 +v2 +ACTIVE`, "m"));
+
+    // The second one is on its own: other folder, other ports, other fleet; it neither hurt the first nor was hurt.
+    await says(second, "── v1, everywhere at once");
+    expect(processesIn(world.dataDir)).toEqual([]);
+    const beside = join(world.dir, ".rollcall-2");
+    const urlOf = (dataDir: string) =>
+      (JSON.parse(readFileSync(join(dataDir, "nats.json"), "utf8")) as { port: number }).port;
+    expect(urlOf(beside)).not.toBe(urlOf(world.dataDir));
+    expect(processesIn(beside).filter(({ command }) => / agent /.test(command))).toHaveLength(6);
+    const ended = await second.end("SIGTERM");
+    // Told to its end by now, or not.
+    expect([0, 130]).toContain(ended.code);
+    expect(ended.stderr).toBe("");
+    expect(processesIn(world.dir)).toEqual([]);
+  },
+  testMaxMs,
+);
+
+test(
+  "Ctrl-C and a closed terminal leave nothing behind, at whatever moment they come",
+  async () => {
+    const [early, later] = [new World(), new World()];
+    const [starting, rolling] = [await startStory(early), await startStory(later)];
+    // In the middle of starting one agent after the other.
+    await eventually(() => processesIn(early.dir).some(({ command }) => / agent /.test(command)), patience);
+    expect((await starting.end("SIGINT")).code).toBe(130);
+    expect(processesIn(early.dir)).toEqual([]);
+
+    await eventually(() => /web-\d: - → v1/.test(rolling.stdout()), patience);
+    rolling.child.stdout?.destroy();
+    rolling.child.stderr?.destroy();
+    await rolling.end("SIGHUP");
+    await eventuallyPasses(() => expect(processesIn(later.dir)).toEqual([]), { withinMs: 5_000 });
+  },
+  testMaxMs,
+);
+
+test(
+  "what a killed story left in a folder of its own is ended by the next story, wherever that one runs",
+  async () => {
+    const world = new World();
+    const first = await startStory(world);
+    await eventually(() => world.isUp, patience);
+    const second = await startStory(world);
+    const beside = join(world.dir, ".rollcall-2");
+    await eventually(() => existsSync(join(beside, "context.json")), patience);
+    await second.kill9();
+    await first.end("SIGINT");
+    expect(processesIn(world.dataDir)).toEqual([]);
+    expect(processesIn(beside).length).toBeGreaterThan(0);
+
+    // A user's own control plane in the first folder is left alone.
+    const up = await world.up();
+    const third = await startStory(world);
+    await says(third, "processes that an earlier story left behind were ended.");
+    await says(third, "── A control plane and six agents");
+    await eventually(() => processesIn(beside).some(({ command }) => / agent /.test(command)), patience);
+    expect((await third.end("SIGTERM")).code).toBe(130);
+    const { items } = await world.json<{ items: InstanceView[] }>("instances", "ls");
+    expect(items.filter(({ reportAgeMs }) => reportAgeMs !== null)).toEqual([]);
+    expect((await up.end()).code).toBe(0);
+    expect(processesIn(world.dir)).toEqual([]);
+  },
+  testMaxMs,
+);
