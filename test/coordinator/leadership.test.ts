@@ -1,0 +1,216 @@
+import { beforeEach, describe, expect, test } from "vitest";
+import { FleetWorld, fleet, leaseMs } from "../kit/fleet.js";
+import { Invariants } from "../kit/invariants.js";
+import { refusalOf } from "../kit/refusals.js";
+
+let world: FleetWorld;
+
+beforeEach(async () => {
+  world = await FleetWorld.ready(6);
+  new Invariants(world);
+  await world.startCoordinator("c2");
+  await world.rolledOut("v1", { batch: 6 });
+});
+
+/** A roll-out that is under way: two have succeeded, two are in flight, two wait. */
+async function halfWay(): Promise<string> {
+  const { id } = await world.deploy("v2");
+  await world.until(() => world.toldOf("v2").length === 4);
+  return id;
+}
+
+describe("of two coordinators", () => {
+  test("one leads; the other one refuses everything and knows who leads", async () => {
+    expect(world.leaderName()).toBe("c1");
+    const c2 = world.coordinators.get("c2")?.coordinator;
+    expect(c2?.leads()).toBe(false);
+    expect(c2?.leader()).toMatchObject({ name: "c1", epoch: 1 });
+    expect(c2?.view()).toMatchObject({ role: "following", id: "c2" });
+    expect(await refusalOf(world.call("deployments.list", {}, c2?.plane))).toMatchObject({
+      code: "NO_LEADER",
+      details: { fleet },
+    });
+  });
+
+  test("the one that is stopped hands over within milliseconds, and the roll-out goes on", async () => {
+    const id = await halfWay();
+    const stoppedAtMs = world.clock.nowMs();
+    const stopping = world.stopCoordinator("c1");
+    await stopping;
+    await world.untilLed();
+    expect(world.clock.nowMs() - stoppedAtMs).toBeLessThanOrEqual(50);
+    expect(world.leaderName()).toBe("c2");
+    expect(await world.finished(id)).toMatchObject({
+      outcome: "completed",
+      counts: { total: 6, succeeded: 6 },
+    });
+    for (const { story } of world.agents.values()) expect(story).toEqual(["v1", "v2"]);
+  });
+
+  test("the one that is killed is followed when its lease has ended, with the same counts", async () => {
+    const id = await halfWay();
+    const before = await world.view(id);
+    const killedAtMs = world.clock.nowMs();
+    world.kill("c1");
+    await world.untilLed();
+    expect(world.clock.nowMs() - killedAtMs).toBeLessThanOrEqual(leaseMs + 1_000);
+    expect((await world.view(id)).counts).toEqual(before.counts);
+    expect(await world.finished(id)).toMatchObject({ outcome: "completed", counts: { succeeded: 6 } });
+    for (const { story } of world.agents.values()) expect(story).toEqual(["v1", "v2"]);
+  });
+
+  test("the one that is cut off stops before the other one begins", async () => {
+    const id = await halfWay();
+    world.hub.disconnect("c1");
+    await world.until(() => world.leaderName() === undefined, 10_000);
+    expect(
+      await refusalOf(world.call("deployments.list", {}, world.coordinators.get("c1")?.coordinator.plane)),
+    ).toMatchObject({ code: "NO_LEADER" });
+    expect(await world.untilLed()).toBe("c2");
+    expect(await world.finished(id)).toMatchObject({ outcome: "completed", counts: { succeeded: 6 } });
+    world.hub.reconnect("c1");
+    await world.advance(5_000);
+    expect(world.leaderName()).toBe("c2");
+    expect(world.coordinators.get("c1")?.coordinator.view()).toMatchObject({ role: "following" });
+  });
+
+  test("the one that slept wakes up deposed: what it decides then reaches nobody", async () => {
+    world.behave({ v2: { tookMs: 4_000 } });
+    const { id } = await world.deploy("v2", { batch: 1 });
+    await world.advance(4_500);
+    world.stall("c1", 20_000);
+    await world.until(() => world.leaderName() === undefined, leaseMs);
+    expect(await world.untilLed()).toBe("c2");
+    await world.advance(25_000);
+    expect(world.leaderName()).toBe("c2");
+    expect(await world.finished(id)).toMatchObject({ outcome: "completed", counts: { succeeded: 6 } });
+    for (const { story } of world.agents.values()) expect(story).toEqual(["v1", "v2"]);
+  });
+});
+
+test("when somebody else takes the epoch, the old leader stops at its next write and comes back by a new one", async () => {
+  await world.stopCoordinator("c2");
+  const id = await halfWay();
+  world.store.depose(fleet);
+  await world.until(() => world.leaderName() === undefined);
+  await world.untilLed();
+  expect(world.leader().view().epoch).toBeGreaterThan(2);
+  expect(await world.finished(id)).toMatchObject({ outcome: "completed", counts: { succeeded: 6 } });
+  for (const { story } of world.agents.values()) expect(story).toEqual(["v1", "v2"]);
+});
+
+describe("in the middle of a roll-out", () => {
+  const faults: readonly (readonly [what: string, begin: () => (() => void) | undefined])[] = [
+    [
+      "a refused write",
+      () => {
+        world.store.refuseNextCommit(fleet);
+        return undefined;
+      },
+    ],
+    [
+      "a lost acknowledgement",
+      () => {
+        world.store.loseNextAnswer(fleet);
+        return undefined;
+      },
+    ],
+    [
+      "a write that arrives much later",
+      () => {
+        const release = world.store.holdNextCommit(fleet);
+        return release;
+      },
+    ],
+    [
+      "a store that answers nobody for a while",
+      () => {
+        const fault = world.store.unavailable();
+        return () => fault.unsubscribe();
+      },
+    ],
+    [
+      "a full store",
+      () => {
+        world.store.limit(fleet, world.store.used(fleet) + 100);
+        return () => world.store.limit(fleet, 1_073_741_824);
+      },
+    ],
+  ];
+
+  test.each(faults)(
+    "%s: the state is read anew and the roll-out ends as if nothing had been",
+    async (_what, begin) => {
+      for (const told of [2, 3, 5]) {
+        world = await FleetWorld.ready(6);
+        new Invariants(world);
+        await world.rolledOut("v1", { batch: 6 });
+        const { id } = await world.deploy("v2");
+        await world.until(() => world.toldOf("v2").length >= told);
+        const end = begin();
+        await world.advance(30_000);
+        end?.();
+        expect(await world.finished(id)).toMatchObject({
+          outcome: "completed",
+          counts: { total: 6, succeeded: 6 },
+        });
+        await world.advance(5_000);
+        for (const { story } of world.agents.values()) expect(story).toEqual(["v1", "v2"]);
+        expect(world.versions()).toEqual(["v2"]);
+      }
+    },
+  );
+
+  test("a request during a failing write is refused as unavailable or retried, never acknowledged and lost", async () => {
+    world.store.unavailable();
+    const asked = world.ask("deployments.create", { release: "v2", selector: "tier=web" });
+    await world.advance(60_000);
+    expect((await refusalOf(asked)).code).toMatch(/^(LEDGER_UNAVAILABLE|NO_LEADER)$/);
+  });
+
+  test("requests that wait when the leader is lost are refused, all of them", async () => {
+    const asked = [1, 2, 3].map(() =>
+      world.ask("deployments.create", { release: "v2", selector: "tier=web" }),
+    );
+    world.store.depose(fleet);
+    const outcomes = await world.during(Promise.allSettled(asked));
+    expect(outcomes.map(({ status }) => status)).toEqual(["rejected", "rejected", "rejected"]);
+    await world.untilLed();
+    expect((await world.call("deployments.list", {})).items).toHaveLength(1);
+    expect(await world.rolledOut("v2", { batch: 6 })).toMatchObject({ outcome: "completed" });
+  });
+});
+
+test("a claim of a deployment that is over does not keep its instance for ever", async () => {
+  // As a crash of an older program might have left it.
+  const ledger = await world.during(world.store.open({ fleet, bus: world.hub.connect("repair") }));
+  await world.stopCoordinator("c2");
+  await world.stopCoordinator("c1");
+  const leadership = await world.during(ledger.acquire({ holder: "repair", leaseMs: 3_000 }));
+  if (!("commit" in leadership)) throw new Error("the lease is held");
+  const entries = await world.during(ledger.readAll());
+  const found = entries.find(({ key }) => key === "instance.web-3")?.value as Record<string, unknown>;
+  const claim = {
+    deployment: "d1",
+    state: "waiting",
+    target: { release: "v2", config: null },
+    before: null,
+    urgent: false,
+    toldAtMs: null,
+    minHealthyMs: 0,
+    hasFailed: false,
+    reason: null,
+  };
+  const event = { kind: "test", id: "orphan", type: "test.orphaned", data: {} };
+  const puts = [{ key: "instance.web-3", value: { ...found, claim } }];
+  await world.during(leadership.commit({ events: [event], puts, deletes: [] }));
+  await world.during(leadership.resign());
+  await world.startCoordinator("c3");
+  await world.untilLed();
+  await world.advance(5_000);
+  expect(await world.instance("web-3")).toMatchObject({ claim: null });
+  expect(await world.rolledOut("v2", { batch: 6 })).toMatchObject({
+    outcome: "completed",
+    counts: { succeeded: 6 },
+  });
+});
