@@ -1,11 +1,24 @@
 import { describe, expect, test } from "vitest";
-import type { Observed } from "../../machines/deployment-plan.js";
-import type { DeploymentEvent } from "../../machines/deployment-record.js";
-import { publishedState } from "../../machines/deployment-status.js";
-import { type DrivenDeployment, driveDeployment, restoreDeployment } from "./drive.js";
+import { driveDeployment } from "./drive.js";
+import {
+  abort,
+  allDone,
+  batchFull,
+  begun,
+  begunRollback,
+  contextOf,
+  letGo,
+  look,
+  pause,
+  published,
+  recordOf,
+  resume,
+  rollBack,
+  type Seen,
+  twoFailed,
+} from "./looks.js";
 import {
   byAnna,
-  calm,
   type DeploymentChanges,
   deeds,
   deploymentOf,
@@ -13,50 +26,6 @@ import {
   mass,
   observedOf,
 } from "./samples.js";
-
-type Seen = Omit<Partial<Observed>, "step">;
-
-const contextOf = (deployment: DrivenDeployment) => deployment.snapshot.context;
-const recordOf = (deployment: DrivenDeployment) => contextOf(deployment).record;
-const published = (deployment: DrivenDeployment) => publishedState(deployment.snapshot.value);
-
-/** Shows a deployment how its members stand; unless told otherwise, its newest step has taken effect. */
-function look(
-  deployment: DrivenDeployment,
-  nowMs: number,
-  seen: Seen = {},
-  step = contextOf(deployment).step,
-) {
-  return deployment.send({ type: "observe", observed: observedOf({ step, ...seen }), moved: false, nowMs });
-}
-
-const pause = (atMs: number): DeploymentEvent => ({ type: "pause", mark: byAnna(atMs) });
-const resume = (atMs: number, force = false): DeploymentEvent => ({
-  type: "resume",
-  mark: byAnna(atMs),
-  force,
-});
-const abort = (atMs: number): DeploymentEvent => ({ type: "abort", mark: byAnna(atMs) });
-const rollBack = (atMs: number): DeploymentEvent => ({ type: "rollBack", mark: byAnna(atMs) });
-
-const two = (toldAtMs = 0) => [flightOf("i1", { toldAtMs }), flightOf("i2", { toldAtMs })];
-const batchFull: Seen = { waiting: 8, next: ["i3", "i4"], inFlight: two(), returnable: 2 };
-const twoFailed: Seen = { waiting: 8, next: ["i3", "i4"], failed: 2, everFailed: 2, returnable: 2 };
-const allDone: Seen = { waiting: 0, next: [], succeeded: 10, returnable: 10 };
-const letGo: Seen = { waiting: 0, next: [], total: 0 };
-
-/** A roll-out whose claims were confirmed at ledger time 1,000, and that has told its first two. */
-function begun(changes: DeploymentChanges = {}, judgeFromMs = 0): DrivenDeployment {
-  const deployment = driveDeployment(deploymentOf(changes), judgeFromMs);
-  look(deployment, 1_000);
-  expect(deployment.snapshot.value).toMatchObject({ running: { pace: "writing" } });
-  look(deployment, 1_000, batchFull);
-  expect(deployment.snapshot.value).toMatchObject({ running: { pace: "watching" } });
-  return deployment;
-}
-
-/** A rollback that has told its first two. */
-const begunRollback = () => begun({ id: "d2", rollbackOf: "d1" });
 
 describe("a roll-out", () => {
   test("claims its instances before it tells anybody anything", () => {
@@ -273,233 +242,6 @@ describe("a rollback", () => {
     expect(deeds(look(deployment, 2_000, { ...others, inFlight }))).toEqual([]);
     const next = look(deployment, 3_000, { ...others, inFlight: inFlight.slice(2) });
     expect(next).toContainEqual(expect.objectContaining({ type: "tell", instances: ["i8"] }));
-  });
-});
-
-describe("paused and held", () => {
-  const heldSeen: Seen = { ...batchFull, silence: mass };
-  const calmAgain = (calmSinceMs: number): Seen => ({ ...batchFull, silence: { ...calm, calmSinceMs } });
-
-  test("nobody new is told while it is paused; after that it goes on", () => {
-    const deployment = begun();
-    deployment.send(pause(2_000));
-    expect(published(deployment).state).toBe("paused");
-    const free: Seen = { ...batchFull, inFlight: [], succeeded: 2 };
-    expect(deeds(look(deployment, 3_000, free))).toEqual([]);
-    expect(deeds(deployment.send(resume(4_000)))).toEqual(["tell"]);
-    expect(recordOf(deployment)).toMatchObject({ paused: null, generation: 3 });
-  });
-
-  test("nobody new is told while a rule holds it; it goes on when the silence was over for one window", () => {
-    const deployment = begun();
-    look(deployment, 2_000, heldSeen);
-    expect(published(deployment).state).toBe("held");
-    expect(recordOf(deployment).held?.reason).toBe("4 instances that are not in flight went silent at once");
-    const free: Seen = { ...calmAgain(3_000), inFlight: [], succeeded: 2 };
-    expect(deeds(look(deployment, 9_999, free))).toEqual([]);
-    expect(deeds(look(deployment, 10_000, free))).toEqual(["tell"]);
-    expect(published(deployment).state).toBe("rolling");
-  });
-
-  test("a pause hides a hold, and both must clear", () => {
-    const deployment = begun();
-    look(deployment, 2_000, heldSeen);
-    deployment.send(pause(3_000));
-    expect(published(deployment).state).toBe("paused");
-    expect(recordOf(deployment)).toMatchObject({ held: { by: "rollcall" }, paused: { by: "anna" } });
-    deployment.send(resume(4_000));
-    expect(published(deployment).state).toBe("held");
-    look(deployment, 12_000, calmAgain(5_000));
-    expect(published(deployment).state).toBe("rolling");
-  });
-
-  test("a hold that ends under a pause leaves it paused", () => {
-    const deployment = begun();
-    deployment.send(pause(2_000));
-    look(deployment, 3_000, heldSeen);
-    look(deployment, 12_000, calmAgain(5_000));
-    expect(published(deployment).state).toBe("paused");
-    expect(recordOf(deployment).held).toBeNull();
-    deployment.send(resume(13_000));
-    expect(published(deployment).state).toBe("rolling");
-  });
-
-  test("a person may force a held one on, and it is not held again by the same silence", () => {
-    const deployment = begun();
-    look(deployment, 2_000, heldSeen);
-    deployment.send(resume(3_000));
-    expect(published(deployment).state).toBe("held");
-    deployment.send(resume(4_000, true));
-    expect(published(deployment).state).toBe("rolling");
-    look(deployment, 5_000, heldSeen);
-    expect(published(deployment).state).toBe("rolling");
-    look(deployment, 6_000, calmAgain(5_500));
-    expect(recordOf(deployment).forced).toBe(false);
-    look(deployment, 7_000, heldSeen);
-    expect(published(deployment).state).toBe("held");
-  });
-
-  test("one request forces a paused and held one on, and counts as one", () => {
-    const deployment = begun();
-    look(deployment, 2_000, heldSeen);
-    deployment.send(pause(3_000));
-    const { generation } = recordOf(deployment);
-    deployment.send(resume(4_000, true));
-    expect(published(deployment).state).toBe("rolling");
-    expect(recordOf(deployment).generation).toBe(generation + 1);
-  });
-
-  test.each([
-    ["paused", (deployment: DrivenDeployment) => deployment.send(pause(2_000))],
-    ["held", (deployment: DrivenDeployment) => look(deployment, 2_000, heldSeen)],
-  ])("the threshold still rolls back while it is %s", (_how, stop) => {
-    const deployment = begun();
-    stop(deployment);
-    expect(deeds(look(deployment, 3_000, { ...twoFailed, silence: mass }))).toEqual(["beginRollback"]);
-    expect(recordOf(deployment)).toMatchObject({ outcome: "failed", paused: null, held: null });
-  });
-
-  test("a mass silence in the eyes of a leader that has just taken over holds nothing yet", () => {
-    const deployment = begun({}, 10_000);
-    look(deployment, 9_999, heldSeen);
-    expect(published(deployment).state).toBe("rolling");
-    look(deployment, 10_000, heldSeen);
-    expect(published(deployment).state).toBe("held");
-  });
-
-  test("a look that sees many silent in a fleet that is calm as a whole holds it, once", () => {
-    const deployment = begun();
-    look(deployment, 20_000, { ...batchFull, silence: { ...mass, calmSinceMs: 0 } });
-    expect(published(deployment).state).toBe("held");
-  });
-});
-
-describe("deadlines", () => {
-  const expired = (commands: ReturnType<typeof look>) =>
-    commands.flatMap((command) => (command.type === "expire" ? command.instances : []));
-
-  test("pass for an instance that was told so long ago, and only once", () => {
-    const deployment = begun();
-    expect(expired(look(deployment, 100_999, batchFull))).toEqual([]);
-    expect(expired(look(deployment, 101_000, batchFull))).toEqual(["i1", "i2"]);
-    expect(expired(look(deployment, 102_000, batchFull, 2))).toEqual([]);
-  });
-
-  test("stand still while it is paused: what remained remains", () => {
-    const deployment = begun();
-    deployment.send(pause(51_000));
-    expect(expired(look(deployment, 900_000, batchFull))).toEqual([]);
-    deployment.send(resume(951_000));
-    expect(expired(look(deployment, 1_000_999, batchFull))).toEqual([]);
-    expect(expired(look(deployment, 1_001_000, batchFull))).toEqual(["i1", "i2"]);
-  });
-
-  test("stand still while it is held", () => {
-    const deployment = begun();
-    look(deployment, 51_000, { ...batchFull, silence: mass });
-    look(deployment, 951_000, { ...batchFull, silence: { ...calm, calmSinceMs: 60_000 } });
-    expect(expired(look(deployment, 1_000_999, batchFull))).toEqual([]);
-    expect(expired(look(deployment, 1_001_000, batchFull))).toEqual(["i1", "i2"]);
-  });
-
-  test("stand still until the last of pause and hold is over", () => {
-    const deployment = begun();
-    look(deployment, 51_000, { ...batchFull, silence: mass });
-    deployment.send(pause(60_000), resume(70_000));
-    expect(recordOf(deployment).clock).toEqual({ ranMs: 50_000, runningSinceMs: null });
-    look(deployment, 80_000, { ...batchFull, silence: { ...calm, calmSinceMs: 71_000 } });
-    expect(recordOf(deployment).clock).toEqual({ ranMs: 50_000, runningSinceMs: 80_000 });
-  });
-
-  test("go on over a change of leader, which judges nobody before it has listened", () => {
-    const { record } = contextOf(begun());
-    const deployment = restoreDeployment(record, 200_000, 204_000);
-    deployment.send({ type: "takenOver" });
-    expect(expired(look(deployment, 203_999, batchFull))).toEqual([]);
-    expect(expired(look(deployment, 204_000, batchFull))).toEqual(["i1", "i2"]);
-  });
-
-  test("are looked at when they pass, without a report: after each look, and when it goes on after a pause", () => {
-    const deployment = begun();
-    const wake = (commands: ReturnType<typeof look>) =>
-      commands.flatMap((command) => (command.type === "wake" ? command.atMs : [])).at(-1);
-    expect(wake(look(deployment, 31_000, batchFull))).toBe(101_000);
-    deployment.send(pause(51_000));
-    expect(wake(look(deployment, 60_000, batchFull))).toBe(Number.POSITIVE_INFINITY);
-    expect(wake(deployment.send(resume(951_000)))).toBe(1_001_000);
-  });
-});
-
-describe("a new leader", () => {
-  test("claims again where the claiming was not finished", () => {
-    const { record } = contextOf(driveDeployment(deploymentOf()));
-    const deployment = restoreDeployment(record, 5_000);
-    expect(deeds(deployment.send({ type: "takenOver" }))).toEqual(["claim"]);
-    expect(deeds(look(deployment, 6_000))).toEqual(["tell"]);
-  });
-
-  test("completes again where the completing was not finished, and counts as it was counted then", () => {
-    const first = begun();
-    look(first, 50_000, allDone);
-    const deployment = restoreDeployment(recordOf(first), 60_000);
-    expect(deeds(deployment.send({ type: "takenOver" }))).toEqual(["complete"]);
-    look(deployment, 61_000, letGo);
-    expect(recordOf(deployment)).toMatchObject({
-      outcome: "completed",
-      counts: { total: 10, succeeded: 10 },
-    });
-  });
-
-  test("reverts again where the reverting was not finished", () => {
-    const first = begun({ spec: { rollback: "off" } });
-    look(first, 50_000, twoFailed);
-    const deployment = restoreDeployment(recordOf(first), 60_000);
-    expect(deeds(deployment.send({ type: "takenOver" }))).toEqual(["revert"]);
-    look(deployment, 61_000, letGo);
-    expect(recordOf(deployment)).toMatchObject({ outcome: "failed", counts: { failed: 2 } });
-  });
-
-  test("tells nobody twice: it goes by what the members' records say", () => {
-    const first = driveDeployment(deploymentOf());
-    look(first, 1_000);
-    const deployment = restoreDeployment(recordOf(first), 5_000);
-    expect(deeds(deployment.send({ type: "takenOver" }))).toEqual([]);
-    expect(deeds(look(deployment, 6_000, batchFull))).toEqual([]);
-  });
-
-  test("leaves a paused and held one paused and held", () => {
-    const first = begun();
-    look(first, 2_000, { ...batchFull, silence: mass });
-    first.send(pause(3_000));
-    const deployment = restoreDeployment(recordOf(first), 5_000);
-    expect(deployment.snapshot.value).toMatchObject({ running: { person: "paused", rule: "held" } });
-  });
-});
-
-describe("a step", () => {
-  test("is not taken again by an observation that is older than it", () => {
-    const deployment = driveDeployment(deploymentOf());
-    expect(deeds(look(deployment, 1_000))).toEqual(["tell"]);
-    const { step } = contextOf(deployment);
-    for (let at = 0; at < step; at++) expect(deeds(look(deployment, 2_000, {}, at))).toEqual([]);
-    expect(deployment.snapshot.value).toMatchObject({ running: { pace: "writing" } });
-  });
-
-  test("is not followed by another before the ledger has it", () => {
-    const deployment = begun();
-    const free: Seen = { ...batchFull, inFlight: [], succeeded: 2 };
-    expect(deeds(look(deployment, 2_000, { ...free, unwritten: 1 }))).toEqual([]);
-    expect(deeds(look(deployment, 3_000, free))).toEqual(["tell"]);
-  });
-
-  test("whose command is dropped leaves the roll-out standing still", () => {
-    const deployment = driveDeployment(deploymentOf());
-    expect(deeds(look(deployment, 1_000))).toEqual(["tell"]);
-    // Nobody does it: the members go on waiting, and the newest step that took effect is the one before.
-    const before = deployment.commands.length;
-    for (let at = 2; at < 1_000; at++) look(deployment, at * 1_000, {}, 1);
-    expect(deeds(deployment.commands.slice(before))).toEqual([]);
-    expect(recordOf(deployment)).toMatchObject({ stage: "running", outcome: null });
   });
 });
 
