@@ -90,9 +90,11 @@ function isCount(value: unknown): boolean {
 }
 
 function note(heard: Heard, { incarnation, seq }: Report): void {
-  if (incarnation !== heard.incarnation) heard.formerly = heard.incarnation;
-  heard.incarnation = incarnation;
   heard.seq = seq;
+  // Not the same again: a string of each report would be kept, and the one before it collected.
+  if (incarnation === heard.incarnation) return;
+  heard.formerly = heard.incarnation;
+  heard.incarnation = incarnation;
 }
 
 /**

@@ -27,8 +27,8 @@ export interface SilenceListener {
 export class SilenceWatch {
   readonly #clock: Clock;
   readonly #listener: SilenceListener;
-  /** Monotonic time of the last report. */
-  readonly #heard = new Map<string, number>();
+  /** Each instance's last report. In an object of its own, where a report changes a number in its place. */
+  readonly #heard = new Map<string, { atMs: number }>();
   /** Silent instances by the monotonic time at which they were found silent. */
   readonly #silent = new Map<string, number>();
   #calmSinceMs: number | null = null;
@@ -56,7 +56,9 @@ export class SilenceWatch {
   }
 
   hear(instance: string): void {
-    this.#heard.set(instance, this.#clock.monotonicMs());
+    const heard = this.#heard.get(instance);
+    if (heard === undefined) this.#heard.set(instance, { atMs: this.#clock.monotonicMs() });
+    else heard.atMs = this.#clock.monotonicMs();
     if (this.#silent.size > 0) this.#silent.delete(instance);
   }
 
@@ -67,8 +69,8 @@ export class SilenceWatch {
 
   /** How long ago it was heard, or taken over; `null` if neither. */
   heardAgoMs(instance: string): number | null {
-    const heardAtMs = this.#heard.get(instance);
-    return heardAtMs === undefined ? null : this.#clock.monotonicMs() - heardAtMs;
+    const heard = this.#heard.get(instance);
+    return heard === undefined ? null : this.#clock.monotonicMs() - heard.atMs;
   }
 
   /** While this process is cut off it hears nobody, and nobody is silent for that. */
@@ -82,8 +84,7 @@ export class SilenceWatch {
    */
   startAfresh(): void {
     const now = this.#clock.monotonicMs();
-    for (const instance of this.#heard.keys())
-      if (!this.#silent.has(instance)) this.#heard.set(instance, now);
+    for (const [instance, heard] of this.#heard) if (!this.#silent.has(instance)) heard.atMs = now;
     this.#calmSinceMs = null;
     this.#lookedAtMs = now;
     this.#deaf = false;
@@ -129,9 +130,9 @@ export class SilenceWatch {
 
   #findSilent(now: number): void {
     const windowMs = livenessWindowMs(this.intervalMs);
-    for (const [instance, heardAtMs] of this.#heard) {
-      if (now - heardAtMs < windowMs) continue;
-      if (now - heardAtMs >= goneAfterMs) this.#listener.onGone(instance);
+    for (const [instance, { atMs }] of this.#heard) {
+      if (now - atMs < windowMs) continue;
+      if (now - atMs >= goneAfterMs) this.#listener.onGone(instance);
       else if (!this.#silent.has(instance)) {
         this.#silent.set(instance, now);
         this.#listener.onSilent(instance);
