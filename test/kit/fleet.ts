@@ -64,9 +64,12 @@ export class FleetWorld {
     this.store = createMemoryLedgerStore({ clock, random, log, hub });
     const witness = hub.connect("witness");
     openLedgerReader(witness, fleet).watch("desired.>", ({ key, value, revision }) => {
+      // Faults double and delay what the witness hears too.
+      const at = this.desires.findLastIndex((seen) => seen.revision <= revision);
+      if (this.desires[at]?.revision === revision) return;
       const instance = parseKey(key)?.[1] ?? "";
       const desired = value === undefined ? undefined : desiredInstanceSchema.parse(value);
-      this.desires.push({ instance, desired, revision, atMs: clock.nowMs() });
+      this.desires.splice(at + 1, 0, { instance, desired, revision, atMs: clock.nowMs() });
     });
   }
 
