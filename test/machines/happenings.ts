@@ -11,7 +11,12 @@ export const report = (changes: SightingChanges = {}): MemberEvent => ({
 });
 export const silent: MemberEvent = { type: "silent" };
 export const reset: MemberEvent = { type: "reset", deadlineMs: 100_000 };
-export const tell: Extract<MemberEvent, { type: "tell" }> = { type: "tell", deployment: "d1", toldAtMs: 0, deadlineMs: 100_000 };
+export const tell: Extract<MemberEvent, { type: "tell" }> = {
+  type: "tell",
+  deployment: "d1",
+  toldAtMs: 0,
+  deadlineMs: 100_000,
+};
 export const release = (completed: boolean): MemberEvent => ({ type: "release", completed });
 /** The deployment ends early. */
 export const letGo: MemberEvent = { type: "release", completed: false, goBack: { deadlineMs: 100_000 } };
