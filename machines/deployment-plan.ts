@@ -116,7 +116,7 @@ export function plan(wanted: Wanted, observed: Observed, policy: Policy, nowMs: 
             tellMax,
           ),
     massSilence,
-    // Calm is counted over the whole fleet, mass silence over the others: a look that sees both ends no hold.
+    // The fleet was calm when it was last counted, and is not now: a look that sees both ends no hold.
     silenceOver: !massSilence && isSilenceOver(observed.silence, nowMs),
     spent,
     freeSlots,
