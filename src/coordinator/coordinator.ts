@@ -98,6 +98,8 @@ class HostedCoordinator implements Coordinator {
       id: this.#options.name,
       machine: coordinatorMachine,
       input: { leaseMs: this.#options.leaseMs },
+      // However many members have something to handle, the lease is renewed in time.
+      urgent: true,
       perform: (command) => this.#perform(command),
       publicView: ({ context }) => ({ ...context }),
       onTransition: (snapshot) => {

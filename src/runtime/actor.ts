@@ -70,6 +70,8 @@ export interface ActorSpec<M extends AnyStateMachine> {
   readonly durable?: Durable<M>;
   readonly mailbox?: MailboxRule;
   readonly supervision?: Partial<Supervision>;
+  /** Its turn comes before those of all others that wait. For the one whose delay would cost all of them, such as the holder of a lease. */
+  readonly urgent?: boolean;
   /** Called after each handled event, to keep derived views; must be cheap. */
   onTransition?(snapshot: SnapshotFrom<M>, self: Actor<M>): void;
   /** What of the context anybody on the bus may see; nothing of it by default. */

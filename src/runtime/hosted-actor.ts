@@ -100,6 +100,10 @@ export class HostedActor implements Worker, Inspected, OutboxOwner {
     return this.#phase;
   }
 
+  get urgent(): boolean {
+    return this.#spec.urgent === true;
+  }
+
   get stopped(): boolean {
     return this.#phase === "stopped";
   }

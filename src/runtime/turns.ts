@@ -6,6 +6,8 @@ import { RingQueue } from "./ring-queue.js";
 export interface Worker {
   /** Kept by {@link Turns}: true while it stands in the queue. */
   inQueue: boolean;
+  /** It goes before all that wait, but for others of its kind. */
+  readonly urgent: boolean;
   hasWork(): boolean;
   /** Does at most `max` pieces of work, fewer once the monotonic clock reads `untilMs`; returns how many. */
   work(max: number, untilMs: number): number;
@@ -20,6 +22,7 @@ export class Turns {
   readonly #limits: HostLimits;
   readonly #onQuiet: () => void;
   readonly #queue = new RingQueue<Worker>();
+  readonly #urgent = new RingQueue<Worker>();
   #next: Timer | undefined;
   #working = false;
   #stopped = false;
@@ -32,14 +35,14 @@ export class Turns {
 
   /** True when nobody waits for a turn and none is under way. */
   get quiet(): boolean {
-    return this.#queue.size === 0 && !this.#working;
+    return this.#waiting === 0 && !this.#working;
   }
 
-  /** Puts a worker at the end of the queue, unless it stands in it. */
+  /** Puts a worker at the end of its queue, unless it stands in it. */
   enqueue(worker: Worker): void {
     if (worker.inQueue || this.#stopped) return;
     worker.inQueue = true;
-    this.#queue.push(worker);
+    (worker.urgent ? this.#urgent : this.#queue).push(worker);
     if (!this.#working) this.#arm();
   }
 
@@ -47,6 +50,11 @@ export class Turns {
     this.#stopped = true;
     this.#next?.cancel();
     this.#queue.clear();
+    this.#urgent.clear();
+  }
+
+  get #waiting(): number {
+    return this.#queue.size + this.#urgent.size;
   }
 
   #arm(): void {
@@ -62,7 +70,7 @@ export class Turns {
       this.#work();
     } finally {
       this.#working = false;
-      if (this.#queue.size > 0) this.#arm();
+      if (this.#waiting > 0) this.#arm();
     }
     if (this.quiet) this.#onQuiet();
   }
@@ -71,7 +79,7 @@ export class Turns {
     const untilMs = this.#clock.monotonicMs() + this.#limits.turnMs;
     let left = this.#limits.eventsPerTurnMax;
     do {
-      const worker = this.#queue.shift();
+      const worker = this.#urgent.shift() ?? this.#queue.shift();
       if (worker === undefined) return;
       worker.inQueue = false;
       left -= Math.max(1, worker.work(Math.min(left, this.#limits.eventsPerActorMax), untilMs));

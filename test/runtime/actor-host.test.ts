@@ -192,6 +192,26 @@ describe("turns", () => {
     expect(flooding.snapshot().context.count).toBe(1_000);
   });
 
+  test("an urgent actor goes before all that wait, and comes back to the others", async () => {
+    const { host, clock } = createWorld();
+    const others = Array.from({ length: 500 }, (_, at) => spawnCounter(host, { id: `other${at}` }).actor);
+    let handledBefore = -1;
+    const urgent = spawnCounter(host, {
+      id: "urgent",
+      urgent: true,
+      perform: () => {
+        handledBefore = others.filter((other) => other.snapshot().context.count > 0).length;
+      },
+    }).actor;
+    await clock.advance(0);
+    for (const other of others) other.send({ type: "ADD" });
+    urgent.send({ type: "SAY", what: "now" });
+    await clock.advance(0);
+    expect(handledBefore).toBe(0);
+    expect(others.every((other) => other.snapshot().context.count === 1)).toBe(true);
+    await host.idle();
+  });
+
   test("end after so many events, and the rest of the process goes on between them", async () => {
     const { host, clock } = createWorld({ eventsPerTurnMax: 100 });
     for (let actor = 0; actor < 10; actor++) {
