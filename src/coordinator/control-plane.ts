@@ -1,7 +1,10 @@
+import { messageOf } from "../base/errors.js";
+import type { Objects } from "../base/ports.js";
 import { type ControlPlane, instancesPageMax } from "../contracts/api.js";
 import type { ConfigRecord, ReleaseRecord } from "../contracts/deployment.js";
 import { refusal } from "../contracts/errors.js";
 import { keys } from "../contracts/keys.js";
+import type { Release } from "../contracts/release.js";
 import { matches, parseSelector } from "../contracts/selector.js";
 import type { VersionPair } from "../contracts/version.js";
 import type { CoordinatorView, DeploymentView, FleetStatus, InstanceView } from "../contracts/views.js";
@@ -11,10 +14,17 @@ import type { MemberActor, MemberSnapshot } from "./members.js";
 import { byAge } from "./order.js";
 import { configView, deploymentView, instanceView, releaseView, usageOf } from "./views.js";
 
+/** What the control plane does to the store of files: whoever pushes may add to it, and nobody else may remove. */
+export type CoordinatorFiles = Pick<Objects, "remove">;
+
 const defaultDeadlineMs = 900_000;
 
 /** Answers every endpoint from what a leader knows. Lives and dies with it. */
-export function createControlPlane(leader: Leader, self: () => CoordinatorView): ControlPlane {
+export function createControlPlane(
+  leader: Leader,
+  self: () => CoordinatorView,
+  files: CoordinatorFiles,
+): ControlPlane {
   const { term, members, rollOuts } = leader;
   const { catalog, writer } = term;
   const commands = new DeploymentCommands(leader);
@@ -56,6 +66,7 @@ export function createControlPlane(leader: Leader, self: () => CoordinatorView):
     return deploymentView(snapshot, {
       nowMs: term.nowMs(),
       rolledBackBy: rolledBackBy(deployment),
+      isWritten: rollOuts.isWritten(deployment),
       observed: rollOuts.observed(deployment) ?? null,
       about,
     });
@@ -95,6 +106,18 @@ export function createControlPlane(leader: Leader, self: () => CoordinatorView):
     for (const id of rollOuts.activeIds())
       if (rollOuts.record(id)?.spec[part] === version)
         throw refusal("VERSION_IN_USE", { what, version, by: `deployment ${id}` });
+  }
+
+  /** Gives the room of a removed version's file back, unless another version is made of the very same one. */
+  async function dropFile(name: string | undefined): Promise<void> {
+    if (name === undefined) return;
+    for (const { release } of catalog.releases.values()) if (fileOf(release) === name) return;
+    for (const { config } of catalog.configs.values()) if (config.object.name === name) return;
+    try {
+      await files.remove(name);
+    } catch (error) {
+      term.log.warn({ name, error: messageOf(error) }, "the file of a removed version is still in the store");
+    }
   }
 
   return {
@@ -185,13 +208,14 @@ export function createControlPlane(leader: Leader, self: () => CoordinatorView):
           .map((record) => releaseView(record, usesRelease(record.release.version))),
       ),
     "releases.remove": async ({ version, by }) => {
-      catalog.release(version);
+      const { release } = catalog.release(version);
       refuseIfNeeded("Release", version);
       catalog.releases.delete(version);
       await writer.add({
         deletes: [keys.release(version)],
         events: [{ kind: "release", id: version, type: "release.removed", data: { by } }],
       });
+      await dropFile(fileOf(release));
       return { version };
     },
 
@@ -221,13 +245,14 @@ export function createControlPlane(leader: Leader, self: () => CoordinatorView):
           .map((record) => configView(record, usesConfig(record.config.version))),
       ),
     "configs.remove": async ({ version, by }) => {
-      catalog.config(version);
+      const { config } = catalog.config(version);
       refuseIfNeeded("Configuration", version);
       catalog.configs.delete(version);
       await writer.add({
         deletes: [keys.config(version)],
         events: [{ kind: "config", id: version, type: "config.removed", data: { by } }],
       });
+      await dropFile(config.object.name);
       return { version };
     },
 
@@ -257,6 +282,11 @@ export function createControlPlane(leader: Leader, self: () => CoordinatorView):
       latest: newest === undefined ? null : viewOf(newest.id),
     };
   }
+}
+
+/** The name of a release's file in the store; a git repository has none there. */
+function fileOf({ source }: Release): string | undefined {
+  return source.kind === "artifact" ? source.object.name : undefined;
 }
 
 const collator = new Intl.Collator("en", { numeric: true });

@@ -10,7 +10,7 @@ import { refusal } from "../contracts/errors.js";
 import { keys } from "../contracts/keys.js";
 import type { CoordinatorView } from "../contracts/views.js";
 import type { Actor, ActorHost } from "../runtime/actor.js";
-import { createControlPlane } from "./control-plane.js";
+import { type CoordinatorFiles, createControlPlane } from "./control-plane.js";
 import { Leader } from "./leader.js";
 
 export interface CoordinatorPorts {
@@ -20,6 +20,8 @@ export interface CoordinatorPorts {
   readonly bus: Bus;
   readonly ledger: Ledger;
   readonly host: ActorHost;
+  /** The files of releases and configurations: those of removed versions are removed. Default: they stay. */
+  readonly files?: CoordinatorFiles;
 }
 
 export interface CoordinatorOptions {
@@ -48,6 +50,8 @@ export interface Coordinator {
 }
 
 type LeadershipState = CoordinatorView["role"];
+
+const noFiles: CoordinatorFiles = { remove: async () => undefined };
 
 const roles: Readonly<Record<string, LeadershipState>> = {
   following: "following",
@@ -229,7 +233,7 @@ class HostedCoordinator implements Coordinator {
       await leader.load();
       // Lost in the meantime: what was read is dropped already.
       if (this.#leader !== leader) return;
-      this.#answers = createControlPlane(leader, () => this.view());
+      this.#answers = createControlPlane(leader, () => this.view(), this.#ports.files ?? noFiles);
       this.#actor?.send({ type: "loaded" });
     } catch (error) {
       if (this.#leader !== leader) return;

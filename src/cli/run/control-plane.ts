@@ -5,6 +5,7 @@ import { connectNatsBus } from "../../bus/nats-bus.js";
 import { subjectsOf } from "../../contracts/subjects.js";
 import { type Coordinator, createCoordinator } from "../../coordinator/coordinator.js";
 import { openNatsLedger } from "../../ledger/nats-ledger.js";
+import { openNatsObjects } from "../../ledger/nats-objects.js";
 import { createActorHost } from "../../runtime/actor-host.js";
 import type { CliIo } from "../cli-io.js";
 import { productVersion } from "../product-version.js";
@@ -66,7 +67,7 @@ export async function startControlPlane(
     const version = productVersion();
     const leaseMs = options.leaseMs ?? (isCluster ? leaseOnClusterMs : leaseOnOneServerMs);
     const coordinator = createCoordinator(
-      { clock, random, log, bus, ledger, host },
+      { clock, random, log, bus, ledger, host, files: openNatsObjects({ fleet, bus, clock, log }) },
       { fleet, name, leaseMs, version, node: hostname() },
     );
     const role = () => {
