@@ -108,6 +108,11 @@ export class RollOuts {
       : deploymentMachine.resolveState(deploymentFromRecord(record, this.#term.nowMs(), 0));
   }
 
+  /** The ledger has its record as it is here. */
+  isWritten(id: string): boolean {
+    return this.#active.get(id)?.actor.saved ?? true;
+  }
+
   /** `d1`, `d2` and so on: short enough to be said and typed. Records are removed from the oldest on, so no id comes twice. */
   newId(): string {
     this.#lastNumber++;

@@ -40,15 +40,19 @@ export function deploymentView(
   facts: {
     nowMs: number;
     rolledBackBy: string | null;
+    /** The ledger has its record as it is. */
+    isWritten: boolean;
     observed: Observed | null;
     about: (instance: string) => { phase: string | null; note: string; reportAgeMs: number | null };
   },
 ): DeploymentView {
   const { context, value } = snapshot;
   const { record } = context;
+  // An outcome is one once the ledger has it; another leader might come to another.
+  const isEnding = record.outcome !== null && !facts.isWritten;
   return {
     id: record.id,
-    ...publishedState(value),
+    ...publishedState(isEnding ? "completing" : value),
     reason: record.ending?.reason ?? null,
     spec: record.spec,
     rollbackOf: record.rollbackOf,
@@ -61,7 +65,7 @@ export function deploymentView(
     created: record.created,
     paused: record.paused,
     held: record.held,
-    finishedAtMs: record.finishedAtMs,
+    finishedAtMs: isEnding ? null : record.finishedAtMs,
     generation: record.generation,
     // What a person asked for is in the record once the machine has acted on it.
     observedGeneration: record.generation,

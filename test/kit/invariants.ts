@@ -1,21 +1,13 @@
 import type { SnapshotFrom } from "xstate";
 import type { deploymentMachine } from "../../machines/deployment.js";
 import type { memberMachine } from "../../machines/member.js";
-import type { DeploymentRecord, InstanceRecord, Outcome } from "../../src/contracts/deployment.js";
+import type { DeploymentRecord, InstanceRecord } from "../../src/contracts/deployment.js";
+import { subjectsOf } from "../../src/contracts/subjects.js";
 import { sameVersion } from "../../src/contracts/version.js";
-import type { FleetWorld } from "./fleet.js";
+import { type FleetWorld, fleet } from "./fleet.js";
 
 type DeploymentSnapshot = SnapshotFrom<typeof deploymentMachine>;
 type MemberSnapshot = SnapshotFrom<typeof memberMachine>;
-
-/** What a deployment was seen to be. */
-interface Known {
-  record: DeploymentRecord;
-  outcome: Outcome | null;
-  spent: number;
-  /** The record as text, once it is over. */
-  last: string | undefined;
-}
 
 /**
  * What must hold in a fleet at every moment, whatever happens. Made once a world, it is asked after each virtual
@@ -23,25 +15,33 @@ interface Known {
  */
 export class Invariants {
   readonly #world: FleetWorld;
-  readonly #deployments = new Map<string, Known>();
+  /** Every deployment that was ever seen, as it was seen last. */
+  readonly deployments = new Map<string, DeploymentRecord>();
+  /** How each of them ended, as the audit log has it: what is written there was decided once and for all. */
+  readonly outcomes = new Map<string, string>();
   /** The newest generation that each instance was ever told. */
   readonly #generations = new Map<string, number>();
   /** Deployments by the index in `world.desires` from which on nobody is told what they wanted. */
   readonly #undone = new Map<string, number>();
+  /** Claims that were seen to have succeeded. */
+  readonly #succeeded = new Set<string>();
+  /** What was noticed where nothing can be thrown. */
+  readonly #problems: string[] = [];
   #seenDesires = 0;
   #handled = -1;
 
   constructor(world: FleetWorld) {
     this.#world = world;
     world.checks.push(() => this.check());
-  }
-
-  /** Every deployment that was ever seen, by its id. */
-  get deployments(): ReadonlyMap<string, { readonly record: DeploymentRecord }> {
-    return this.#deployments;
+    world.hub.connect("auditor").subscribe(subjectsOf(fleet).event("deployment", "*"), (message) => {
+      if (message.header("ce-type") !== "dev.rollcall.deployment.finished.v1") return;
+      const { outcome } = JSON.parse(new TextDecoder().decode(message.data)) as { outcome: string };
+      this.#finished(message.subject.split(".").at(-1) ?? "", outcome);
+    });
   }
 
   check(): void {
+    if (this.#problems.length > 0) throw new Error(this.#problems.join("; "));
     this.#checkDesires();
     const leads = [...this.#world.coordinators.values()].filter(({ coordinator }) => coordinator.leads());
     if (leads.length > 1) throw new Error("two coordinators lead");
@@ -58,7 +58,7 @@ export class Invariants {
     const { handled } = leader.host.stats;
     if (handled === this.#handled) return;
     this.#handled = handled;
-    const members = [...leader.host.list("member")].map((actor) => actor.snapshot() as MemberSnapshot);
+    const members = this.#members();
     for (const actor of leader.host.list("deployment"))
       this.#checkDeployment(actor.snapshot() as DeploymentSnapshot, members);
   }
@@ -104,72 +104,56 @@ export class Invariants {
 
   #checkDeployment({ context, value }: DeploymentSnapshot, members: readonly MemberSnapshot[]): void {
     const { record } = context;
-    const own = members.flatMap(({ context: { record: instance } }) =>
-      instance.claim?.deployment === record.id ? [instance] : [],
-    );
-    this.#checkOutcome(record);
+    this.deployments.set(record.id, record);
     if (record.stage === "running") {
-      checkSlots(record, own);
-      this.#checkSpent(record, own);
+      const own = members.flatMap(({ context: { record: instance } }) =>
+        instance.claim?.deployment === record.id ? [instance] : [],
+      );
+      this.#checkSlots(record, own);
     }
-    if (record.rollbackOf !== null && record.stage === "finished") this.#checkExact(record, members);
     const isOver = typeof value === "object" && "finished" in value;
     if (isOver !== (record.outcome !== null))
       throw new Error(`${record.id}: its state and its outcome differ`);
+    const outcome = this.outcomes.get(record.id);
+    if (outcome !== undefined && record.outcome !== outcome)
+      throw new Error(`${record.id} was ${outcome} and is ${record.outcome}`);
   }
 
-  #known(record: DeploymentRecord): Known {
-    const known = this.#deployments.get(record.id) ?? { record, outcome: null, spent: 0, last: undefined };
-    this.#deployments.set(record.id, known);
-    known.record = record;
-    return known;
-  }
-
-  /** One outcome a deployment, and a record that does not change after it. */
-  #checkOutcome(record: DeploymentRecord): void {
-    const known = this.#known(record);
-    if (known.outcome !== null && record.outcome !== known.outcome)
-      throw new Error(`${record.id} was ${known.outcome} and is ${record.outcome}`);
-    known.outcome = record.outcome;
-    if (record.outcome === null) return;
-    const text = JSON.stringify(record);
-    if (known.last !== undefined && known.last !== text)
-      throw new Error(`the record of ${record.id} changed`);
-    known.last = text;
-  }
-
-  /** What was spent stays spent; the threshold ends it, and nothing below it does. */
-  #checkSpent(record: DeploymentRecord, own: readonly InstanceRecord[]): void {
-    const known = this.#known(record);
-    const spent = own.filter(({ claim }) => claim?.hasFailed).length + record.leftFailed;
-    // An instance that leaves is for a moment counted nowhere: its event is on the way to the deployment.
-    known.spent = Math.max(known.spent, spent);
-    if (record.outcome === "completed" && spent >= record.failureThreshold)
-      throw new Error(`${record.id} completed with ${spent} failures`);
-  }
-
-  /** After a rollback each instance that it took was told exactly what was stable there before. */
-  #checkExact(rollback: DeploymentRecord, members: readonly MemberSnapshot[]): void {
-    if (rollback.rollbackOf === null || this.#undone.has(rollback.rollbackOf)) return;
-    if (rollback.outcome !== "rolled_back") return;
-    this.#undone.set(rollback.rollbackOf, this.#world.desires.length);
-    for (const { context } of members) {
-      const { id, last, claim, desired } = context.record;
-      if (claim !== null || last?.deployment !== rollback.id || last.result !== "succeeded") continue;
-      if (!sameVersion(desired, last.before)) throw new Error(`${id} is not back on what it had`);
+  /** One outcome a deployment. After a rollback each instance that it took was told what was stable there before. */
+  #finished(id: string, outcome: string): void {
+    const before = this.outcomes.get(id);
+    this.outcomes.set(id, outcome);
+    if (before !== undefined) this.#problems.push(`${id} was ${before} and became ${outcome}`);
+    const record = this.deployments.get(id);
+    if (record === undefined || record.rollbackOf === null || outcome !== "rolled_back") return;
+    this.#undone.set(record.rollbackOf, this.#world.desires.length);
+    for (const { context } of this.#members()) {
+      const { id: instance, last, claim, desired } = context.record;
+      if (claim !== null || last?.deployment !== id || last.result !== "succeeded") continue;
+      if (!sameVersion(desired, last.before)) this.#problems.push(`${instance} is not back on what it had`);
     }
   }
-}
 
-/** In flight are never more than the batch, but for what a rollback tells at once. */
-function checkSlots(record: DeploymentRecord, own: readonly InstanceRecord[]): void {
-  const told = own.filter(({ claim }) => claim?.state === "told");
-  const counted = told.filter(({ claim }) => !claim?.urgent);
-  if (record.rollbackOf === null && counted.length !== told.length)
-    throw new Error(`${record.id} tells instances outside its batch`);
-  if (counted.length > record.batch)
-    throw new Error(`${record.id} has ${counted.length} in flight, its batch is ${record.batch}`);
-  const lost = own.filter(({ claim }) => claim?.state === "failed");
-  if (record.rollbackOf === null && told.length + lost.length > record.batch + record.failureThreshold - 1)
-    throw new Error(`${record.id} has ${told.length} in flight and ${lost.length} failed`);
+  #members(): MemberSnapshot[] {
+    const name = this.#world.leaderName();
+    if (name === undefined) return [];
+    return [...this.#world.host(name).list("member")].map((actor) => actor.snapshot() as MemberSnapshot);
+  }
+
+  /** In flight are never more than the batch, but for what a rollback tells at once. */
+  #checkSlots(record: DeploymentRecord, own: readonly InstanceRecord[]): void {
+    const told = own.filter(({ claim }) => claim?.state === "told");
+    const counted = told.filter(({ claim }) => !claim?.urgent);
+    if (record.rollbackOf === null && counted.length !== told.length)
+      throw new Error(`${record.id} tells instances outside its batch`);
+    if (counted.length > record.batch)
+      throw new Error(`${record.id} has ${counted.length} in flight, its batch is ${record.batch}`);
+    for (const { id, claim } of own)
+      if (claim?.state === "succeeded") this.#succeeded.add(`${record.id} ${id}`);
+    const lost = own.filter(
+      ({ id, claim }) => claim?.state === "failed" && !this.#succeeded.has(`${record.id} ${id}`),
+    );
+    if (record.rollbackOf === null && told.length + lost.length > record.batch + record.failureThreshold - 1)
+      throw new Error(`${record.id} has ${told.length} in flight and ${lost.length} failed`);
+  }
 }

@@ -1,0 +1,41 @@
+import { describe, expect, test } from "vitest";
+import { RandomFleet } from "../kit/random-fleet.js";
+
+/** More of them, or one alone: `ROLLCALL_SEEDS=2000`, `ROLLCALL_SEED=17`. */
+const only = process.env.ROLLCALL_SEED;
+const count = Number(process.env.ROLLCALL_SEEDS ?? 120);
+const seeds = only === undefined ? Array.from({ length: count }, (_, at) => at + 1) : [Number(only)];
+
+async function live(seed: number): Promise<RandomFleet> {
+  const life = new RandomFleet(seed);
+  try {
+    await life.live(25);
+  } catch (error) {
+    const diary = life.diary.join("\n  ");
+    throw new Error(`seed ${seed} (ROLLCALL_SEED=${seed} runs it alone):\n  ${diary}\n${String(error)}`, {
+      cause: error,
+    });
+  }
+  return life;
+}
+
+describe("whatever happens to a fleet", () => {
+  test("its invariants hold at every moment, and it comes to rest", async () => {
+    const outcomes = new Map<string, number>();
+    for (const seed of seeds) {
+      const { invariants } = await live(seed);
+      for (const outcome of invariants.outcomes.values())
+        outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
+    }
+    if (only !== undefined) return;
+    // The lives are worth something: everything that can come of a deployment has come of some.
+    for (const outcome of ["completed", "failed", "aborted", "rolled_back", "rollback_failed"])
+      expect(outcomes.get(outcome) ?? 0, `${outcome} in ${JSON.stringify([...outcomes])}`).toBeGreaterThan(0);
+  });
+
+  test("the same seed is the same life", async () => {
+    const [one, other] = [await live(7), await live(7)];
+    expect(other.diary).toEqual(one.diary);
+    expect(other.world.desires).toEqual(one.world.desires);
+  });
+});
