@@ -9,6 +9,8 @@ import { assign, emit, setup } from "xstate";
 
 export interface CoordinatorContext {
   readonly leaseMs: number;
+  /** How long it could act when the lease was last answered for, counted from before that was asked. */
+  readonly validForMs: number;
   readonly epoch: number | null;
   /** Who leads, as far as this one knows. */
   readonly leader: string | null;
@@ -16,13 +18,13 @@ export interface CoordinatorContext {
 }
 
 export type CoordinatorEvent =
-  | { readonly type: "acquired"; readonly epoch: number }
+  | { readonly type: "acquired"; readonly epoch: number; readonly validForMs: number }
   | { readonly type: "heldBy"; readonly leader: string; readonly epoch: number }
   | { readonly type: "unavailable"; readonly problem: string }
   /** Whoever held the lease has given it back. */
   | { readonly type: "leaseFree" }
   | { readonly type: "loaded" }
-  | { readonly type: "renewed" }
+  | { readonly type: "renewed"; readonly validForMs: number }
   | { readonly type: "renewFailed"; readonly problem: string }
   | { readonly type: "deposed" }
   /** A write was refused or its fate is unknown: what is in memory may differ from the ledger. */
@@ -52,8 +54,8 @@ export const coordinatorMachine = setup({
     lookAgain: ({ context }) => Math.max(100, context.leaseMs / 6),
     renewAfter: ({ context }) => context.leaseMs / 4,
     retryAfter: ({ context }) => Math.max(50, context.leaseMs / 12),
-    /** From the first try of a renewal: a quarter of the lease is spent, and a sixth stays as a margin for slow writes. */
-    leaseRest: ({ context }) => context.leaseMs * (1 - 1 / 4 - 1 / 6),
+    /** From the first try of a renewal, before which a quarter of the lease has passed since the last answer. */
+    leaseRest: ({ context }) => Math.max(0, context.validForMs - context.leaseMs / 4),
   },
   guards: {
     /** It was another's lease; with its own it waits, lest a broken leader takes it again and again. */
@@ -67,8 +69,11 @@ export const coordinatorMachine = setup({
     drop: emit({ type: "drop" }),
     resign: emit({ type: "resign" }),
     noteEpoch: assign(({ event }) =>
-      event.type === "acquired" ? { epoch: event.epoch, leader: null, problem: null } : {},
+      event.type === "acquired"
+        ? { epoch: event.epoch, validForMs: event.validForMs, leader: null, problem: null }
+        : {},
     ),
+    noteRenewal: assign(({ event }) => (event.type === "renewed" ? { validForMs: event.validForMs } : {})),
     noteLeader: assign(({ event }) =>
       event.type === "heldBy" ? { leader: event.leader, epoch: event.epoch, problem: null } : {},
     ),
@@ -76,7 +81,13 @@ export const coordinatorMachine = setup({
   },
 }).createMachine({
   id: "coordinator",
-  context: ({ input }) => ({ leaseMs: input.leaseMs, epoch: null, leader: null, problem: null }),
+  context: ({ input }) => ({
+    leaseMs: input.leaseMs,
+    validForMs: 0,
+    epoch: null,
+    leader: null,
+    problem: null,
+  }),
   initial: "campaigning",
   states: {
     following: {
@@ -103,7 +114,8 @@ export const coordinatorMachine = setup({
         renewing: {
           description: "The lease is being renewed.",
           entry: "renew",
-          on: { renewed: "steady" },
+          after: { leaseRest: "#coordinator.steppingDown" },
+          on: { renewed: { target: "steady", actions: "noteRenewal" } },
         },
       },
       on: {
@@ -124,7 +136,7 @@ export const coordinatorMachine = setup({
         renewing: {
           description: "The lease is being renewed.",
           after: { leaseRest: "#coordinator.steppingDown" },
-          on: { renewed: "steady" },
+          on: { renewed: { target: "steady", actions: "noteRenewal" } },
           initial: "asking",
           states: {
             asking: {

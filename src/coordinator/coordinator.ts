@@ -205,10 +205,18 @@ class HostedCoordinator implements Coordinator {
       }
       this.#leadership = got;
       // It was stopped while it asked.
-      if (this.#actor?.send({ type: "acquired", epoch: got.epoch }) === false) await got.resign();
+      if (
+        this.#actor?.send({ type: "acquired", epoch: got.epoch, validForMs: this.#validForMs(got) }) === false
+      )
+        await got.resign();
     } catch (error) {
       this.#actor?.send({ type: "unavailable", problem: messageOf(error) });
     }
+  }
+
+  /** How long from now on it may act; less than the lease by the time that the answer took. */
+  #validForMs(leadership: Leadership): number {
+    return Math.max(0, leadership.validUntilMs() - this.#ports.clock.monotonicMs());
   }
 
   async #load(): Promise<void> {
@@ -248,7 +256,7 @@ class HostedCoordinator implements Coordinator {
     let outcome: CoordinatorEvent;
     try {
       await leadership?.renew();
-      outcome = { type: "renewed" };
+      outcome = { type: "renewed", validForMs: leadership === undefined ? 0 : this.#validForMs(leadership) };
     } catch (error) {
       outcome = isDeposed(error) ? { type: "deposed" } : { type: "renewFailed", problem: messageOf(error) };
     }

@@ -6,12 +6,12 @@ const after = (delay: string, state: string) =>
   ({ type: `xstate.after.${delay}.coordinator.${state}` }) as unknown as CoordinatorEvent;
 
 const samples: readonly CoordinatorEvent[] = [
-  { type: "acquired", epoch: 1 },
+  { type: "acquired", epoch: 1, validForMs: 2_500 },
   { type: "heldBy", leader: "c2", epoch: 1 },
   { type: "unavailable", problem: "no answer" },
   { type: "leaseFree" },
   { type: "loaded" },
-  { type: "renewed" },
+  { type: "renewed", validForMs: 2_500 },
   { type: "renewFailed", problem: "no answer" },
   { type: "deposed" },
   { type: "writeFailed", problem: "refused" },
@@ -21,6 +21,7 @@ const samples: readonly CoordinatorEvent[] = [
   after("renewAfter", "loading.steady"),
   after("renewAfter", "leading.steady"),
   after("leaseRest", "leading.renewing"),
+  after("leaseRest", "loading.renewing"),
   after("retryAfter", "leading.renewing.waiting"),
 ];
 

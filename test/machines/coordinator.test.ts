@@ -4,6 +4,8 @@ import { type CoordinatorEvent, coordinatorMachine } from "../../machines/coordi
 import { createVirtualClock } from "../../src/runtime/virtual-clock.js";
 
 const leaseMs = 12_000;
+/** A sixth of it stays as a margin. */
+const validForMs = 10_000;
 
 /** A coordinator on a clock of its own, whose commands are only written down. */
 function drive() {
@@ -34,14 +36,18 @@ function drive() {
 
 function leading() {
   const coordinator = drive();
-  coordinator.send({ type: "acquired", epoch: 4 }, { type: "loaded" }, { type: "renewed" });
+  coordinator.send(
+    { type: "acquired", epoch: 4, validForMs },
+    { type: "loaded" },
+    { type: "renewed", validForMs },
+  );
   expect(coordinator.state()).toEqual({ leading: "steady" });
   return coordinator;
 }
 
 test("it stands for the lease, reads the records, then leads", () => {
   const coordinator = drive();
-  coordinator.send({ type: "acquired", epoch: 4 });
+  coordinator.send({ type: "acquired", epoch: 4, validForMs });
   expect(coordinator.commands()).toEqual(["acquire", "load"]);
   expect(coordinator.context().epoch).toBe(4);
   expect(coordinator.send({ type: "loaded" })).toEqual(["lead", "renew"]);
@@ -71,8 +77,18 @@ test("it renews the lease four times before it would end", async () => {
   for (let renewals = 1; renewals <= 3; renewals++) {
     await coordinator.clock.advance(3_000);
     expect(coordinator.asked.at(-1)).toEqual({ command: "renew", atMs: renewals * 3_000 });
-    coordinator.send({ type: "renewed" });
+    coordinator.send({ type: "renewed", validForMs });
   }
+});
+
+test("an answer that came late leaves less time to act", async () => {
+  const coordinator = leading();
+  await coordinator.clock.advance(3_000);
+  coordinator.send({ type: "renewed", validForMs: 7_000 });
+  await coordinator.clock.advance(6_999);
+  expect(coordinator.state()).toMatchObject({ leading: {} });
+  await coordinator.clock.advance(1);
+  expect(coordinator.state()).toBe("steppingDown");
 });
 
 test("it tries again when a renewal failed, and leads on when one succeeds", async () => {
@@ -82,7 +98,7 @@ test("it tries again when a renewal failed, and leads on when one succeeds", asy
   expect(coordinator.context().problem).toBe("no answer");
   await coordinator.clock.advance(1_000);
   expect(coordinator.asked.at(-1)).toEqual({ command: "renew", atMs: 4_000 });
-  coordinator.send({ type: "renewed" });
+  coordinator.send({ type: "renewed", validForMs });
   expect(coordinator.state()).toEqual({ leading: "steady" });
 });
 
@@ -124,7 +140,7 @@ describe("when it is stopped", () => {
   test("while it asks for the lease, it gives back a lease that it gets all the same", () => {
     const coordinator = drive();
     expect(coordinator.send({ type: "stop" })).toEqual(["resign"]);
-    expect(coordinator.send({ type: "acquired", epoch: 4 })).toEqual(["resign"]);
+    expect(coordinator.send({ type: "acquired", epoch: 4, validForMs })).toEqual(["resign"]);
     coordinator.send({ type: "resigned" });
     expect(coordinator.state()).toBe("stopped");
   });
@@ -133,7 +149,7 @@ describe("when it is stopped", () => {
     const coordinator = leading();
     coordinator.send({ type: "stop" }, { type: "resigned" });
     expect(
-      coordinator.send({ type: "acquired", epoch: 9 }, { type: "loaded" }, { type: "leaseFree" }),
+      coordinator.send({ type: "acquired", epoch: 9, validForMs }, { type: "loaded" }, { type: "leaseFree" }),
     ).toEqual([]);
     expect(coordinator.clock.pending).toBe(0);
   });
@@ -142,7 +158,7 @@ describe("when it is stopped", () => {
 test("what it read under an earlier lease does not make it lead under none", () => {
   const coordinator = drive();
   coordinator.send(
-    { type: "acquired", epoch: 4 },
+    { type: "acquired", epoch: 4, validForMs },
     { type: "renewFailed", problem: "no answer" },
     { type: "resigned" },
   );
