@@ -3,7 +3,7 @@ import type { BusMessage, Subscription } from "../base/ports.js";
 import { type Report, reportSchema } from "../contracts/instance.js";
 import { instanceOfSubject } from "../contracts/subjects.js";
 import type { MemberActor, Members } from "./members.js";
-import type { SilenceWatch } from "./silence-watch.js";
+import type { Hearing, SilenceWatch } from "./silence-watch.js";
 import type { Term } from "./term.js";
 
 /** Instances whose bad reports are remembered, so that a log line a sender and minute is enough. */
@@ -15,6 +15,7 @@ const askEveryMs = 1_000;
 interface Heard {
   readonly instance: string;
   readonly member: MemberActor;
+  readonly hearing: Hearing;
   agent: string;
   ledgerId: string | null;
   incarnation: string;
@@ -38,11 +39,12 @@ function isLate({ incarnation, seq }: Report, heard: Heard): boolean {
   return incarnation === heard.formerly || (incarnation === heard.incarnation && seq <= heard.seq);
 }
 
-function newlyHeard(report: Report, member: MemberActor): Heard {
+function newlyHeard(report: Report, member: MemberActor, hearing: Hearing): Heard {
   const { instance, agent, ledgerId, incarnation, seq, digest, observedGeneration } = report;
   return {
     instance,
     member,
+    hearing,
     agent,
     ledgerId,
     incarnation,
@@ -59,8 +61,8 @@ function newlyHeard(report: Report, member: MemberActor): Heard {
 const fieldsOfShortReport = Object.keys(reportSchema.shape).length - 1;
 
 /**
- * Whether the schema would take this, seen without it: it says what a report that was checked has said, but for its numbers.
- * So is nearly every report of a calm fleet, and the schema costs more than all the rest.
+ * Whether the schema would take this, seen without it: it says what reports that were checked have said, but for its numbers.
+ * So does nearly every report of a calm fleet, and the schema costs more than all the rest.
  */
 function isCheckedAlready(parsed: unknown, heard: Heard): parsed is Report {
   const content = parsed as Partial<Record<keyof Report, unknown>>;
@@ -75,7 +77,25 @@ function isCheckedAlready(parsed: unknown, heard: Heard): parsed is Report {
     isCount(content.observedGeneration) &&
     isCount(content.healthyForMs) &&
     isCount(content.phaseAgeMs) &&
-    Object.keys(content).length === fieldsOfShortReport
+    hasCheckedState(content, heard.member)
+  );
+}
+
+function hasCheckedState(content: { readonly state?: unknown }, member: MemberActor): boolean {
+  const fields = Object.keys(content).length;
+  if (content.state === undefined) return fields === fieldsOfShortReport;
+  const { seen } = member.snapshot().context;
+  return fields === fieldsOfShortReport + 1 && seen !== null && isSameJson(content.state, seen.state);
+}
+
+function isSameJson(one: unknown, other: unknown): boolean {
+  if (typeof one !== "object" || typeof other !== "object" || one === null || other === null)
+    return one === other;
+  const names = Object.keys(one) as (keyof typeof one)[];
+  return (
+    Array.isArray(one) === Array.isArray(other) &&
+    names.length === Object.keys(other).length &&
+    names.every((name) => Object.hasOwn(other, name) && isSameJson(one[name], other[name]))
   );
 }
 
@@ -164,8 +184,11 @@ export class Intake {
       return;
     }
     this.stats.taken++;
-    this.#watch.hear(report.instance);
-    if (heard !== undefined) this.#assignInterval(report.instance, heard);
+    if (heard === undefined) this.#watch.hear(report.instance);
+    else {
+      this.#watch.hearAgain(heard.hearing);
+      this.#assignInterval(report.instance, heard);
+    }
     const isSame =
       heard !== undefined &&
       heard.digest === report.digest &&
@@ -193,7 +216,7 @@ export class Intake {
     });
     // What the mailbox refused is not known: the next report says it again.
     if (!taken) return;
-    const now = heard ?? newlyHeard(report, member);
+    const now = heard ?? newlyHeard(report, member, this.#watch.hear(report.instance));
     note(now, report);
     now.digest = digest;
     now.observedGeneration = observedGeneration;

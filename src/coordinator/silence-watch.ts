@@ -6,6 +6,12 @@ const stallFactor = 2;
 /** An instance that was not heard for so long has left. */
 const goneAfterMs = 86_400_000;
 
+/** When an instance was heard last; of its watch alone. */
+export interface Hearing {
+  readonly instance: string;
+  atMs: number;
+}
+
 /** What the watch asks and tells. */
 export interface SilenceListener {
   /** An instance has missed its reports. */
@@ -27,8 +33,8 @@ export interface SilenceListener {
 export class SilenceWatch {
   readonly #clock: Clock;
   readonly #listener: SilenceListener;
-  /** Each instance's last report. In an object of its own, where a report changes a number in its place. */
-  readonly #heard = new Map<string, { atMs: number }>();
+  /** Each in an object of its own, where a report changes a number in its place. */
+  readonly #heard = new Map<string, Hearing>();
   /** Silent instances by the monotonic time at which they were found silent. */
   readonly #silent = new Map<string, number>();
   #calmSinceMs: number | null = null;
@@ -55,11 +61,18 @@ export class SilenceWatch {
     return reportIntervalMs(this.#heard.size);
   }
 
-  hear(instance: string): void {
-    const heard = this.#heard.get(instance);
-    if (heard === undefined) this.#heard.set(instance, { atMs: this.#clock.monotonicMs() });
-    else heard.atMs = this.#clock.monotonicMs();
-    if (this.#silent.size > 0) this.#silent.delete(instance);
+  /** @returns what to give to {@link hearAgain} until the instance is forgotten */
+  hear(instance: string): Hearing {
+    const known = this.#heard.get(instance);
+    const hearing = known ?? { instance, atMs: 0 };
+    if (known === undefined) this.#heard.set(instance, hearing);
+    this.hearAgain(hearing);
+    return hearing;
+  }
+
+  hearAgain(hearing: Hearing): void {
+    hearing.atMs = this.#clock.monotonicMs();
+    if (this.#silent.size > 0) this.#silent.delete(hearing.instance);
   }
 
   forget(instance: string): void {

@@ -45,7 +45,7 @@ const change = fc.oneof(
     field: fc.constantFrom("format", "instance", "agent", "incarnation", "ledgerId", "digest", "state"),
     value: fc.oneof(
       fc.constantFrom(1, 2, "web-1", "web-2", "host-1", "host-2", "first", "second", "d1", "d2", "", null),
-      fc.constantFrom(state, { ...state, health: "WELL" }, {}, []),
+      fc.constantFrom(state, { ...state, health: "WELL" }, { ...state, labels: [] }, {}, []),
       fc.string(),
     ),
   }),
@@ -62,36 +62,64 @@ const subject = fc.constantFrom(
   `${subjectsOf(fleet).health("web-1")}.more`,
 );
 
-const message = fc
-  .tuple(fc.array(change, { maxLength: 2 }), subject, fc.nat(1_000))
-  .map(([changes, on, seq]) => {
-    const entries = new Map<string, unknown>(Object.entries({ ...report, seq }));
-    for (const { field, value } of changes) entries.set(field, value);
-    const fields = [...entries].filter(([, value]) => value !== undefined);
-    const text = fields.map(([name, value]) => `${JSON.stringify(name)}:${JSON.stringify(value)}`).join(",");
-    return { subject: on, text: `{${text}}` };
+/** The known state, or one with a field too many, too few, of another name or with something else in it. */
+const stateLike = fc
+  .tuple(
+    fc.constantFrom("same", "add", "remove", "rename", "replace", "list"),
+    fc.constantFrom(...Object.keys(state)),
+    fc.constantFrom("more", "__proto__", "toString"),
+    fc.constantFrom<unknown>({}, [], null, "", 1, { tier: "web" }),
+  )
+  .map(([how, field, name, value]) => (known: InstanceState) => {
+    const entries = new Map<string, unknown>(Object.entries(known));
+    if (how === "remove" || how === "rename") entries.delete(field);
+    if (how === "add" || how === "rename") entries.set(name, value);
+    if (how === "replace") entries.set(field, value);
+    if (how === "list") entries.set("labels", []);
+    return objectOf(entries);
   });
+
+const message = fc.record({
+  changes: fc.array(change, { maxLength: 2 }),
+  on: subject,
+  seq: fc.nat(1_000),
+  whole: fc.option(stateLike),
+});
+
+/** With `__proto__` as a field like any other. */
+function objectOf(entries: Iterable<readonly [string, unknown]>): object {
+  return Object.fromEntries([...entries].filter(([, value]) => value !== undefined));
+}
 
 describe("the reports of an instance that is known", () => {
   test("are dropped exactly where the schema and the subject do not allow them, however much they repeat", async () => {
     await fc.assert(
-      fc.asyncProperty(fc.array(message, { minLength: 1, maxLength: 40 }), async (messages) => {
-        const { world, leader } = await lead();
-        const first = { ...report, seq: 0, state };
-        leader.intake.take(asMessage(subjectsOf(fleet).health("web-1"), JSON.stringify(first)));
-        await world.clock.advance(10);
-        let bad = 0;
-        for (const { subject: on, text } of messages) {
-          const content: unknown = JSON.parse(text);
-          const parsed = reportSchema.safeParse(content);
-          if (!parsed.success || instanceOfSubject(on) !== parsed.data.instance) bad++;
-          leader.intake.take(asMessage(on, text));
-          expect(leader.intake.stats.bad, text).toBe(bad);
-          await world.clock.advance(1);
-        }
-        leader.drop(new Error("the end"));
-      }),
-      { numRuns: 150 },
+      fc.asyncProperty(
+        fc.boolean(),
+        fc.array(message, { minLength: 20, maxLength: 40 }),
+        async (labelled, messages) => {
+          const { world, leader } = await lead();
+          const known: InstanceState = { ...state, labels: labelled ? state.labels : {} };
+          const first = { ...report, seq: 0, state: known };
+          leader.intake.take(asMessage(subjectsOf(fleet).health("web-1"), JSON.stringify(first)));
+          await world.clock.advance(10);
+          let bad = 0;
+          for (const { changes, on, seq, whole } of messages) {
+            const entries = new Map<string, unknown>(Object.entries({ ...report, seq }));
+            for (const { field, value } of changes) entries.set(field, value);
+            if (whole !== null) entries.set("state", whole(known));
+            const text = JSON.stringify(objectOf(entries));
+            const content: unknown = JSON.parse(text);
+            const parsed = reportSchema.safeParse(content);
+            if (!parsed.success || instanceOfSubject(on) !== parsed.data.instance) bad++;
+            leader.intake.take(asMessage(on, text));
+            expect(leader.intake.stats.bad, text).toBe(bad);
+            await world.clock.advance(1);
+          }
+          leader.drop(new Error("the end"));
+        },
+      ),
+      { numRuns: 300 },
     );
   });
 });
