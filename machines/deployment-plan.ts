@@ -35,6 +35,8 @@ export interface Observed {
   readonly failed: number;
   /** Distinct instances that ever failed in this deployment and are still in the fleet. */
   readonly everFailed: number;
+  /** One of those that have failed now, and why. */
+  readonly failure?: { readonly instance: string; readonly reason: Reason } | undefined;
   /** Waiting and not silent, urgent ones left out. */
   readonly waiting: number;
   /** The first of these that were heard of, in the order of their turn; as many as a batch has, if there are. */
@@ -83,6 +85,9 @@ export interface Plan {
 /** Instances told in one step: with its record, its desired state and its event each, they fit one ledger batch. */
 export const tellMax = 300;
 
+/** Of an instance's reason in the deployment's, which has to fit into the mark of a rollback. */
+const exampleCharactersMax = 600;
+
 /** Unreachable instances of a rollback were told outside the slots, and nobody waits for them. */
 function isAwaited(wanted: Wanted, flight: InFlight): boolean {
   return !(wanted.isRollback && flight.urgent && flight.silent);
@@ -99,7 +104,8 @@ export function plan(wanted: Wanted, observed: Observed, policy: Policy, nowMs: 
     : [];
   const pending = awaited.length > 0 || observed.waiting > 0 || observed.urgent.length > 0;
   const stalledAtMs = policy.movedAtMs + wanted.progressDeadlineMs;
-  const reason = failureOf(wanted, spent, judging && pending && policy.ranMs >= stalledAtMs);
+  const stalled = judging && pending && policy.ranMs >= stalledAtMs;
+  const reason = failureOf(wanted, { spent, stalled, failure: observed.failure });
   const massSilence = isMassSilence(observed.silence);
   const freeSlots = Math.max(0, wanted.batch - awaited.length);
   const deadlines = awaited.map((flight) => flight.toldAtMs + wanted.deadlineMs);
@@ -124,12 +130,19 @@ export function plan(wanted: Wanted, observed: Observed, policy: Policy, nowMs: 
   };
 }
 
-function failureOf(wanted: Wanted, spent: number, stalled: boolean): Reason | null {
+function failureOf(
+  wanted: Wanted,
+  { spent, stalled, failure }: { spent: number; stalled: boolean; failure: Observed["failure"] },
+): Reason | null {
+  const example =
+    failure === undefined
+      ? ""
+      : ` ${failure.instance}: ${failure.reason.message.slice(0, exampleCharactersMax)}`;
   if (spent >= wanted.failureThreshold) {
     const many = spent === 1 ? "1 instance has failed" : `${spent} instances have failed`;
     return {
       code: "FAILURE_THRESHOLD",
-      message: `${many}; the failure threshold is ${wanted.failureThreshold}.`,
+      message: `${many}; the failure threshold is ${wanted.failureThreshold}.${example}`,
     };
   }
   if (stalled) {

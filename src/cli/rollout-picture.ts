@@ -52,7 +52,9 @@ export function standingOf(instance: InstanceView, picture: RolloutPicture): Sta
   if (instance.deployment === null) {
     if (instance.updateState === "FAILED" || instance.status === "FAILED") return "failed";
     if (!hasHeard(instance)) return "moving";
-    return back ? "back" : "done";
+    // Of a deployment that ended early, what it had in flight goes back, and the rest stays.
+    const endedEarly = active.outcome === "failed" || active.outcome === "aborted";
+    return back || (endedEarly && !runsWhatItBrings(instance, active)) ? "back" : "done";
   }
   if (instance.deployment !== active.id) return "untouched";
   switch (instance.claim) {
@@ -68,6 +70,14 @@ export function standingOf(instance: InstanceView, picture: RolloutPicture): Sta
       if (active.state === "finished") return "untouched";
       return instance.status === "UNKNOWN" ? "unreachable" : "waiting";
   }
+}
+
+function runsWhatItBrings({ running }: InstanceView, { spec }: DeploymentView): boolean {
+  if (running === null) return false;
+  return (
+    (spec.release === null || spec.release === running.release) &&
+    (spec.config === null || spec.config === running.config)
+  );
 }
 
 /** What an instance says of itself is about the command; before, its phase is one of earlier work. */

@@ -17,9 +17,9 @@ class Tally {
   readonly waiting = new Set<string>();
   readonly urgent = new Set<string>();
   readonly told = new Set<string>();
+  readonly failed = new Set<string>();
   notNeeded = 0;
   succeeded = 0;
-  failed = 0;
   everFailed = 0;
   /** Waiting, and not heard of since this leader leads. */
   unheard = 0;
@@ -40,13 +40,22 @@ class Tally {
     if (wasTouched(claim) && claim.before !== null) this.returnable += by;
     if (claim.state === "notNeeded") this.notNeeded += by;
     else if (claim.state === "succeeded") this.succeeded += by;
-    else if (claim.state === "failed") this.failed += by;
+    else if (claim.state === "failed") keep(this.failed, instance, by);
     else if (claim.state === "told") keep(this.told, instance, by);
     else if (claim.urgent) keep(this.urgent, instance, by);
     else if (silent) this.unreachable += by;
     else if (!heard) this.unheard += by;
     else keep(this.waiting, instance, by);
   }
+}
+
+/** The first of those that have failed, with what it said. */
+function failureIn({ failed, members }: Tally): Observed["failure"] {
+  for (const instance of failed) {
+    const reason = members.get(instance)?.claim.reason;
+    if (reason) return { instance, reason };
+  }
+  return undefined;
 }
 
 const nobody: ReadonlyMap<string, Standing> = new Map();
@@ -212,14 +221,15 @@ export class ClaimIndex {
       if (next.length >= batch) break;
       next.push(instance);
     }
-    const { step, notNeeded, succeeded, failed, everFailed, unreachable, returnable, unwritten } = tally;
+    const { step, notNeeded, succeeded, everFailed, unreachable, returnable, unwritten } = tally;
     return {
       step,
       total: tally.members.size,
       notNeeded,
       succeeded,
-      failed,
+      failed: tally.failed.size,
       everFailed,
+      failure: failureIn(tally),
       waiting: tally.waiting.size + tally.unheard,
       next,
       urgent: [...tally.urgent],

@@ -60,7 +60,10 @@ test("the failure that reaches the threshold ends it, and not the one before", a
   expect(done).toMatchObject({
     status: "FAILED",
     outcome: "failed",
-    reason: { code: "FAILURE_THRESHOLD", message: "2 instances have failed; the failure threshold is 2." },
+    reason: {
+      code: "FAILURE_THRESHOLD",
+      message: "2 instances have failed; the failure threshold is 2. web-2: no answer",
+    },
     counts: { succeeded: 3, failed: 2, waiting: 1 },
   });
   expect(world.toldOf("v2")).toEqual(["web-1", "web-2", "web-3", "web-4", "web-5"]);
