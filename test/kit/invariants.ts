@@ -90,8 +90,13 @@ export class Invariants {
     const { desires } = this.#world;
     for (; this.#seenDesires < desires.length; this.#seenDesires++) {
       const seen = desires[this.#seenDesires];
-      if (seen?.desired === undefined) continue;
+      if (seen === undefined) continue;
       const { instance, desired } = seen;
+      if (desired === undefined) {
+        // It has left. Should it come back, it goes on from what it acts on itself.
+        this.#generations.delete(instance);
+        continue;
+      }
       const before = this.#generations.get(instance) ?? 0;
       if (desired.generation <= before)
         throw new Error(`${instance} was told generation ${desired.generation} after ${before}`);

@@ -111,8 +111,10 @@ export class RandomFleet {
     const { world } = this;
     if (world.leaderName() === undefined) return "nobody leads";
     const { items } = await world.call("deployments.list", {});
+    // A fault that still waits for the next write may refuse it; it is asked for again.
     for (const { id, paused } of items)
-      if (paused !== null) await world.call("deployments.resume", { deployment: id, force: true });
+      if (paused !== null)
+        await world.call("deployments.resume", { deployment: id, force: true }).catch(() => undefined);
     const active = items.filter(({ outcome }) => outcome === null);
     if (active.length > 0) return active.map(({ why }) => why.sentence).join(" ");
     try {
