@@ -137,7 +137,7 @@ function failureOf(
   const example =
     failure === undefined
       ? ""
-      : ` ${failure.instance}: ${failure.reason.message.slice(0, exampleCharactersMax)}`;
+      : ` ${failure.instance}, ${failure.reason.code}: ${failure.reason.message.slice(0, exampleCharactersMax)}`;
   if (spent >= wanted.failureThreshold) {
     const many = spent === 1 ? "1 instance has failed" : `${spent} instances have failed`;
     return {

@@ -62,7 +62,7 @@ test("the failure that reaches the threshold ends it, and not the one before", a
     outcome: "failed",
     reason: {
       code: "FAILURE_THRESHOLD",
-      message: "2 instances have failed; the failure threshold is 2. web-2: no answer",
+      message: "2 instances have failed; the failure threshold is 2. web-2, HEALTH_CHECK_FAILED: no answer",
     },
     counts: { succeeded: 3, failed: 2, waiting: 1 },
   });
