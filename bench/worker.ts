@@ -1,0 +1,13 @@
+import { answerCalls, type Calls } from "./kit/processes.js";
+
+/** The processes that benchmarks start, by role. */
+const roles: Readonly<Record<string, () => Promise<Calls>>> = {
+  agents: async () => (await import("./workers/agents.js")).createAgentCalls(),
+  coordinator: async () => (await import("./workers/coordinator.js")).createCoordinatorCalls(),
+  publisher: async () => (await import("./workers/publisher.js")).createPublisherCalls(),
+  subscriber: async () => (await import("./workers/subscriber.js")).createSubscriberCalls(),
+};
+
+const role = roles[process.argv[2] ?? ""];
+if (role === undefined) throw new Error(`there is no role ${process.argv[2]}`);
+answerCalls(await role());
