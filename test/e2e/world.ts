@@ -177,3 +177,15 @@ export class World {
     await Promise.race([eventually(holds, { withinMs: startMaxMs }), over]);
   }
 }
+
+/** The refusal that a command with `--json` ended with. */
+export function refusalOf({ code, stdout, stderr }: Ended): {
+  readonly exit: number | null;
+  readonly code: string;
+  readonly message: string;
+} {
+  const { error } =
+    stdout === "" ? {} : (JSON.parse(stdout) as { error?: { code: string; message: string } });
+  if (error === undefined) throw new Error(`no refusal, but an end with ${code}:\n${stdout}\n${stderr}`);
+  return { exit: code, code: error.code, message: error.message };
+}
