@@ -23,8 +23,11 @@ export class Invariants {
   readonly #generations = new Map<string, number>();
   /** Deployments by the index in `world.desires` from which on nobody is told what they wanted. */
   readonly #undone = new Map<string, number>();
+  readonly #failed = new Map<string, Set<string>>();
   /** Claims that were seen to have succeeded. */
   readonly #succeeded = new Set<string>();
+  /** The ends that were heard of: faults double these messages too. */
+  readonly #events = new Set<string>();
   /** What was noticed where nothing can be thrown. */
   readonly #problems: string[] = [];
   #seenDesires = 0;
@@ -34,7 +37,10 @@ export class Invariants {
     this.#world = world;
     world.checks.push(() => this.check());
     world.hub.connect("auditor").subscribe(subjectsOf(fleet).event("deployment", "*"), (message) => {
-      if (message.header("ce-type") !== "dev.rollcall.deployment.finished.v1") return;
+      const event = message.header("ce-id") ?? "";
+      if (message.header("ce-type") !== "dev.rollcall.deployment.finished.v1" || this.#events.has(event))
+        return;
+      this.#events.add(event);
       const { outcome } = JSON.parse(new TextDecoder().decode(message.data)) as { outcome: string };
       this.#finished(message.subject.split(".").at(-1) ?? "", outcome);
     });
@@ -115,6 +121,7 @@ export class Invariants {
         instance.claim?.deployment === record.id ? [instance] : [],
       );
       this.#checkSlots(record, own);
+      this.#noteFailed(record, own);
     }
     const isOver = typeof value === "object" && "finished" in value;
     if (isOver !== (record.outcome !== null))
@@ -130,13 +137,40 @@ export class Invariants {
     this.outcomes.set(id, outcome);
     if (before !== undefined) this.#problems.push(`${id} was ${before} and became ${outcome}`);
     const record = this.deployments.get(id);
-    if (record === undefined || record.rollbackOf === null || outcome !== "rolled_back") return;
-    this.#undone.set(record.rollbackOf, this.#world.desires.length);
+    if (record === undefined) return;
+    if (record.rollbackOf !== null && outcome === "rolled_back")
+      this.#undone.set(record.rollbackOf, this.#world.desires.length);
+    const failed = this.#failed.get(id)?.size ?? 0;
+    if (outcome === "completed" && failed >= record.failureThreshold)
+      this.#problems.push(
+        `${id} completed with ${failed} failures, its threshold is ${record.failureThreshold}`,
+      );
+    this.#checkWayBack(record, outcome);
+  }
+
+  /** What it told has gone back, or is on its way: all of it by a rollback, and by an early end what had not succeeded. */
+  #checkWayBack({ id, rollbackOf }: DeploymentRecord, outcome: string): void {
+    if (outcome === "completed" || outcome === "rollback_failed") return;
     for (const { context } of this.#members()) {
       const { id: instance, last, claim, desired } = context.record;
-      if (claim !== null || last?.deployment !== id || last.result !== "succeeded") continue;
-      if (!sameVersion(desired, last.before)) this.#problems.push(`${instance} is not back on what it had`);
+      if (claim !== null || last?.deployment !== id) continue;
+      const stays = rollbackOf === null ? last.result === "succeeded" : last.result !== "succeeded";
+      if (!stays && !sameVersion(desired, last.before))
+        this.#problems.push(`${instance} is not back on what it had before ${id}`);
     }
+  }
+
+  /** Instances that failed in it, as the ledger has them: one that left and came back is another one. */
+  #noteFailed({ id }: DeploymentRecord, own: readonly InstanceRecord[]): void {
+    const failed = this.#failed.get(id) ?? new Set();
+    this.#failed.set(id, failed);
+    for (const { id: instance, joinedAtMs, claim } of own)
+      if (claim?.hasFailed && this.#isSaved(instance)) failed.add(`${instance} ${joinedAtMs}`);
+  }
+
+  #isSaved(instance: string): boolean {
+    const name = this.#world.leaderName();
+    return name !== undefined && this.#world.host(name).find("member", instance)?.saved === true;
   }
 
   #members(): MemberSnapshot[] {
