@@ -88,14 +88,17 @@ export const tellMax = 300;
 /** Of an instance's reason in the deployment's, which has to fit into the mark of a rollback. */
 const exampleCharactersMax = 600;
 
-/** Unreachable instances of a rollback were told outside the slots, and nobody waits for them. */
-function isAwaited(wanted: Wanted, flight: InFlight): boolean {
-  return !(wanted.isRollback && flight.urgent && flight.silent);
+/** Who is waited for: unreachable instances of a rollback were told outside the slots, and nobody waits for them. */
+export function awaitedOf(
+  { isRollback }: Pick<Wanted, "isRollback">,
+  flights: readonly InFlight[],
+): InFlight[] {
+  return flights.filter(({ urgent, silent }) => !(isRollback && urgent && silent));
 }
 
 export function plan(wanted: Wanted, observed: Observed, policy: Policy, nowMs: number): Plan {
   const spent = observed.everFailed + policy.leftFailed;
-  const awaited = observed.inFlight.filter((flight) => isAwaited(wanted, flight));
+  const awaited = awaitedOf(wanted, observed.inFlight);
   const judging = policy.mayJudge && !policy.standing;
   const overdue = judging
     ? awaited

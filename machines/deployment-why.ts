@@ -1,7 +1,7 @@
 import type { DeploymentRecord } from "../src/contracts/deployment.js";
 import type { Why } from "../src/contracts/views.js";
-import type { InFlight } from "./deployment-plan.js";
-import { type DeploymentContext, ranMs } from "./deployment-record.js";
+import { awaitedOf, type InFlight } from "./deployment-plan.js";
+import { type DeploymentContext, ranMs, wantedOf } from "./deployment-record.js";
 
 /** What is known of an instance that a sentence may name. */
 export interface Blocker {
@@ -58,8 +58,13 @@ export function whyOf(context: DeploymentContext, nowMs: number, about: (instanc
     );
   if (observed === null || observed.step !== context.step || observed.unwritten > 0)
     return why("writing", "Its last step is on the way into the ledger.");
-  if (observed.inFlight.length > 0) return inFlightWhy(context, nowMs, about);
+  if (awaitedOf(wantedOf(record), observed.inFlight).length > 0) return inFlightWhy(context, nowMs, about);
   const waiting = observed.waiting + observed.urgent.length;
+  if (waiting > 0 && observed.next.length + observed.urgent.length === 0)
+    return why(
+      "taken-over",
+      `${waiting} of its instances were not heard of since a new leader took it over.`,
+    );
   if (waiting === 1) return why("next-batch", "1 instance waits for its turn.");
   if (waiting > 1) return why("next-batch", `${waiting} instances wait for their turn.`);
   const silent =
@@ -101,7 +106,8 @@ function inFlightWhy(
   nowMs: number,
   about: (instance: string) => Blocker,
 ): Why {
-  const flights = [...(observed?.inFlight ?? [])].sort((one, other) => one.toldAtMs - other.toldAtMs);
+  const flights = awaitedOf(wantedOf(record), observed?.inFlight ?? []);
+  flights.sort((one, other) => one.toldAtMs - other.toldAtMs);
   const first = flights[0] as InFlight;
   const ran = ranMs(record, nowMs);
   const blocker = about(first.instance);
@@ -115,7 +121,7 @@ function inFlightWhy(
   const lead =
     waiting > 0 ? `${waiting} wait for a free one of ${record.batch} slots` : `${flights.length} in flight`;
   const others = flights.length > 1 ? ` and ${flights.length - 1} more` : "";
-  const sentence = `${lead}: ${first.instance} has been updating for ${durationText(ran - first.toldAtMs)} (deadline ${durationText(record.spec.deadlineMs)}; ${heard}${phase})${others}. ${failuresText(record, observed?.everFailed ?? 0)}`;
+  const sentence = `${lead}: ${first.instance} has been updating for ${durationText(ran - first.toldAtMs)} (deadline ${durationText(record.spec.deadlineMs)}, then it counts as failed; ${heard}${phase})${others}. ${failuresText(record, observed?.everFailed ?? 0)}`;
   return why(
     rule,
     sentence,

@@ -69,7 +69,15 @@ export function deploymentView(
     generation: record.generation,
     // What a person asked for is in the record once the machine has acted on it.
     observedGeneration: record.generation,
-    why: whyOf({ ...context, observed: facts.observed ?? context.observed }, facts.nowMs, facts.about),
+    why: whyOf(
+      {
+        ...context,
+        record: isEnding ? { ...record, stage: "completing" } : record,
+        observed: facts.observed ?? context.observed,
+      },
+      facts.nowMs,
+      facts.about,
+    ),
   };
 }
 

@@ -23,7 +23,7 @@ describe("why a deployment is not further", () => {
     const { rule, sentence, blocking, nextAtMs } = await why(id);
     expect(rule).toBe("waiting-for-slot");
     expect(sentence).toMatch(
-      /^4 wait for a free one of 2 slots: web-1 has been updating for 12s \(deadline 1m00s; last report \d+s ago, phase PULLING_SOURCE\) and 1 more\. 0 of 2 failures/,
+      /^4 wait for a free one of 2 slots: web-1 has been updating for 12s \(deadline 1m00s, then it counts as failed; last report \d+s ago, phase PULLING_SOURCE\) and 1 more\. 0 of 2 failures/,
     );
     expect(blocking).toEqual(["web-1", "web-2"]);
     expect(nextAtMs).toBeGreaterThan(world.clock.nowMs() + 47_000);

@@ -55,19 +55,19 @@ const sentences: readonly [string, ReturnType<typeof why>, string, string][] = [
     "has a full batch",
     why(running),
     "waiting-for-slot",
-    "8 wait for a free one of 2 slots: web-1 has been updating for 1m20s (deadline 1m40s; last report 4s ago, phase HEALTH_CHECK) and 1 more. 0 of 2 failures that end it.",
+    "8 wait for a free one of 2 slots: web-1 has been updating for 1m20s (deadline 1m40s, then it counts as failed; last report 4s ago, phase HEALTH_CHECK) and 1 more. 0 of 2 failures that end it.",
   ],
   [
     "has told the last ones",
     why(running, { observed: { ...batchFull, waiting: 0, inFlight: [flightOf("web-1")], everFailed: 1 } }),
     "in-flight",
-    "1 in flight: web-1 has been updating for 1m40s (deadline 1m40s; last report 4s ago, phase HEALTH_CHECK). 1 of 2 failures that end it.",
+    "1 in flight: web-1 has been updating for 1m40s (deadline 1m40s, then it counts as failed; last report 4s ago, phase HEALTH_CHECK). 1 of 2 failures that end it.",
   ],
   [
     "waits for one that was not heard of",
     why({ ...running, leftFailed: 1 }, {}, { phase: null, note: "", reportAgeMs: null }),
     "waiting-for-slot",
-    "8 wait for a free one of 2 slots: web-1 has been updating for 1m20s (deadline 1m40s; not heard of yet) and 1 more. 1 of 2 failures that end it.",
+    "8 wait for a free one of 2 slots: web-1 has been updating for 1m20s (deadline 1m40s, then it counts as failed; not heard of yet) and 1 more. 1 of 2 failures that end it.",
   ],
   [
     "is writing its step",
