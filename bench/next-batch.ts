@@ -1,238 +1,122 @@
-import { setTimeout as pause } from "node:timers/promises";
-import { jetstreamManager } from "@nats-io/jetstream";
-import { connect, type NatsConnection } from "@nats-io/transport-node";
-import { type DesiredInstance, desiredInstanceSchema, type Report } from "../src/contracts/instance.js";
-import { type Client, connectNatsBus, createClient, subjectsOf } from "../src/index.js";
-import { publishBatch } from "../src/ledger/nats-batch.js";
+import { type BatchShape, messagesOf } from "./kit/batch-shape.js";
 import { type Benchmark, type Figure, ratios } from "./kit/benchmark.js";
-import { startCoordinator, until } from "./kit/coordinator.js";
 import { folderOn, type Storage, startNats } from "./kit/nats.js";
+import { Worker } from "./kit/processes.js";
+import { medianOf } from "./kit/stats.js";
+import type { BareWriterCalls } from "./workers/bare-writer.js";
+import type { CoordinatorCalls, WrittenBatch } from "./workers/coordinator.js";
+import type { PuppetCalls } from "./workers/puppets.js";
 
-const fleet = "default";
-const waves = 30;
-const wavesNotCounted = 5;
-const batches = [1, 50] as const;
-/** Of each instance: its result and the event of it; of the next one its record, its desired state and the event of that. */
-const messagesEach = 5;
-/** The deployment's own record and event. */
-const messagesBeside = 2;
-const bareStream = "BARE";
+const instances = 500;
+/** How many instances each batch size is rolled out to: its samples are as many as there are batches, but one. */
+const sizes = [
+  { batch: 1, matching: 25, selector: "few=y" },
+  { batch: 10, matching: 200, selector: "some=y" },
+  { batch: 50, matching: instances, selector: "all=y" },
+] as const;
+const rounds = 5;
+const bareSamples = 15;
+const fleet = "bench";
+const bareFleet = "bare0";
 
-/** How long the control plane takes between two batches. */
+/** How soon a batch follows the one before it. */
 export const nextBatch: Benchmark = {
   name: "next-batch",
   about:
-    "From the last healthy report of a batch, as an agent sends it, to the last desired state of the next batch, as an agent gets it; all " +
-    "instances of a batch report at once. Beside it one atomic batch of as many messages with a fence, one of them republished, and one message " +
-    `published and received, by the bare client on the same server. ${waves} batches each, the two in turn.`,
+    "From the last healthy report of a batch to the moment at which the desired states of all of the next batch are at their agents: the instances of " +
+    "both are subscribers of one process, so that one clock takes the time. Against the least that it could be: one message to another process, " +
+    "which writes one atomic batch with a fence by the client alone, of as many and as large messages as the batch that the coordinator wrote, into a bucket set up " +
+    "like the ledger's, until the server has repeated the desired states in it to the same process. All instances of a batch report " +
+    "at once. A run is a roll-out (24, 19 or 9 batches, for 1, 10 and 50 instances a batch) and its figure the median of its batches.",
   run: async ({ natsBinary, say }) => {
     const figures: Figure[] = [];
+    const notes: string[] = [];
     for (const storage of ["disk", "tmpfs"] as const) {
-      if (folderOn(storage) === undefined) continue;
-      for (const batch of batches) {
-        figures.push(await measure(natsBinary, storage, batch));
-        say(`batch ${batch} on ${storage} is measured`);
-      }
+      if (folderOn(storage) === undefined) notes.push(`There is no ${storage} on this machine.`);
+      else figures.push(...(await measure(natsBinary, storage, { say, note: (note) => notes.push(note) })));
     }
-    return { figures, notes: [] };
+    return { figures, notes };
   },
 };
 
-async function measure(natsBinary: string, storage: Storage, batch: number): Promise<Figure> {
+async function measure(
+  natsBinary: string,
+  storage: Storage,
+  { say, note }: { say: (sentence: string) => void; note: (note: string) => void },
+): Promise<Figure[]> {
   const nats = await startNats(natsBinary, storage);
-  const coordinator = startCoordinator(nats, fleet);
-  const bus = await connectNatsBus({ servers: nats.url, user: nats.user, pass: nats.password });
-  const connection = await connect({ servers: nats.url, user: nats.user, pass: nats.password });
+  const [coordinator, puppets, writer] = await Promise.all([
+    Worker.start<CoordinatorCalls>("coordinator"),
+    Worker.start<PuppetCalls>("puppets"),
+    Worker.start<BareWriterCalls>("bare-writer"),
+  ]);
+  const access = { url: nats.url, user: nats.user, password: nats.password };
   try {
-    const client = createClient({ bus, fleet });
-    await until("a control plane answers", async () => (await client.status.get({})).leader !== null);
-    const bare = await Bare.open(connection);
-    const instances = new Instances(connection, batch * (waves + wavesNotCounted + 1));
-    await instances.join(client);
-    await release(client);
-    const first = instances.nextTold(batch);
-    await client.deployments.create({
-      release: "v1",
-      selector: "tier=web",
-      batch,
-      minHealthyMs: 0,
-      deadlineMs: 600_000,
-    });
-    let told = await first;
-    const ours: number[] = [];
-    const bares: number[] = [];
-    for (let wave = 0; wave < waves + wavesNotCounted; wave++) {
-      const bareMs = await bare.once(batch * messagesEach + messagesBeside, wave);
-      const next = instances.nextTold(batch);
-      const startedAtMs = performance.now();
-      instances.succeed(told);
-      told = await next;
-      if (wave < wavesNotCounted) continue;
-      ours.push(performance.now() - startedAtMs);
-      bares.push(bareMs);
+    await coordinator.call("start", { access, fleet });
+    await writer.call("start", { access, fleet: bareFleet });
+    const labels = Array.from({ length: instances }, (_, index) => ({
+      all: "y",
+      some: index < sizes[1].matching ? "y" : "n",
+      few: index < sizes[0].matching ? "y" : "n",
+    }));
+    await puppets.call("start", { access, fleet, labels });
+    const measured = sizes.map(() => ({
+      ours: [] as number[],
+      bare: [] as number[],
+      batches: 0,
+      messages: 0,
+    }));
+    for (let round = 0; round <= rounds; round++) {
+      for (const [index, { batch, matching, selector }] of sizes.entries()) {
+        const version = `v${round}-${batch}`;
+        await puppets.call("push", version);
+        await coordinator.call("batches", null);
+        const ours = medianOf(await puppets.call("rollOut", { version, selector, batch, matching }));
+        const written = await coordinator.call("batches", null);
+        const shape = telling(written, batch);
+        await writer.call("onGo", shape);
+        const bare = medianOf(
+          await puppets.call("bare", { fleet: bareFleet, desired: batch, samples: bareSamples }),
+        );
+        say(
+          `${storage}, ${batch} a batch: ${ours.toFixed(2)} ms, bare ${bare.toFixed(2)} ms (${messagesOf(shape)} messages)`,
+        );
+        const figure = measured[index]!;
+        // The first round is for the compilers.
+        if (round === 0) continue;
+        figure.ours.push(ours);
+        figure.bare.push(bare);
+        figure.messages = messagesOf(shape);
+        figure.batches = written.length / (matching / batch);
+      }
     }
-    const messages = batch * messagesEach + messagesBeside;
-    return {
-      what: `next batch of ${batch}, ${storage}`,
-      unit: "ms",
-      ours,
-      bare: { what: `atomic batch of ${messages} messages + one message`, values: bares },
-      ratio: ratios(ours, bares),
-      goal: { of: "ratio", below: 3 },
-    };
+    return sizes.map(({ batch }, index) => {
+      const { ours, bare, messages, batches } = measured[index]!;
+      note(
+        `${storage}, ${batch} a batch: the coordinator wrote ${batches.toFixed(1)} ledger batches for each batch of the roll-out; ` +
+          `the one that tells has ${messages} messages.`,
+      );
+      return {
+        what: `${batch} a batch, the server's files on ${storage}`,
+        unit: "ms",
+        ours,
+        bare: { what: `message + atomic batch of ${messages}`, values: bare },
+        ratio: ratios(ours, bare),
+        goal: { of: "ratio", below: 3 },
+      };
+    });
   } finally {
-    await connection.close();
-    await bus.close();
-    await coordinator.stop();
+    await Promise.all([coordinator.end(), puppets.end(), writer.end()]);
     await nats.stop();
   }
 }
 
-/** Instances that say what they are told to say. */
-class Instances {
-  readonly #connection: NatsConnection;
-  readonly #names: readonly string[];
-  readonly #subjects = subjectsOf(fleet);
-  #told: DesiredInstance[] = [];
-  #arrived: () => void = () => undefined;
-  #seq = 0;
-
-  constructor(connection: NatsConnection, count: number) {
-    this.#connection = connection;
-    this.#names = Array.from({ length: count }, (_, at) => `i${at}`);
-    connection.subscribe(this.#subjects.desired("desired.instance.*"), {
-      callback: (_, message) => {
-        this.#told.push(desiredInstanceSchema.parse(message.json()));
-        this.#arrived();
-      },
-    });
-  }
-
-  async join(client: Client): Promise<void> {
-    await until("all instances have joined", async () => {
-      for (const name of this.#names) this.#report(name, 0, null);
-      await this.#connection.flush();
-      return (await client.status.get({})).instances.total === this.#names.length;
-    });
-  }
-
-  /** Resolves when so many more desired states have arrived. */
-  nextTold(count: number): Promise<DesiredInstance[]> {
-    this.#told = [];
-    return new Promise((resolve) => {
-      this.#arrived = () => {
-        if (this.#told.length >= count) resolve(this.#told);
-      };
-    });
-  }
-
-  succeed(told: readonly DesiredInstance[]): void {
-    for (const { instance, generation, run } of told)
-      this.#report(instance, generation, run?.release.version ?? null);
-  }
-
-  #report(instance: string, generation: number, release: string | null): void {
-    const runs = release !== null;
-    const report: Report = {
-      format: 1,
-      instance,
-      agent: `agent-${instance}`,
-      incarnation: "1",
-      seq: this.#seq++,
-      observedGeneration: generation,
-      ledgerId: null,
-      digest: String(generation),
-      healthyForMs: runs ? 1_000 : 0,
-      phaseAgeMs: 0,
-      state: {
-        labels: { tier: "web" },
-        health: runs ? "HEALTHY" : "UNKNOWN",
-        reason: null,
-        running: release === null ? null : { release, config: null },
-        phase: runs ? "ACTIVE" : "STOPPED",
-        progress: runs ? 100 : 0,
-        note: "",
-        port: null,
-        pid: null,
-        restarts: 0,
-        agentVersion: "bench",
-      },
-    };
-    this.#connection.publish(this.#subjects.health(instance), JSON.stringify(report));
-  }
-}
-
-/** The same work by the client alone: a batch that is fenced and republished, and a message. */
-class Bare {
-  readonly #connection: NatsConnection;
-  #arrived: () => void = () => undefined;
-
-  private constructor(connection: NatsConnection) {
-    this.#connection = connection;
-    connection.subscribe("told", { callback: () => this.#arrived() });
-    connection.subscribe("reported", { callback: () => this.#arrived() });
-  }
-
-  static async open(connection: NatsConnection): Promise<Bare> {
-    const manager = await jetstreamManager(connection);
-    await manager.streams.add({
-      name: bareStream,
-      subjects: ["bare.>"],
-      allow_atomic: true,
-      max_msgs_per_subject: 1,
-      republish: { src: "bare.told", dest: "told" },
-    });
-    await connection.flush();
-    return new Bare(connection);
-  }
-
-  async once(messages: number, wave: number): Promise<number> {
-    if (wave === 0) await this.#write([{ key: "fence", body: "1" }]);
-    const body = JSON.stringify({ text: "x".repeat(500) });
-    const writes = Array.from({ length: messages }, (_, at) => ({
-      key: at === messages - 1 ? "told" : `k.${at}`,
-      body,
-      ...(at === 0 ? { expect: { key: "fence", revision: 1 } } : {}),
-    }));
-    const startedAtMs = performance.now();
-    const reported = this.#next();
-    this.#connection.publish("reported", body);
-    await reported;
-    const told = this.#next();
-    await this.#write(writes);
-    await told;
-    return performance.now() - startedAtMs;
-  }
-
-  #next(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#arrived = resolve;
-    });
-  }
-
-  async #write(
-    writes: readonly { key: string; body: string; expect?: { key: string; revision: number } }[],
-  ): Promise<void> {
-    const [first, ...rest] = writes;
-    if (first === undefined) throw new Error("a batch has messages");
-    const subjectOf = (key: string) => `bare.${key}`;
-    const answer = await publishBatch(
-      this.#connection,
-      { writes: [first, ...rest] },
-      { timeoutMs: 10_000, subjectOf },
-    );
-    if (answer.kind !== "stored") throw new Error(`the bare batch was not stored: ${JSON.stringify(answer)}`);
-  }
-}
-
-async function release(client: Client): Promise<void> {
-  const manifest = { start: "true", healthCheck: { type: "tcp" } } as const;
-  const source = {
-    kind: "git",
-    url: "https://git.example.org/service.git",
-    ref: "v1",
-    commit: "0".repeat(40),
-  } as const;
-  await client.releases.push({ release: { version: "v1", source, manifest }, digest: "git:v1" });
-  await pause(100);
+/** The batch that told a whole batch of instances, the middle one of its kind by its number of messages. */
+function telling(written: readonly WrittenBatch[], batch: number): BatchShape {
+  const whole = written
+    .filter(({ desired }) => desired.length === batch)
+    .sort((one, other) => messagesOf(one) - messagesOf(other));
+  const middle = whole[Math.floor(whole.length / 2)];
+  if (middle === undefined) throw new Error(`no ledger batch told ${batch} instances at once`);
+  return middle;
 }

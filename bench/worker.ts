@@ -3,8 +3,10 @@ import { answerCalls, type Calls } from "./kit/processes.js";
 /** The processes that benchmarks start, by role. */
 const roles: Readonly<Record<string, () => Promise<Calls>>> = {
   agents: async () => (await import("./workers/agents.js")).createAgentCalls(),
+  "bare-writer": async () => (await import("./workers/bare-writer.js")).createBareWriterCalls(),
   coordinator: async () => (await import("./workers/coordinator.js")).createCoordinatorCalls(),
   publisher: async () => (await import("./workers/publisher.js")).createPublisherCalls(),
+  puppets: async () => (await import("./workers/puppets.js")).createPuppetCalls(),
   subscriber: async () => (await import("./workers/subscriber.js")).createSubscriberCalls(),
 };
 

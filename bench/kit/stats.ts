@@ -12,6 +12,10 @@ export function summaryOf(values: readonly number[]): Summary {
   return { median: quantile(sorted, 0.5), min: sorted[0]!, max: sorted.at(-1)!, runs: sorted.length };
 }
 
+export function medianOf(values: readonly number[]): number {
+  return summaryOf(values).median;
+}
+
 /** The value below which a share of the others lies, between two neighbours in proportion. */
 function quantile(sorted: readonly number[], share: number): number {
   const at = (sorted.length - 1) * share;

@@ -9,6 +9,7 @@ import type { ActorHost } from "../../src/runtime/actor.js";
 import { createActorHost } from "../../src/runtime/actor-host.js";
 import { createRealRandom } from "../../src/runtime/random.js";
 import { createRealClock } from "../../src/runtime/real-clock.js";
+import type { BatchShape } from "../kit/batch-shape.js";
 import { creditSubject, Meter, type Metered } from "../kit/meter.js";
 import type { NatsAccess } from "../kit/nats.js";
 import type { Calls } from "../kit/processes.js";
@@ -17,18 +18,15 @@ import { stderrLog } from "../kit/stderr-log.js";
 import { type MemoryUse, memoryUse } from "../kit/usage.js";
 import { usageOver } from "./subscriber.js";
 
-/** A batch that the coordinator wrote: the length of each of its bodies by what it is, and how long it took. */
-export interface WrittenBatch {
-  readonly desired: readonly number[];
-  readonly others: readonly number[];
+/** A batch that the coordinator wrote, and how long that took. */
+export interface WrittenBatch extends BatchShape {
   readonly tookMs: number;
-  /** By this process's clock. */
-  readonly doneAtMs: number;
 }
 
 /** As it was given to the ledger: its lengths are worked out when somebody asks. */
-interface Written extends Pick<WrittenBatch, "tookMs" | "doneAtMs"> {
+interface Written {
   readonly batch: LedgerBatch;
+  readonly tookMs: number;
 }
 
 /** A coordinator as `rollcall up` runs it, watched from its ports. */
@@ -145,7 +143,7 @@ export function createCoordinatorCalls(): CoordinatorCalls {
       return { healthy, oldestMs };
     },
     batches: async () => {
-      const batches = written.map(({ batch, ...when }) => ({ ...lengthsOf(batch), ...when }));
+      const batches = written.map(({ batch, tookMs }) => ({ ...shapeOf(batch), tookMs }));
       written = [];
       return batches;
     },
@@ -226,22 +224,27 @@ function recordedLeadership(leadership: Leadership, note: (written: Written) => 
     commit: async (batch) => {
       const startedAtMs = performance.now();
       const committed = await leadership.commit(batch);
-      const doneAtMs = performance.now();
-      note({ batch, tookMs: doneAtMs - startedAtMs, doneAtMs });
+      note({ batch, tookMs: performance.now() - startedAtMs });
       return committed;
     },
   };
 }
 
-function lengthsOf({ puts, events, deletes }: LedgerBatch): Pick<WrittenBatch, "desired" | "others"> {
+/** What an event carries beside its data: its own attributes in headers. */
+const eventHeadersLength = 550;
+/** The end of the audit log, which the ledger adds to each batch. */
+const chainEndLength = 80;
+
+function shapeOf({ puts, events, deletes }: LedgerBatch): BatchShape {
   const lengthOf = (value: unknown) => JSON.stringify(value).length;
   const isDesired = ({ key }: { key: string }) => key.startsWith("desired.");
   return {
     desired: puts.filter(isDesired).map(({ value }) => lengthOf(value)),
+    events: events.map(({ data }) => eventHeadersLength + lengthOf(data)),
     others: [
       ...puts.filter((put) => !isDesired(put)).map(({ value }) => lengthOf(value)),
-      ...events.map(({ data }) => lengthOf(data)),
       ...deletes.map(() => 0),
+      chainEndLength,
     ],
   };
 }
