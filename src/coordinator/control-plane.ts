@@ -54,18 +54,19 @@ export function createControlPlane(
       reportAgeMs: leader.reportAgeMs(instance),
     };
   }
-  function rolledBackBy(deployment: string): string | null {
-    const rollbacks = [...rollOuts.records()].filter(
-      (record) => record.rollbackOf === deployment && record.outcome !== "aborted",
-    );
-    return rollbacks.sort(byAge)[0]?.id ?? null;
-  }
   function viewOf(deployment: string): DeploymentView {
+    return viewsOf([deployment])[0] as DeploymentView;
+  }
+  function viewsOf(deployments: readonly string[]): DeploymentView[] {
+    const undone = rollOuts.undone();
+    return deployments.map((deployment) => viewWith(deployment, undone.get(deployment) ?? null));
+  }
+  function viewWith(deployment: string, rolledBackBy: string | null): DeploymentView {
     const snapshot = rollOuts.snapshot(deployment);
     if (snapshot === undefined) throw refusal("UNKNOWN_DEPLOYMENT", { deployment });
     return deploymentView(snapshot, {
       nowMs: term.nowMs(),
-      rolledBackBy: rolledBackBy(deployment),
+      rolledBackBy,
       isWritten: rollOuts.isWritten(deployment),
       observed: rollOuts.observed(deployment) ?? null,
       about,
@@ -84,8 +85,8 @@ export function createControlPlane(
         : chosen.sort((one, other) => urgency(one) - urgency(other)).slice(0, instancesPageMax);
     return shown.map(viewOfInstance).sort((one, other) => byName(one.id, other.id));
   }
-  const usesRelease = (version: string) => usageOf(snapshots(), (pair) => pair?.release === version);
-  const usesConfig = (version: string) => usageOf(snapshots(), (pair) => pair?.config === version);
+  const releaseUsage = () => usageOf(snapshots(), (pair) => pair.release);
+  const configUsage = () => usageOf(snapshots(), (pair) => pair.config);
 
   /** Who still needs a version: an instance, what it goes back to, or a deployment that is not over. */
   function refuseIfNeeded(what: "Release" | "Configuration", version: string): void {
@@ -124,10 +125,12 @@ export function createControlPlane(
     "deployments.create": async (request) => viewOf(await commands.create(request)),
     "deployments.list": async ({ limit }) =>
       listed(
-        [...rollOuts.records()]
-          .sort(byAge)
-          .slice(0, limit)
-          .map((record) => viewOf(record.id)),
+        viewsOf(
+          [...rollOuts.records()]
+            .sort(byAge)
+            .slice(0, limit)
+            .map(({ id }) => id),
+        ),
       ),
     "deployments.get": async ({ deployment, instances }) => ({
       deployment: viewOf(deployment),
@@ -199,14 +202,16 @@ export function createControlPlane(
           events: [{ kind: "release", id: version, type: "release.pushed", data: { by, digest } }],
         });
       }
-      return releaseView(record, usesRelease(version));
+      return releaseView(record, releaseUsage()(version));
     },
-    "releases.list": async () =>
-      listed(
+    "releases.list": async () => {
+      const usage = releaseUsage();
+      return listed(
         [...catalog.releases.values()]
           .sort((one, other) => other.pushed.atMs - one.pushed.atMs)
-          .map((record) => releaseView(record, usesRelease(record.release.version))),
-      ),
+          .map((record) => releaseView(record, usage(record.release.version))),
+      );
+    },
     "releases.remove": async ({ version, by }) => {
       const { release } = catalog.release(version);
       refuseIfNeeded("Release", version);
@@ -236,14 +241,16 @@ export function createControlPlane(
           events: [{ kind: "config", id: version, type: "config.pushed", data: { by } }],
         });
       }
-      return configView(record, usesConfig(version));
+      return configView(record, configUsage()(version));
     },
-    "configs.list": async () =>
-      listed(
+    "configs.list": async () => {
+      const usage = configUsage();
+      return listed(
         [...catalog.configs.values()]
           .sort((one, other) => other.pushed.atMs - one.pushed.atMs)
-          .map((record) => configView(record, usesConfig(record.config.version))),
-      ),
+          .map((record) => configView(record, usage(record.config.version))),
+      );
+    },
     "configs.remove": async ({ version, by }) => {
       const { config } = catalog.config(version);
       refuseIfNeeded("Configuration", version);
@@ -278,7 +285,7 @@ export function createControlPlane(
       ledgerNowMs: term.nowMs(),
       instances,
       versions: [...versions.values()].sort((one, other) => other.instances - one.instances),
-      active: rollOuts.activeIds().map(viewOf),
+      active: viewsOf(rollOuts.activeIds()),
       latest: newest === undefined ? null : viewOf(newest.id),
     };
   }

@@ -8,7 +8,6 @@ import type { Labels } from "../contracts/instance.js";
 import { matches, parseSelector } from "../contracts/selector.js";
 import { sameVersion, type VersionPair } from "../contracts/version.js";
 import type { MemberSnapshot, Members } from "./members.js";
-import { byAge } from "./order.js";
 import type { RollOuts } from "./roll-outs.js";
 import type { Term } from "./term.js";
 
@@ -48,8 +47,10 @@ export class Convergence {
 
   /** Takes in how a member stands now. */
   see(instance: string, { context: { record }, value }: MemberSnapshot): void {
-    if (isOwed(record)) this.#due.add(instance);
-    else this.#due.delete(instance);
+    if (isOwed(record)) {
+      this.#due.add(instance);
+      this.review();
+    } else this.#due.delete(instance);
     const underWay = this.#underWay.get(instance);
     const isUnderWay = isCatchingUp(record) && value.update === "IN_PROGRESS";
     if (underWay !== undefined && !(isUnderWay && underWay.generation === record.generation)) {
@@ -60,9 +61,10 @@ export class Convergence {
           { instance, deployment: underWay.deployment, code: "CONVERGENCE_FAILED" },
           "an instance failed on the version that it was owed",
         );
+      // Its place is another's.
+      this.review();
     }
     if (isUnderWay && !this.#underWay.has(instance)) this.#watch(record);
-    this.review();
   }
 
   /** Tells those whose turn it is, soon. */
@@ -90,10 +92,8 @@ export class Convergence {
    * newest one owes it.
    */
   dueTo(labels: Labels): InstanceRecord["owed"] {
-    const undone = this.#rollOuts.undone();
     let due: InstanceRecord["owed"] = null;
-    for (const { id, spec, ending } of [...this.#rollOuts.records()].sort(byAge).reverse()) {
-      if (ending?.outcome !== "completed" || undone.has(id)) continue;
+    for (const { id, spec } of this.#rollOuts.standing()) {
       if (!matches(parseSelector(spec.selector), labels)) continue;
       const target: VersionPair | undefined = targetFor(spec, due?.target ?? null);
       if (target !== undefined) due = { deployment: id, target, minHealthyMs: spec.minHealthyMs };

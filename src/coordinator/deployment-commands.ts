@@ -6,7 +6,7 @@ import type { DeploymentRecord, DeploymentSpec, Mark } from "../contracts/deploy
 import { refusal } from "../contracts/errors.js";
 import { matches, parseSelector } from "../contracts/selector.js";
 import type { Leader } from "./leader.js";
-import type { DeploymentSnapshot } from "./roll-outs.js";
+import type { DeploymentSnapshot } from "./roll-out.js";
 
 const defaultMinHealthyMs = 10_000;
 const defaultDeadlineMs = 900_000;

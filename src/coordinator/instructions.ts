@@ -62,10 +62,11 @@ export class Instructions {
     const { deadlineMs } = record.spec;
     for (const instance of instances) {
       const context = this.#members.find(instance)?.snapshot().context;
+      const { phase = "UNKNOWN", note = "" } = context?.seen?.state ?? {};
       const { message } = refusal("INSTANCE_DEADLINE", {
         deadlineMs,
         version: context?.record.desired?.release ?? "stopped",
-        phase: context?.seen?.state.phase ?? "UNKNOWN",
+        phase: note === "" ? phase : `${phase}, ${note}`,
       });
       this.#members.command(instance, { type: "expire", reason: { code: "INSTANCE_DEADLINE", message } });
     }

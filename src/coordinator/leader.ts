@@ -315,7 +315,7 @@ export class Leader {
 
   /** The oldest roll-out under way that would have taken an instance with these labels. */
   #runningFor(labels: Labels): DeploymentRecord | undefined {
-    return [...this.rollOuts.records()]
+    return [...this.rollOuts.active()]
       .filter(
         (record) =>
           (record.stage === "preparing" || record.stage === "running") &&

@@ -1,4 +1,3 @@
-import type { SnapshotFrom } from "xstate";
 import { deploymentMachine } from "../../machines/deployment.js";
 import type { Observed } from "../../machines/deployment-plan.js";
 import {
@@ -21,45 +20,13 @@ import type { Timer } from "../base/ports.js";
 import type { DeploymentRecord } from "../contracts/deployment.js";
 import { refusal } from "../contracts/errors.js";
 import { keys } from "../contracts/keys.js";
-import type { Actor } from "../runtime/actor.js";
+import { History, standingIn, undoneIn } from "./history.js";
 import { Instructions } from "./instructions.js";
 import type { Members } from "./members.js";
 import { byAge } from "./order.js";
+import { type DeploymentActor, type DeploymentSnapshot, RollOut } from "./roll-out.js";
 import type { Term } from "./term.js";
 import type { Unit } from "./writer.js";
-
-export type DeploymentSnapshot = SnapshotFrom<typeof deploymentMachine>;
-type DeploymentActor = Actor<typeof deploymentMachine>;
-
-interface Waiter {
-  readonly holds: (snapshot: DeploymentSnapshot) => boolean;
-  readonly done: (snapshot: DeploymentSnapshot) => void;
-  readonly failed: (error: unknown) => void;
-}
-
-class RollOut {
-  readonly waiters = new Set<Waiter>();
-  /** The newest save of its record, or the first that failed. */
-  saved: Promise<void> = Promise.resolve();
-  /** The record that was given to the writer last. */
-  written: DeploymentRecord | undefined;
-  /** Asked for by its machine: to be observed again then. */
-  wake: Timer | undefined;
-  readonly #spawn: (rollOut: RollOut) => DeploymentActor;
-  #actor: DeploymentActor | undefined;
-
-  constructor(spawn: (rollOut: RollOut) => DeploymentActor) {
-    this.#spawn = spawn;
-  }
-
-  get actor(): DeploymentActor {
-    this.#actor ??= this.#spawn(this);
-    return this.#actor;
-  }
-}
-
-/** Finished deployments that are kept at hand; the event stream keeps the others. */
-const finishedMax = 1_000;
 
 export interface RollOutParts {
   readonly silence: () => Silence;
@@ -76,10 +43,12 @@ export class RollOuts {
   readonly #parts: RollOutParts;
   readonly #instructions: Instructions;
   readonly #active = new Map<string, RollOut>();
-  readonly #finished = new Map<string, DeploymentRecord>();
+  readonly #history = new History();
   readonly #dirty = new Set<string>();
   #look: Timer | undefined;
   #lastNumber = 0;
+  /** Until a deployment begins, ends or is about to. */
+  #standing: readonly DeploymentRecord[] | undefined;
   #ended: { readonly reason: unknown } | undefined;
 
   constructor(term: Term, members: Members, parts: RollOutParts) {
@@ -91,18 +60,18 @@ export class RollOuts {
 
   /** Every deployment that is known, in no order. */
   *records(): Iterable<DeploymentRecord> {
-    for (const { actor } of this.#active.values()) yield actor.snapshot().context.record;
-    yield* this.#finished.values();
+    yield* this.active();
+    yield* this.#history.records();
   }
 
   record(id: string): DeploymentRecord | undefined {
-    return this.#active.get(id)?.actor.snapshot().context.record ?? this.#finished.get(id);
+    return this.#active.get(id)?.actor.snapshot().context.record ?? this.#history.find(id);
   }
 
   /** Its machine's state; a finished one's is made from its record. */
   snapshot(id: string): DeploymentSnapshot | undefined {
     const running = this.#active.get(id)?.actor.snapshot();
-    const record = running === undefined ? this.#finished.get(id) : undefined;
+    const record = running === undefined ? this.#history.find(id) : undefined;
     return record === undefined
       ? running
       : deploymentMachine.resolveState(deploymentFromRecord(record, this.#term.nowMs(), 0));
@@ -117,6 +86,11 @@ export class RollOuts {
   newId(): string {
     this.#lastNumber++;
     return `d${this.#lastNumber}`;
+  }
+
+  /** Those that are not over. */
+  *active(): Iterable<DeploymentRecord> {
+    for (const { actor } of this.#active.values()) yield actor.snapshot().context.record;
   }
 
   activeIds(): string[] {
@@ -251,6 +225,7 @@ export class RollOuts {
     );
     if (restored !== undefined) rollOut.written = record;
     this.#active.set(id, rollOut);
+    this.#standing = undefined;
     this.touch(id);
     return rollOut.actor;
   }
@@ -282,20 +257,13 @@ export class RollOuts {
   }
 
   #keepFinished(record: DeploymentRecord): void {
-    this.#finished.set(record.id, record);
-    if (this.#finished.size <= finishedMax) return;
-    const oldest = [...this.#finished.values()].reduce((one, other) =>
-      (one.finishedAtMs ?? 0) <= (other.finishedAtMs ?? 0) ? one : other,
-    );
-    this.#finished.delete(oldest.id);
-    this.#term.writer
-      .add({ deletes: [keys.deployment(oldest.id)] })
-      .catch((error: unknown) =>
-        this.#term.log.debug(
-          { deployment: oldest.id, error: messageOf(error) },
-          "an old deployment was not removed",
-        ),
-      );
+    this.#standing = undefined;
+    const dropped = this.#history.keep(record);
+    if (dropped === undefined) return;
+    this.#term.writer.add({ deletes: [keys.deployment(dropped)] }).catch((error: unknown) => {
+      const facts = { deployment: dropped, error: messageOf(error) };
+      this.#term.log.debug(facts, "an old deployment was not removed");
+    });
   }
 
   /**
@@ -307,6 +275,7 @@ export class RollOuts {
     // Most looks change nothing, and write nothing.
     if (record !== rollOut.written) puts.push({ key: keys.deployment(record.id), value: record });
     rollOut.written = record;
+    this.#standing = undefined;
     const events: { kind: string; id: string; type: string; data: Readonly<Record<string, unknown>> }[] = [];
     let rollback: DeploymentRecord | undefined;
     for (const command of commands) {
@@ -337,12 +306,15 @@ export class RollOuts {
     return touched;
   }
 
-  /** Deployments that were rolled back, or are being. A rollback that was aborted undoes nothing. */
-  undone(): ReadonlySet<string> {
-    const undone = new Set<string>();
-    for (const { rollbackOf, outcome } of this.records())
-      if (rollbackOf !== null && outcome !== "aborted") undone.add(rollbackOf);
-    return undone;
+  /** Deployments that were rolled back, or are being, by the newest rollback. */
+  undone(): ReadonlyMap<string, string> {
+    return undoneIn(this.records());
+  }
+
+  /** Completed deployments that were not rolled back, the oldest first. */
+  standing(): readonly DeploymentRecord[] {
+    this.#standing ??= standingIn([...this.records()]);
+    return this.#standing;
   }
 
   /** It is not over, or its rollback is to take its instances over. */

@@ -8,7 +8,7 @@ import type { VersionPair } from "../contracts/version.js";
 import { sameVersion, versionText } from "../contracts/version.js";
 import type { ConfigView, DeploymentView, InstanceView, ReleaseView } from "../contracts/views.js";
 import type { MemberSnapshot } from "./members.js";
-import type { DeploymentSnapshot } from "./roll-outs.js";
+import type { DeploymentSnapshot } from "./roll-out.js";
 
 /** What people see, made from the machines' states at the moment in which they ask. */
 
@@ -162,17 +162,24 @@ export interface Usage {
   readonly stable: number;
 }
 
+/** Counts all versions in one pass: there may be 100,000 members and 1,000 versions. */
 export function usageOf(
   members: Iterable<MemberSnapshot>,
-  uses: (version: VersionPair | null) => boolean,
-): Usage {
-  let running = 0;
-  let stable = 0;
+  partOf: (version: VersionPair) => string | null,
+): (version: string) => Usage {
+  const usage = new Map<string, { running: number; stable: number }>();
+  const count = (version: VersionPair | null | undefined, as: keyof Usage) => {
+    const part = version ? partOf(version) : null;
+    if (part === null) return;
+    const counted = usage.get(part) ?? { running: 0, stable: 0 };
+    counted[as]++;
+    usage.set(part, counted);
+  };
   for (const { context } of members) {
-    if (context.seen !== null && uses(context.seen.state.running)) running++;
-    if (uses(context.record.stable)) stable++;
+    count(context.seen?.state.running, "running");
+    count(context.record.stable, "stable");
   }
-  return { running, stable };
+  return (version) => usage.get(version) ?? { running: 0, stable: 0 };
 }
 
 export function releaseView(record: ReleaseRecord, usage: Usage): ReleaseView {

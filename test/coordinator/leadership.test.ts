@@ -99,6 +99,23 @@ test("when somebody else takes the epoch, the old leader stops at its next write
   for (const { story } of world.agents.values()) expect(story).toEqual(["v1", "v2"]);
 });
 
+test("what was spent by an instance that left stays spent under another leader", async () => {
+  world.behave({ v2: { fails: true } }, ["web-1"]);
+  world.behave({ v2: { tookMs: 10_000 } }, ["web-2"]);
+  const { id } = await world.deploy("v2", { batch: 1, failureThreshold: 2 });
+  await world.until(() => world.eventsOf("instance", "web-1").at(-1) === "failed");
+  world.agent("web-1").stop();
+  await world.advance(20);
+  await world.call("instances.remove", { instance: "web-1" });
+  world.behave({ v2: { fails: true } }, ["web-3"]);
+  world.kill("c1");
+  await world.untilLed();
+  expect(await world.finished(id)).toMatchObject({
+    outcome: "failed",
+    reason: { code: "FAILURE_THRESHOLD" },
+  });
+});
+
 describe("in the middle of a roll-out", () => {
   const faults: readonly (readonly [what: string, begin: () => (() => void) | undefined])[] = [
     [
