@@ -3,8 +3,10 @@ import type { instanceMachine } from "../../machines/instance.js";
 import { type InstanceContext, runningOf, statusIn, watched } from "../../machines/instance-facts.js";
 import { healthOf, type InstanceStanding, phaseOf } from "../../machines/instance-standing.js";
 import { refusal } from "../contracts/errors.js";
-import type { Health, InstanceState, Labels, Reason } from "../contracts/instance.js";
+import type { Health, InstanceState, Labels, Phase, Reason } from "../contracts/instance.js";
 import { reasonOf } from "./fault.js";
+
+const noteMax = 256;
 
 /** What a report says of an instance, derived from its machine's state and nothing else. */
 export interface InstanceView {
@@ -26,15 +28,16 @@ export function viewOf(
   const running = runningOf(context);
   const shown = running === null ? watched(context) : context.active;
   const process = shown === null ? null : context.processes[shown.slot];
+  const phase = phaseOf(standing);
   return {
     state: {
       labels: about.labels,
       health,
       reason: whyOf(context, health, about.agentId),
       running,
-      phase: phaseOf(standing),
+      phase,
       progress: context.progress.percent,
-      note: context.progress.note.slice(0, 256),
+      note: noteOf(context, phase).slice(0, noteMax),
       port: shown?.launch.port ?? null,
       pid: process?.pid ?? null,
       restarts: process?.restarts ?? 0,
@@ -45,6 +48,12 @@ export function viewOf(
     goodSinceMs: health === "HEALTHY" ? context.checks.goodSinceMs : null,
     minHealthyMs: context.target?.minHealthyMs ?? 0,
   };
+}
+
+/** What the phase is doing; while a health check is waited for, also what the last one said. */
+function noteOf({ progress, checks }: InstanceContext, phase: Phase): string {
+  if (phase !== "HEALTH_CHECK" || checks.detail === "" || checks.verdict === "healthy") return progress.note;
+  return `${progress.note}; the last one: ${checks.detail}`;
 }
 
 /** Why the health is what it is. */
