@@ -132,6 +132,7 @@ class HostedCoordinator implements Coordinator {
     const { clock } = this.#ports;
     return (
       this.#role === "leading" &&
+      this.#answers !== undefined &&
       this.#leadership !== undefined &&
       clock.monotonicMs() < this.#leadership.validUntilMs()
     );
@@ -266,6 +267,8 @@ class HostedCoordinator implements Coordinator {
 
   #termFailed(error: unknown): void {
     this.#log.warn({ error: messageOf(error) }, "what is known may differ from the ledger, and is read anew");
+    // From now on nobody is answered by what may not be so; the machine hears of it in a later turn.
+    this.#drop();
     if (isDeposed(error)) this.#actor?.send({ type: "deposed" });
     else this.#actor?.send({ type: "writeFailed", problem: messageOf(error) });
   }

@@ -99,6 +99,37 @@ test("when somebody else takes the epoch, the old leader stops at its next write
   for (const { story } of world.agents.values()) expect(story).toEqual(["v1", "v2"]);
 });
 
+describe("a request whose write the ledger refuses is refused, and nothing of it is there afterwards", () => {
+  test("a release", async () => {
+    world.store.refuseNextCommit(fleet);
+    expect((await refusalOf(world.pushRelease("v9"))).code).toBe("LEDGER_UNAVAILABLE");
+    await world.untilLed();
+    const { items } = await world.call("releases.list", {});
+    expect(items.map(({ version }) => version)).not.toContain("v9");
+  });
+
+  test("a pause", async () => {
+    world.behave({ v2: { hangs: true } });
+    const { id } = await world.deploy("v2");
+    await world.advance(1_000);
+    world.store.refuseNextCommit(fleet);
+    const paused = refusalOf(world.call("deployments.pause", { deployment: id }));
+    expect((await paused).code).toMatch(/LEDGER_UNAVAILABLE|NO_LEADER/);
+    await world.untilLed();
+    expect(await world.view(id)).toMatchObject({ state: "rolling", paused: null });
+  });
+
+  test("the removal of an instance", async () => {
+    world.agent("web-1").stop();
+    await world.advance(20);
+    world.store.refuseNextCommit(fleet);
+    const removed = refusalOf(world.call("instances.remove", { instance: "web-1" }));
+    expect((await removed).code).toBe("LEDGER_UNAVAILABLE");
+    await world.untilLed();
+    expect(await world.instance("web-1")).toMatchObject({ id: "web-1" });
+  });
+});
+
 test("what was spent by an instance that left stays spent under another leader", async () => {
   world.behave({ v2: { fails: true } }, ["web-1"]);
   world.behave({ v2: { tookMs: 10_000 } }, ["web-2"]);
