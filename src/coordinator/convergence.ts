@@ -69,7 +69,7 @@ export class Convergence {
 
   /** Tells those whose turn it is, soon. */
   review(): void {
-    if (this.#started && this.#due.size > 0)
+    if (this.#started && this.#due.size + this.#underWay.size > 0)
       this.#soon ??= this.#term.clock.setTimer(0, () => this.#converge());
   }
 
@@ -148,9 +148,18 @@ export class Convergence {
     }
   }
 
-  /** What was rolled back is owed to nobody: whoever waits for it gets what there was before it. */
+  /** What was rolled back is owed to nobody: whoever waits for it, or is on its way to it, gets what there was before it. */
   #dropUndone(): void {
     const undone = this.#rollOuts.undone();
+    for (const [instance, { deployment }] of this.#underWay) {
+      const rollback = undone.get(deployment);
+      const record = this.#members.find(instance)?.snapshot().context.record;
+      if (rollback === undefined || record?.claim !== null || record.owed?.deployment !== deployment)
+        continue;
+      // The rollback did not see that it was being told.
+      const owed = { ...record.owed, deployment: rollback, target: record.last?.before ?? null };
+      this.#members.command(instance, { type: "owe", owed });
+    }
     for (const instance of this.#due) {
       const record = this.#members.find(instance)?.snapshot().context.record;
       if (record === undefined || record.owed === null || !undone.has(record.owed.deployment)) continue;

@@ -270,13 +270,15 @@ export class DeploymentCommands {
 
   async #rollbackRunning(request: Act): Promise<string> {
     const { rollOuts } = this.#leader;
-    const snapshot = await this.#untilBegun(request.deployment, "roll back");
+    const id = request.deployment;
+    const snapshot = await this.#untilBegun(id, "roll back");
     const event: DeploymentEvent = { type: "rollBack", mark: this.#mark(request) };
-    if (!isFinished(snapshot) && !snapshot.can(event))
-      throw refusal("NO_PREVIOUS_DEPLOYMENT", { deployment: request.deployment });
-    if (!isFinished(snapshot)) await rollOuts.ask(request.deployment, event, isFinished);
-    for (const record of rollOuts.records()) if (record.rollbackOf === request.deployment) return record.id;
-    throw refusal("NO_PREVIOUS_DEPLOYMENT", { deployment: request.deployment });
+    const isOver = isFinished(snapshot) || isEnding(snapshot);
+    if (!isOver && !snapshot.can(event)) throw refusal("NO_PREVIOUS_DEPLOYMENT", { deployment: id });
+    if (this.#known(id).stage !== "finished") await rollOuts.ask(id, isOver ? undefined : event, isFinished);
+    for (const record of rollOuts.records()) if (record.rollbackOf === id) return record.id;
+    // It ended otherwise in this very moment.
+    return this.#inTurn(undefined, () => this.#rollbackFinished(this.#known(id), request));
   }
 
   /** Some instance that it told something has been told something by a later deployment. */

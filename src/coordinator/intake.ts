@@ -299,12 +299,28 @@ export class Intake {
     );
   }
 
+  /** A report that is understood and cannot be taken. */
+  refuse({ instance }: Report, problem: string): void {
+    this.#dropBad(this.#term.subjects.health(instance), problem);
+  }
+
+  /** Those whose minute is over, the oldest first. */
+  #forgetOldest(now: number): void {
+    for (const [subject, atMs] of this.#badAtMs) {
+      if (now - atMs < badLogEveryMs) return;
+      this.#badAtMs.delete(subject);
+    }
+  }
+
   #dropBad(subject: string, problem: string): void {
     this.stats.bad++;
     const now = this.#term.clock.monotonicMs();
     const last = this.#badAtMs.get(subject);
     if (last !== undefined && now - last < badLogEveryMs) return;
-    if (this.#badAtMs.size >= badSendersMax) this.#badAtMs.clear();
+    this.#badAtMs.delete(subject);
+    if (this.#badAtMs.size >= badSendersMax) this.#forgetOldest(now);
+    // So many different senders in one minute are counted only.
+    if (this.#badAtMs.size >= badSendersMax) return;
     this.#badAtMs.set(subject, now);
     this.#term.log.warn({ subject, problem, bad: this.stats.bad }, "a report was dropped");
   }

@@ -40,6 +40,8 @@ import { SilenceWatch } from "./silence-watch.js";
 import type { Term } from "./term.js";
 import { Writer } from "./writer.js";
 
+/** Twice what a fleet is made for; more are refused, lest a program that makes names up fills the memory. */
+const instancesMax = 200_000;
 /** Nobody is judged before this many report intervals after a takeover. */
 const listenIntervals = 2;
 /** Records taken over in one go, a few milliseconds: in between the lease is renewed, however large the fleet is. */
@@ -279,6 +281,10 @@ export class Leader {
   #join(report: Report): void {
     const { state } = report;
     if (state === undefined) return;
+    if (this.members.size >= instancesMax) {
+      this.intake.refuse(report, `the fleet has ${instancesMax} instances already and takes no more`);
+      return;
+    }
     const { instance: id, agent } = report;
     const owed = this.#convergence.dueTo(state.labels);
     const record: InstanceRecord = {

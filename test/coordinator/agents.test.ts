@@ -291,3 +291,14 @@ describe("a report without its state", () => {
     expect(await refusalOf(world.instance("new-1"))).toMatchObject({ code: "UNKNOWN_INSTANCE" });
   });
 });
+
+test("garbage under ever new names fills no log", async () => {
+  for (let n = 0; n < 3_000; n++) world.say("garbler", `nobody-${n}`, "{}");
+  await world.advance(1_000);
+  const lines = warnings.filter(({ sentence }) => sentence === "a report was dropped").length;
+  expect(lines).toBe(1_000);
+  await world.advance(61_000);
+  world.say("garbler", "nobody-1", "{}");
+  await world.advance(100);
+  expect(warnings.filter(({ sentence }) => sentence === "a report was dropped")).toHaveLength(lines + 1);
+});

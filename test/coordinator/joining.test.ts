@@ -225,6 +225,25 @@ describe("an instance that was away", () => {
     });
   });
 
+  test("and is told its version in the moment in which that is rolled back: it goes back too", async () => {
+    for (let moment = 0; moment < 20; moment++) {
+      world = await FleetWorld.ready(2);
+      new Invariants(world);
+      await world.rolledOut("v1", all);
+      world.hub.disconnect("agent-web-2");
+      await world.advance(15_000);
+      const second = await world.rolledOut("v2", all);
+      world.hub.reconnect("agent-web-2");
+      world.agent("web-2").report({ whole: true });
+      let left = moment;
+      await world.until(() => left-- <= 0);
+      await world.finished((await rollback(second.id)).id);
+      await world.advance(30_000);
+      expect(world.versions(), `${moment} events later`).toEqual(["v1"]);
+      expect((await world.instance("web-2")).stable?.release).toBe("v1");
+    }
+  });
+
   test("for several deployments gets the newest that still stands", async () => {
     await world.rolledOut("v1", all);
     world.hub.disconnect("agent-web-2");

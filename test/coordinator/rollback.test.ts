@@ -209,6 +209,22 @@ describe("a rollback that a person asks for", () => {
     expect(world.toldOf("v2")).toEqual(["web-1", "web-2"]);
   });
 
+  test("in the moment in which the deployment ends by itself is carried out all the same", async () => {
+    for (let moment = 0; moment < 25; moment++) {
+      world = await FleetWorld.ready(2);
+      new Invariants(world);
+      await world.rolledOut("v1", all);
+      const { id } = await world.deploy("v2", all);
+      await world.advance(1_495);
+      let left = moment;
+      await world.until(() => left-- <= 0);
+      const back = await rollback(id);
+      expect(back).toMatchObject({ rollbackOf: id });
+      await world.finished(back.id);
+      expect(world.versions(), `${moment} events later`).toEqual(["v1"]);
+    }
+  });
+
   test("of a finished deployment takes every instance back that it touched, with its batch", async () => {
     await world.rolledOut("v1", all);
     const good = await world.rolledOut("v2");
