@@ -1,6 +1,5 @@
 import { beforeAll, expect, test } from "vitest";
 import type { ReplyOf } from "../../src/contracts/api.js";
-import type { DeploymentView, InstanceView } from "../../src/contracts/views.js";
 import { eventually, eventuallyPasses } from "../kit/eventually.js";
 import { processesIn } from "./left-processes.js";
 import { factsAt, makeService, quickToFail } from "./service.js";
@@ -34,10 +33,6 @@ async function halfRolledOut(release: string): Promise<{ id: string; deploying: 
   return { id, deploying };
 }
 
-async function all(): Promise<InstanceView[]> {
-  return (await world.json<ReplyOf<"instances.list">>("instances", "ls")).items;
-}
-
 async function pidOf(id: string): Promise<number> {
   return (await world.instance(id)).pid ?? 0;
 }
@@ -50,7 +45,12 @@ function natsPid(): number {
 
 async function expectAllOn(release: string): Promise<void> {
   expect(
-    (await all()).map(({ id, status, running, stable }) => [id, status, running?.release, stable?.release]),
+    (await world.instances()).map(({ id, status, running, stable }) => [
+      id,
+      status,
+      running?.release,
+      stable?.release,
+    ]),
   ).toEqual(ids.map((id) => [id, "HEALTHY", release, release]));
 }
 
@@ -64,8 +64,8 @@ test(
     expect((await deploying.ended).code).toBe(0);
     expect(natsPid()).not.toBe(before);
     await expectAllOn("v2");
-    const { items } = await world.json<ReplyOf<"deployments.list">>("deployments", "ls");
-    expect(items.map((one) => [one.id, one.outcome, one.counts.succeeded])).toEqual([
+    const deployments = await world.deployments();
+    expect(deployments.map((one) => [one.id, one.outcome, one.counts.succeeded])).toEqual([
       [id, "completed", 3],
       ["d1", "completed", 3],
     ]);
@@ -97,7 +97,7 @@ test(
 test(
   "an agent that is killed leaves its services serving, and the next one takes them over as they are",
   async () => {
-    const before = await all();
+    const before = await world.instances();
     await agent.kill9();
     for (const { id, port, pid } of before)
       expect(await factsAt(port ?? 0)).toMatchObject({ instance: id, pid, release: "v1" });
@@ -189,8 +189,7 @@ test(
       6,
       expect.stringContaining("was not over within 1s; it goes on"),
     ]);
-    const { items } = await world.json<ReplyOf<"deployments.list">>("deployments", "ls");
-    const [{ id, state } = {} as DeploymentView] = items;
+    const [{ id = "", state = "" } = {}] = await world.deployments();
     expect(state).toBe("rolling");
     const watching = await world.start(["deployments", "watch", id]);
     await eventually(() => watching.stdout().includes("rolling"));

@@ -11,7 +11,6 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vit
 import { messageOf } from "../../src/base/errors.js";
 import { findFreePort } from "../../src/base-node/free-port.js";
 import { storesOf } from "../../src/contracts/keys.js";
-import type { DeploymentView } from "../../src/contracts/views.js";
 import { digestOf, git, hasGit, makeRepository, type RawEntry, tarOf } from "../agent-adapters/kit.js";
 import { startNats } from "../kit/nats.js";
 import { makeTempDir } from "../kit/temp-dir.js";
@@ -154,8 +153,7 @@ describe("an instance that cannot get its release says why", () => {
       "1m",
     ];
     const run = await world.run(["deploy", ...asked]);
-    const { items } = await world.json<{ items: DeploymentView[] }>("deployments", "ls");
-    const [{ id = "", reason = null } = {}] = items;
+    const [{ id = "", reason = null } = {}] = await world.deployments();
     const said = /^1 instance has failed; the failure threshold is 1\. (\S+), ([A-Z_]+): (.*)$/s.exec(
       reason?.message ?? "",
     );

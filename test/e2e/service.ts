@@ -4,13 +4,15 @@ import { makeTempDir } from "../kit/temp-dir.js";
 
 /**
  * A small HTTP service, as a user would write it. `GET /` tells what it was given; what `GET /health` answers is set by
- * HEALTH in its environment and changed by `GET /become?<health>`: ok, degraded, failing, or silent.
+ * HEALTH in its environment and changed by `GET /become?<health>`: ok, degraded, failing, or silent. Where JOURNAL names a
+ * file, it notes there when it begins and ends to listen.
  */
 const server = `
-const { readFileSync } = require("node:fs");
+const { appendFileSync, readFileSync } = require("node:fs");
 const { createServer } = require("node:http");
-const { PORT, ROLLCALL_INSTANCE, ROLLCALL_RELEASE, ROLLCALL_CONFIG, ROLLCALL_CONFIG_FILE, START_MS = "0" } = process.env;
+const { PORT, ROLLCALL_INSTANCE, ROLLCALL_RELEASE, ROLLCALL_CONFIG, ROLLCALL_CONFIG_FILE, JOURNAL } = process.env;
 let health = process.env.HEALTH ?? "ok";
+const note = (what) => JOURNAL && appendFileSync(JOURNAL, what + " " + ROLLCALL_RELEASE + "\\n");
 const facts = () => ({
   pid: process.pid,
   port: Number(PORT),
@@ -20,6 +22,7 @@ const facts = () => ({
   configFile: ROLLCALL_CONFIG_FILE ?? null,
   configText: ROLLCALL_CONFIG_FILE === undefined ? null : readFileSync(ROLLCALL_CONFIG_FILE, "utf8"),
   content: readFileSync("content.txt", "utf8"),
+  environment: Object.keys(process.env),
 });
 const server = createServer((request, response) => {
   const { pathname, search } = new URL(request.url, "http://localhost");
@@ -31,9 +34,12 @@ const server = createServer((request, response) => {
   else if (health === "failing") response.writeHead(500).end("broken");
   else if (health !== "silent") response.end(JSON.stringify({ status: "ok" }));
 });
-setTimeout(() => server.listen(Number(PORT), "127.0.0.1", () => console.log("listening")), Number(START_MS));
+server.listen(Number(PORT), "127.0.0.1", () => note("begin"));
 process.on("SIGTERM", () => {
-  server.close(() => process.exit(0));
+  server.close(() => {
+    note("end");
+    process.exit(0);
+  });
   server.closeIdleConnections();
 });
 `;
@@ -48,6 +54,8 @@ export interface ServiceFacts {
   readonly configFile: string | null;
   readonly configText: string | null;
   readonly content: string;
+  /** The names of all variables. */
+  readonly environment: readonly string[];
 }
 
 export interface ServiceOptions {

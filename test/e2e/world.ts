@@ -4,7 +4,14 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll } from "vitest";
 import type { Context } from "../../src/cli/context.js";
-import type { InstanceView } from "../../src/contracts/views.js";
+import {
+  type Client,
+  connectNatsBus,
+  createClient,
+  type DeploymentView,
+  type InstanceView,
+  type NatsBus,
+} from "../../src/index.js";
 import { commandLine } from "../cli/run-cli.js";
 import { eventually } from "../kit/eventually.js";
 import { natsBinary } from "../kit/nats.js";
@@ -47,8 +54,20 @@ export class World {
   readonly dir = makeTempDir();
   readonly dataDir = join(this.dir, ".rollcall");
 
+  #bus: NatsBus | undefined;
+
   constructor() {
-    afterAll(() => killAllIn(this.dir));
+    afterAll(async () => {
+      await this.#bus?.close();
+      killAllIn(this.dir);
+    });
+  }
+
+  /** What the package exports for other programs. Looking through it again and again costs less than a command does. */
+  async client(): Promise<Client> {
+    const { url, user, password } = this.context();
+    this.#bus ??= await connectNatsBus({ servers: url, user: user ?? "", pass: password ?? "" });
+    return createClient({ bus: this.#bus, fleet: "default" });
   }
 
   /** Starts a `rollcall` command. */
@@ -131,7 +150,7 @@ export class World {
     const agent = await this.startAgent(instances, ["--stop-processes", ...args], options);
     const ids = instances.map((instance) => instance.split(":")[0] ?? "");
     await this.#until(agent, "rollcall agent", async () => {
-      const { items } = await this.json<{ items: InstanceView[] }>("instances", "ls");
+      const items = await this.instances();
       return ids.every((id) => items.some((item) => item.id === id && item.reportAgeMs !== null));
     });
     return agent;
@@ -154,8 +173,17 @@ export class World {
     return existsSync(join(this.dataDir, "context.json"));
   }
 
+  async instances(): Promise<readonly InstanceView[]> {
+    return (await (await this.client()).instances.list()).items;
+  }
+
   async instance(id: string): Promise<InstanceView> {
-    return await this.json<InstanceView>("instances", "show", id);
+    return await (await this.client()).instances.get({ instance: id });
+  }
+
+  /** The newest first. */
+  async deployments(): Promise<readonly DeploymentView[]> {
+    return (await (await this.client()).deployments.list()).items;
   }
 
   /** Waits until an instance is as it should be. */
