@@ -64,16 +64,16 @@ export class Outbox {
       return;
     }
     let record: unknown;
-    let changed: boolean;
+    let isNews: boolean;
     try {
       record = durable.recordOf(this.#owner.snapshot(), this.#owner.timers());
-      changed = isOther(record, this.#lastRecord);
+      isNews = hasToBeSaved(record, this.#lastRecord, commands.length > 0);
     } catch (error) {
       this.#saveFailed(error, commands);
       return;
     }
     this.#lastRecord = record;
-    if (!changed && commands.length === 0) return;
+    if (!isNews) return;
     this.#save(commands, () => durable.save(record, commands));
   }
 
@@ -139,11 +139,11 @@ export class Outbox {
   }
 }
 
-/** The same object again, which is never changed, needs no look at its text. */
-function isOther(record: unknown, last: unknown): boolean {
-  if (record === last && last !== undefined) return false;
+/** The same object again, which is never changed, needs no look at its text; with commands a record is saved in any case. */
+function hasToBeSaved(record: unknown, last: unknown, hasCommands: boolean): boolean {
+  if (record === last && last !== undefined) return hasCommands;
   const text = textOf(record);
-  return last === undefined || text !== textOf(last);
+  return hasCommands || last === undefined || text !== textOf(last);
 }
 
 function textOf(record: unknown): string {
