@@ -8,8 +8,8 @@ export default defineConfig({
     pool: "forks",
     // Tests start real servers and agents: more files at once only slow each other down.
     maxWorkers: 2,
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    testTimeout: 180_000,
+    hookTimeout: 180_000,
     retry: 0,
   },
 });
