@@ -124,5 +124,5 @@ describe("a coordinator that is killed at any commit", () => {
         });
       }
     }
-  });
+  }, 300_000);
 });

@@ -6,6 +6,9 @@ const only = process.env.ROLLCALL_SEED;
 const count = Number(process.env.ROLLCALL_SEEDS ?? 100);
 const seeds = only === undefined ? Array.from({ length: count }, (_, at) => at + 1) : [Number(only)];
 
+/** A busy machine lives slowly. */
+const patienceMs = 60_000 + seeds.length * 2_000;
+
 async function live(seed: number): Promise<RandomFleet> {
   const life = new RandomFleet(seed);
   try {
@@ -20,18 +23,24 @@ async function live(seed: number): Promise<RandomFleet> {
 }
 
 describe("whatever happens to a fleet", () => {
-  test("its invariants hold at every moment, and it comes to rest", async () => {
-    const outcomes = new Map<string, number>();
-    for (const seed of seeds) {
-      const { invariants } = await live(seed);
-      for (const outcome of invariants.outcomes.values())
-        outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
-    }
-    if (only !== undefined) return;
-    // The lives are worth something: everything that can come of a deployment has come of some.
-    for (const outcome of ["completed", "failed", "aborted", "rolled_back", "rollback_failed"])
-      expect(outcomes.get(outcome) ?? 0, `${outcome} in ${JSON.stringify([...outcomes])}`).toBeGreaterThan(0);
-  });
+  test(
+    "its invariants hold at every moment, and it comes to rest",
+    async () => {
+      const outcomes = new Map<string, number>();
+      for (const seed of seeds) {
+        const { invariants } = await live(seed);
+        for (const outcome of invariants.outcomes.values())
+          outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
+      }
+      if (only !== undefined) return;
+      // The lives are worth something: everything that can come of a deployment has come of some.
+      for (const outcome of ["completed", "failed", "aborted", "rolled_back", "rollback_failed"])
+        expect(outcomes.get(outcome) ?? 0, `${outcome} in ${JSON.stringify([...outcomes])}`).toBeGreaterThan(
+          0,
+        );
+    },
+    patienceMs,
+  );
 
   test("the same seed is the same life", async () => {
     const [one, other] = [await live(7), await live(7)];
