@@ -35,6 +35,8 @@ export interface CoordinatorOptions {
   readonly node: string;
 }
 
+const problemEveryMs = 60_000;
+
 /** A control-plane process: one of those that may lead a fleet. */
 export interface Coordinator {
   start(): void;
@@ -87,6 +89,7 @@ class HostedCoordinator implements Coordinator {
   #roleSinceMs: number;
   readonly #stopped: (() => void)[] = [];
   #lease: Subscription | undefined;
+  #told: { readonly problem: string; readonly atMs: number } | undefined;
 
   constructor(ports: CoordinatorPorts, options: CoordinatorOptions) {
     this.#ports = ports;
@@ -247,7 +250,7 @@ class HostedCoordinator implements Coordinator {
     } catch (error) {
       if (this.#leader !== leader) return;
       this.#drop();
-      this.#log.error({ error: messageOf(error) }, "the fleet's records could not be read");
+      this.#logProblem("error", error, "the fleet's records could not be read");
       this.#actor?.send({ type: "unavailable", problem: messageOf(error) });
     }
   }
@@ -266,7 +269,7 @@ class HostedCoordinator implements Coordinator {
   }
 
   #termFailed(error: unknown): void {
-    this.#log.warn({ error: messageOf(error) }, "what is known may differ from the ledger, and is read anew");
+    this.#logProblem("warn", error, "what is known may differ from the ledger, and is read anew");
     // From now on nobody is answered by what may not be so; the machine hears of it in a later turn.
     this.#drop();
     if (isDeposed(error)) this.#actor?.send({ type: "deposed" });
@@ -290,6 +293,16 @@ class HostedCoordinator implements Coordinator {
       this.#log.debug({ error: messageOf(error) }, "the lease was not given back");
     }
     this.#actor?.send({ type: "resigned" });
+  }
+
+  /** What lasts, a full or damaged ledger, comes again with each try: it is told once a minute. */
+  #logProblem(level: "warn" | "error", error: unknown, sentence: string): void {
+    const problem = messageOf(error);
+    const now = this.#ports.clock.monotonicMs();
+    const told = this.#told;
+    const isNews = told?.problem !== problem || now - told.atMs >= problemEveryMs;
+    if (isNews) this.#told = { problem, atMs: now };
+    this.#log[isNews ? level : "debug"]({ error: problem }, sentence);
   }
 
   #guardedPlane(): ControlPlane {

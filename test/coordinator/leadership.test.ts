@@ -1,6 +1,8 @@
 import { beforeEach, describe, expect, test } from "vitest";
+import type { Log } from "../../src/base/ports.js";
 import { FleetWorld, fleet, leaseMs } from "../kit/fleet.js";
 import { Invariants } from "../kit/invariants.js";
+import { quietLog } from "../kit/quiet-log.js";
 import { refusalOf } from "../kit/refusals.js";
 
 let world: FleetWorld;
@@ -229,15 +231,30 @@ describe("in the middle of a roll-out", () => {
   });
 });
 
+test("a ledger that cannot be read is tried again and again, and said once a minute", async () => {
+  const errors: string[] = [];
+  const log: Log = { ...quietLog, error: (_, sentence) => errors.push(sentence), child: () => log };
+  world = await FleetWorld.ready(2, { log });
+  await damage(world, "instance.web-2", (value) => ({ ...value, generation: -1 }));
+  await world.startCoordinator("c3");
+  await world.advance(30_000);
+  expect(world.leaderName()).toBeUndefined();
+  expect(errors).toEqual(["the fleet's records could not be read"]);
+  await world.advance(60_000);
+  expect(errors).toHaveLength(2);
+});
+
+test("a record of a newer Rollcall is not touched, and nobody leads over it", async () => {
+  world = await FleetWorld.ready(2);
+  await damage(world, "instance.web-2", (value) => ({ ...value, format: 2 }));
+  const newer = await world.startCoordinator("c3");
+  await world.advance(10_000);
+  expect(newer.leads()).toBe(false);
+  expect(await refusalOf(world.call("instances.list", {}, newer.plane))).toMatchObject({ code: "NO_LEADER" });
+});
+
 test("a claim of a deployment that is over does not keep its instance for ever", async () => {
   // As a crash of an older program might have left it.
-  const ledger = await world.during(world.store.open({ fleet, bus: world.hub.connect("repair") }));
-  await world.stopCoordinator("c2");
-  await world.stopCoordinator("c1");
-  const leadership = await world.during(ledger.acquire({ holder: "repair", leaseMs: 3_000 }));
-  if (!("commit" in leadership)) throw new Error("the lease is held");
-  const entries = await world.during(ledger.readAll());
-  const found = entries.find(({ key }) => key === "instance.web-3")?.value as Record<string, unknown>;
   const claim = {
     deployment: "d1",
     state: "waiting",
@@ -249,10 +266,7 @@ test("a claim of a deployment that is over does not keep its instance for ever",
     hasFailed: false,
     reason: null,
   };
-  const event = { kind: "test", id: "orphan", type: "test.orphaned", data: {} };
-  const puts = [{ key: "instance.web-3", value: { ...found, claim } }];
-  await world.during(leadership.commit({ events: [event], puts, deletes: [] }));
-  await world.during(leadership.resign());
+  await damage(world, "instance.web-3", (value) => ({ ...value, claim }));
   await world.startCoordinator("c3");
   await world.untilLed();
   await world.advance(5_000);
@@ -262,3 +276,20 @@ test("a claim of a deployment that is over does not keep its instance for ever",
     counts: { succeeded: 6 },
   });
 });
+
+/** Changes a record while no coordinator runs. */
+async function damage(
+  of: FleetWorld,
+  key: string,
+  change: (value: Readonly<Record<string, unknown>>) => unknown,
+): Promise<void> {
+  for (const name of [...of.coordinators.keys()]) await of.stopCoordinator(name);
+  const ledger = await of.during(of.store.open({ fleet, bus: of.hub.connect("repair") }));
+  const leadership = await of.during(ledger.acquire({ holder: "repair", leaseMs: 3_000 }));
+  if (!("commit" in leadership)) throw new Error("the lease is held");
+  const entries = await of.during(ledger.readAll());
+  const found = entries.find((entry) => entry.key === key)?.value as Readonly<Record<string, unknown>>;
+  const event = { kind: "test", id: "damage", type: "test.damaged", data: {} };
+  await of.during(leadership.commit({ events: [event], puts: [{ key, value: change(found) }], deletes: [] }));
+  await of.during(leadership.resign());
+}
