@@ -163,19 +163,12 @@ test("a folder, an archive and a git repository of the same files are the same r
     manifest: { healthCheck },
     files: { "bin/tool": "#!/bin/sh\n", "deep/er/Ünïcode name.txt": "ü\n", ".hidden": "h" },
   });
-  git(folder, "init", "--quiet");
   chmodSync(join(folder, "bin/tool"), 0o755);
   symlinkSync("deep/er", join(folder, "link"));
-  git(folder, "add", "--all");
-  git(folder, "commit", "--quiet", "-m", "a release");
-  const archives = makeTempDir();
-  const names = readdirSync(folder).filter((name) => name !== ".git");
-  await create({ file: join(archives, "release.tar.gz"), gzip: true, cwd: folder }, names);
-  const sources = [
-    folder,
-    join(archives, "release.tar.gz"),
-    ...(hasGit ? [`git+file://${folder}#main`] : []),
-  ];
+  const archive = join(makeTempDir(), "release.tar.gz");
+  await create({ file: archive, gzip: true, cwd: folder }, readdirSync(folder));
+  if (hasGit) commitAll(folder);
+  const sources = [folder, archive, ...(hasGit ? [`git+file://${folder}#main`] : [])];
   const arrived: Record<string, string>[] = [];
   for (const [index, source] of sources.entries()) {
     const version = `so-${index}`;
@@ -186,6 +179,12 @@ test("a folder, an archive and a git repository of the same files are the same r
   expect(Object.keys(arrived[0] ?? {})).toContain("bin/tool");
   for (const files of arrived) expect(files).toEqual(arrived[0]);
 });
+
+function commitAll(folder: string): void {
+  git(folder, "init", "--quiet");
+  git(folder, "add", "--all");
+  git(folder, "commit", "--quiet", "-m", "a release");
+}
 
 test("a service that says that it is degraded is neither a success nor a failure, until the deadline", async () => {
   await push("dg-1", { manifest: { env: { HEALTH: "degraded" }, minHealthyMs: 100 } });
@@ -208,7 +207,7 @@ test("a service that says that it is degraded is neither a success nor a failure
     stable: { release: "dg-1" },
   });
 
-  await push("dg-2", { manifest: { env: { HEALTH: "degraded" }, deadlineMs: 1_500, minHealthyMs: 100 } });
+  await push("dg-2", { manifest: { env: { HEALTH: "degraded" }, deadlineMs: 3_000, minHealthyMs: 100 } });
   const asked = ["--release", "dg-2", "--selector", "name=degraded", "--no-rollback", "--wait"];
   const late = await world.run(["deploy", ...asked]);
   expect([late.code, late.stdout]).toEqual([
