@@ -1,84 +1,147 @@
+import { cpus } from "node:os";
 import { setTimeout as pause } from "node:timers/promises";
-import { jetstreamManager } from "@nats-io/jetstream";
-import { connect } from "@nats-io/transport-node";
-import { type Client, connectNatsBus, createClient } from "../src/index.js";
-import { publishBatch } from "../src/ledger/nats-batch.js";
+import { type Client, connectNatsBus, createClient, type NatsBus } from "../src/index.js";
+import type { BatchShape } from "./kit/batch-shape.js";
 import { type Benchmark, ratios } from "./kit/benchmark.js";
-import { startCoordinator, until } from "./kit/coordinator.js";
-import { type BenchNats, startNats } from "./kit/nats.js";
+import { until } from "./kit/coordinator.js";
+import { startNats } from "./kit/nats.js";
 import { Worker } from "./kit/processes.js";
+import { medianOf } from "./kit/stats.js";
+import { cpuMsOf } from "./kit/usage.js";
 import type { AgentCalls } from "./workers/agents.js";
+import type { BareWriterCalls } from "./workers/bare-writer.js";
+import type { CoordinatorCalls } from "./workers/coordinator.js";
 
 const processes = 10;
 const instancesEach = 100;
 const instances = processes * instancesEach;
 const batch = 50;
-const waves = instances / batch;
-/** Of each instance: its result and the event of it, then its record, its desired state and the event of being told. */
-const messagesOfWave = batch * 5;
-const runs = 3;
-const fleet = "default";
-const bareStream = "BARE";
+const runs = 5;
+const fleet = "bench";
+const bareFleet = "bare0";
+const echo = "bench.echo";
 
 /** A whole roll-out over many instances. */
 export const thousand: Benchmark = {
   name: "fleet-1000",
   about:
-    `A roll-out over ${instances} instances in ${processes} agent processes, batch ${batch}, whose phases, processes and checks take no time and which need ` +
-    `not be healthy for any time: from the request to the outcome, ${runs} releases one after another. Beside it ${waves} atomic batches of ${messagesOfWave} messages ` +
-    "(what such a wave writes) and a request with its answer each, one after another, by the bare client on the same server.",
+    `A roll-out over ${instances} instances in ${processes} agent processes, batch ${batch}. The agents are the real ones but that ` +
+    "downloads, builds, processes and checks are done in memory and at once, and no instance has to be healthy for any time: from the request to the outcome, one " +
+    "release after another. Against the very batches that the coordinator wrote for it, as many and as large, each with a fence, written one after another by the " +
+    "client alone, after each a request to another process and its answer.",
   run: async ({ natsBinary, say }) => {
     const nats = await startNats(natsBinary, "disk");
     const access = { url: nats.url, user: nats.user, password: nats.password };
-    const coordinator = startCoordinator(nats, fleet);
-    const agents = await Promise.all(
-      Array.from({ length: processes }, () => Worker.start<AgentCalls>("agents")),
-    );
+    const [coordinator, writer, ...agents] = await Promise.all([
+      Worker.start<CoordinatorCalls>("coordinator"),
+      Worker.start<BareWriterCalls>("bare-writer"),
+      ...Array.from({ length: processes }, () => Worker.start<AgentCalls>("agents")),
+    ]);
+    const workers = {
+      coordinator: [coordinator.pid],
+      server: [nats.pid],
+      agents: agents.map(({ pid }) => pid),
+    };
     try {
       const bus = await connectNatsBus({ servers: nats.url, user: nats.user, pass: nats.password });
       const client = createClient({ bus, fleet });
-      await until("a control plane answers", async () => (await client.status.get({})).leader !== null);
+      await coordinator.call("start", { access, fleet });
+      await writer.call("start", { access, fleet: bareFleet });
+      await answerEcho(bus);
+      const named = agents.map((agent, at) => ({ agent, name: `a${at}` }));
       await Promise.all(
-        agents.map((agent, at) =>
-          agent.call("start", { access, fleet, name: `a${at}`, instances: instancesEach }),
+        named.map(({ agent, name }) =>
+          agent.call("start", { access, fleet, name, instances: instancesEach }),
         ),
       );
       await until(
         "all instances have reported",
         async () => (await client.status.get({})).instances.total === instances,
       );
-      const ours: number[] = [];
-      const bare: number[] = [];
-      for (let run = 0; run < runs; run++) {
-        bare.push(await bareWaves(nats));
-        ours.push(await rollOut(client, `v${run}`));
-        say(`${ours.at(-1)?.toFixed(0)} ms, bare ${bare.at(-1)?.toFixed(0)} ms`);
+      const measured: Run[] = [];
+      // The first is for the compilers.
+      for (let run = 0; run <= runs; run++) {
+        await coordinator.call("batches", null);
+        const before = cpuOf(workers);
+        const tookMs = await rollOut(client, `v${run}`);
+        const cpu = since(before, cpuOf(workers));
+        const batches = await coordinator.call("batches", null);
+        const bareMs = await writer.call("series", { shapes: batches.map(shapeOf), echo });
+        const writingMs = batches.reduce((sum, written) => sum + written.tookMs, 0);
+        say(
+          `${tookMs.toFixed(0)} ms, bare ${bareMs.toFixed(0)} ms, ${batches.length} batches; ${JSON.stringify(cpu)}`,
+        );
+        if (run > 0) measured.push({ tookMs, bareMs, batches: batches.length, writingMs, cpu });
       }
       await bus.close();
-      return {
-        figures: [
-          {
-            what: `roll-out over ${instances} instances, batch ${batch}`,
-            unit: "ms",
-            ours,
-            bare: {
-              what: `${waves} atomic batches of ${messagesOfWave} messages, each with a round trip`,
-              values: bare,
-            },
-            ratio: ratios(ours, bare),
-          },
-        ],
-        notes: [
-          "What bounds it is the agents: 12 processes share the machine's cores, and each instance goes through eight phases, a process and a health check, all as in production but for the work itself.",
-        ],
-      };
+      return findings(measured);
     } finally {
-      await Promise.all(agents.map((agent) => agent.end()));
-      await coordinator.stop();
+      await Promise.all([coordinator, writer, ...agents].map((worker) => worker.end()));
       await nats.stop();
     }
   },
 };
+
+type Cpu = Readonly<Record<"coordinator" | "server" | "agents", number>>;
+
+interface Run {
+  readonly tookMs: number;
+  readonly bareMs: number;
+  readonly batches: number;
+  /** Time in which a batch was under way. */
+  readonly writingMs: number;
+  readonly cpu: Cpu;
+}
+
+function findings(measured: readonly Run[]) {
+  const ours = measured.map(({ tookMs }) => tookMs);
+  const bare = measured.map(({ bareMs }) => bareMs);
+  const of = (value: (run: Run) => number) => Math.round(medianOf(measured.map(value)));
+  const batches = of((run) => run.batches);
+  const cores = cpus().length;
+  const share = (value: (run: Run) => number) => of((run) => (value(run) / (run.tookMs * cores)) * 100);
+  const parts = (["agents", "coordinator", "server"] as const)
+    .map((part) => `the ${part} ${share((run) => run.cpu[part])} %`)
+    .join(", ");
+  return {
+    figures: [
+      {
+        what: `roll-out over ${instances} instances, batch ${batch}`,
+        unit: "ms",
+        ours,
+        bare: { what: `${batches} atomic batches, a round trip after each`, values: bare },
+        ratio: ratios(ours, bare),
+      },
+    ],
+    notes: [
+      `What bounds it: during the roll-out ${parts} of this machine's processor time (${cores} cores, ${processes + 2} processes and whatever else ran ` +
+        `beside them), and a ledger batch was under way ${of((run) => (run.writingMs / run.tookMs) * 100)} % of the time. Processor time for each instance: ` +
+        `${(of((run) => run.cpu.agents) / instances).toFixed(1)} ms of its agent, ${(of((run) => run.cpu.coordinator) / instances).toFixed(1)} ms of the coordinator.`,
+    ],
+  };
+}
+
+function cpuOf(workers: Readonly<Record<keyof Cpu, readonly number[]>>): Cpu {
+  const sum = (pids: readonly number[]) => pids.reduce((total, pid) => total + cpuMsOf(pid), 0);
+  return { coordinator: sum(workers.coordinator), server: sum(workers.server), agents: sum(workers.agents) };
+}
+
+function since(before: Cpu, after: Cpu): Cpu {
+  return {
+    coordinator: after.coordinator - before.coordinator,
+    server: after.server - before.server,
+    agents: after.agents - before.agents,
+  };
+}
+
+function shapeOf({ desired, events, others }: BatchShape): BatchShape {
+  return { desired, events, others };
+}
+
+async function answerEcho(bus: NatsBus): Promise<void> {
+  bus.subscribe(echo, (message) => message.respond(message.data));
+  await bus.flush();
+}
 
 async function rollOut(client: Client, version: string): Promise<number> {
   const manifest = {
@@ -88,9 +151,13 @@ async function rollOut(client: Client, version: string): Promise<number> {
     minHealthyMs: 0,
     deadlineMs: 120_000,
   } as const;
-  const commit = "0".repeat(40);
-  const source = { kind: "git", url: "https://git.example.org/service.git", ref: version, commit } as const;
-  await client.releases.push({ release: { version, source, manifest } as never, digest: `git:${version}` });
+  const source = {
+    kind: "git",
+    url: "https://git.example.org/service.git",
+    ref: version,
+    commit: "0".repeat(40),
+  } as const;
+  await client.releases.push({ release: { version, source, manifest }, digest: `git:${version}` });
   const startedAtMs = performance.now();
   const { id } = await client.deployments.create({ release: version, selector: "tier=web", batch });
   for (;;) {
@@ -99,39 +166,4 @@ async function rollOut(client: Client, version: string): Promise<number> {
     if (deployment.outcome !== null) throw new Error(`${deployment.outcome}: ${deployment.reason?.message}`);
     await pause(20);
   }
-}
-
-async function bareWaves(nats: BenchNats): Promise<number> {
-  const connection = await connect({ servers: nats.url, user: nats.user, pass: nats.password });
-  const manager = await jetstreamManager(connection);
-  await manager.streams.add({
-    name: bareStream,
-    subjects: ["bare.>"],
-    allow_atomic: true,
-    max_msgs_per_subject: 1,
-  });
-  const echo = connection.subscribe("echo", { callback: (_, message) => void message.respond(message.data) });
-  const body = JSON.stringify({ text: "x".repeat(500) });
-  const write = (wave: number, at: number) => ({
-    key: `k.${at}`,
-    body,
-    ...(at === 0 ? { headers: { wave: String(wave) } } : {}),
-  });
-  const startedAtMs = performance.now();
-  for (let wave = 0; wave < waves; wave++) {
-    const [first, ...rest] = Array.from({ length: messagesOfWave }, (_, at) => write(wave, at));
-    if (first === undefined) throw new Error("a wave has messages");
-    const answer = await publishBatch(
-      connection,
-      { writes: [first, ...rest] },
-      { timeoutMs: 10_000, subjectOf: (key) => `bare.${key}` },
-    );
-    if (answer.kind !== "stored") throw new Error(`the bare batch was not stored: ${answer.kind}`);
-    await connection.request("echo", "");
-  }
-  const tookMs = performance.now() - startedAtMs;
-  echo.unsubscribe();
-  await manager.streams.delete(bareStream);
-  await connection.close();
-  return tookMs;
 }

@@ -12,9 +12,10 @@ import { keepResults, type Result, resultOf } from "./kit/result.js";
 import { stderrLog } from "./kit/stderr-log.js";
 import { load } from "./load.js";
 import { nextBatch } from "./next-batch.js";
+import { runtime } from "./runtime.js";
 import { up } from "./up.js";
 
-const benchmarks: readonly Benchmark[] = [intake, load, nextBatch, thousand, up];
+const benchmarks: readonly Benchmark[] = [intake, load, nextBatch, thousand, up, runtime];
 
 const usage = `npm run bench -- [NAME…] [--json] [--save]
 

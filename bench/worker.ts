@@ -2,6 +2,7 @@ import { answerCalls, type Calls } from "./kit/processes.js";
 
 /** The processes that benchmarks start, by role. */
 const roles: Readonly<Record<string, () => Promise<Calls>>> = {
+  actors: async () => (await import("./workers/actors.js")).createActorCalls(),
   agents: async () => (await import("./workers/agents.js")).createAgentCalls(),
   "bare-writer": async () => (await import("./workers/bare-writer.js")).createBareWriterCalls(),
   coordinator: async () => (await import("./workers/coordinator.js")).createCoordinatorCalls(),
