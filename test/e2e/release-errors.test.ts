@@ -14,7 +14,7 @@ import { storesOf } from "../../src/contracts/keys.js";
 import { digestOf, git, hasGit, makeRepository, type RawEntry, tarOf } from "../agent-adapters/kit.js";
 import { startNats } from "../kit/nats.js";
 import { makeTempDir } from "../kit/temp-dir.js";
-import { processesIn } from "./left-processes.js";
+import { killAllIn, processesIn } from "./left-processes.js";
 import { RawApi } from "./raw-api.js";
 import { makeService } from "./service.js";
 import { type RunOptions, refusalOf, World } from "./world.js";
@@ -316,7 +316,9 @@ function smallDisk(): string | undefined {
 
 const disk = smallDisk();
 afterAll(() => {
-  if (disk !== undefined) execFileSync("umount", ["-l", disk], { stdio: "pipe" });
+  if (disk === undefined) return;
+  killAllIn(disk);
+  execFileSync("umount", ["-l", disk], { stdio: "pipe" });
 });
 
 test.skipIf(disk === undefined)(
