@@ -254,6 +254,13 @@ describe("NATS", () => {
     }
   });
 
+  test("an agent that finds an older one says so and goes on looking for a better one", async () => {
+    const url = await startOldNats("2.11.4");
+    const agent = await world.startAgent(["lonely"], ["--nats", url]);
+    await eventually(() => agent.stderr().includes("nats-server 2.11.4 at"));
+    expect((await agent.end()).code).toBe(0);
+  });
+
   test("no control plane ends a command with 7, and the sentence says which part is missing", async () => {
     const cwd = makeTempDir();
     const nothing = refusalOf(await world.run(["status", "--json"], { cwd }));
