@@ -1,5 +1,4 @@
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
-import { createRequire } from "node:module";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import type { InstanceView } from "../../src/contracts/views.js";
@@ -12,13 +11,13 @@ const patience = { withinMs: 90_000 };
 const testMaxMs = 180_000;
 const instances = ["web-1", "web-2", "web-3", "web-4", "web-5", "web-6"];
 
-/** As `npm start` runs it; where nothing is built, from the source. */
+/** As `npm start` runs it, which builds first. */
 function storyCommand(): string[] {
-  const built = join(root, "dist/examples/hello-fleet/story.js");
-  const source = join(root, "examples/hello-fleet/story.ts");
-  if (existsSync(built) && statSync(built).mtimeMs >= statSync(source).mtimeMs)
-    return [process.execPath, built];
-  return [process.execPath, "--import", createRequire(import.meta.url).resolve("tsx"), source];
+  const changedAtMs = (path: string) => statSync(join(root, path), { throwIfNoEntry: false })?.mtimeMs ?? 0;
+  const built = "dist/examples/hello-fleet/story.js";
+  if (changedAtMs(built) < changedAtMs("examples/hello-fleet/story.ts"))
+    throw new Error("the story is not built: npm run build");
+  return [process.execPath, join(root, built)];
 }
 
 function startStory(world: World, ...args: string[]): Promise<Running> {

@@ -46,6 +46,13 @@ export interface RunOptions {
 
 const startMaxMs = 60_000;
 
+const worlds: World[] = [];
+
+// Registered by the import, and so also for a world that is made within a test; before the folders are removed.
+afterAll(async () => {
+  for (const world of worlds) await world.close();
+});
+
 /**
  * What one user has: a folder in which `rollcall` commands run as processes of their own, with nothing configured. Whatever
  * still runs there after the tests of the file is killed.
@@ -57,10 +64,13 @@ export class World {
   #bus: NatsBus | undefined;
 
   constructor() {
-    afterAll(async () => {
-      await this.#bus?.close();
-      killAllIn(this.dir);
-    });
+    worlds.push(this);
+  }
+
+  /** Kills whatever still runs here. */
+  async close(): Promise<void> {
+    await this.#bus?.close();
+    killAllIn(this.dir);
   }
 
   /** What the package exports for other programs. Looking through it again and again costs less than a command does. */
