@@ -118,7 +118,7 @@ export function plan(wanted: Wanted, observed: Observed, policy: Policy, nowMs: 
     reason,
     overdue,
     tell:
-      policy.standing || observed.unwritten > 0 || reason !== null
+      policy.standing || reason !== null
         ? []
         : (observed.urgent.length > 0 ? observed.urgent : observed.next.slice(0, freeSlots)).slice(
             0,
