@@ -1,4 +1,4 @@
-import { assign, emit, setup } from "xstate";
+import { assign, emit, enqueueActions, setup } from "xstate";
 import type { DeploymentRecord } from "../src/contracts/deployment.js";
 import type { Reason } from "../src/contracts/instance.js";
 import {
@@ -14,6 +14,9 @@ import {
   ranMs,
   stopped,
 } from "./deployment-record.js";
+
+/** The reason of a deployment that a person sent back. */
+const rolledBackByPerson = "ROLLED_BACK";
 
 /** So many are silent that it has to hold: by this very look nobody is told or judged either. */
 function mustHold({ plan, record, nowMs, judgeFromMs }: DeploymentContext): boolean {
@@ -194,7 +197,7 @@ export const deploymentRules = setup({
       const reason: Reason | null =
         event.type === "rollBack"
           ? {
-              code: "ROLLED_BACK",
+              code: rolledBackByPerson,
               message: `Rolled back by ${event.mark.by}${event.mark.reason === null ? "" : `: ${event.mark.reason}`}.`,
             }
           : (context.plan?.reason ?? null);
@@ -244,13 +247,17 @@ export const deploymentRules = setup({
         held: null,
       }),
     ),
-    alert: emit(
-      ({ context }): DeploymentCommand => ({
+    alert: enqueueActions(({ context: { record }, enqueue }) => {
+      const { code, message = "it failed" } = record.ending?.reason ?? {};
+      // Who asked for it knows.
+      if (code === rolledBackByPerson) return;
+      const alert: DeploymentCommand = {
         type: "alert",
-        code: context.record.rollbackOf === null ? "DEPLOYMENT_FAILED" : "ROLLBACK_FAILED",
-        message: `${context.record.id}: ${context.record.ending?.reason?.message ?? "it failed"}`,
-      }),
-    ),
+        code: record.rollbackOf === null ? "DEPLOYMENT_FAILED" : "ROLLBACK_FAILED",
+        message: `${record.id}: ${message}`,
+      };
+      enqueue.emit(alert);
+    }),
     note: emit(
       ({ context }, params: { what: string }): DeploymentCommand => ({
         type: "note",

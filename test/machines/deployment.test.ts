@@ -176,6 +176,7 @@ describe("a roll-out", () => {
     const commands = deployment.send({ type: "rollBack", mark: byAnna(5_000, "slow") });
     expect(deeds(commands)).toEqual(["beginRollback"]);
     expect(commands).toContainEqual({ type: "beginRollback", mark: byAnna(5_000, "slow") });
+    expect(commands.filter(({ type }) => type === "alert")).toEqual([]);
     expect(recordOf(deployment)).toMatchObject({
       outcome: "failed",
       finishedAtMs: 5_000,
