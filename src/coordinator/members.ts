@@ -18,6 +18,8 @@ import type { Unit } from "./writer.js";
 
 export type MemberActor = Actor<typeof memberMachine>;
 export type MemberSnapshot = SnapshotFrom<typeof memberMachine>;
+/** What views are made from, of an actor or of a copy. */
+export type MemberState = Pick<MemberSnapshot, "value" | "context">;
 
 interface Waiter {
   readonly holds: (snapshot: MemberSnapshot) => boolean;

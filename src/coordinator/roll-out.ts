@@ -5,6 +5,8 @@ import type { DeploymentRecord } from "../contracts/deployment.js";
 import type { Actor } from "../runtime/actor.js";
 
 export type DeploymentSnapshot = SnapshotFrom<typeof deploymentMachine>;
+/** What views are made from, of an actor or of a copy. */
+export type DeploymentState = Pick<DeploymentSnapshot, "value" | "context">;
 export type DeploymentActor = Actor<typeof deploymentMachine>;
 
 interface Waiter {

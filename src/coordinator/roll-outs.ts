@@ -93,10 +93,6 @@ export class RollOuts {
     for (const { actor } of this.#active.values()) yield actor.snapshot().context.record;
   }
 
-  activeIds(): string[] {
-    return [...this.#active.keys()];
-  }
-
   /** Takes a deployment over as the ledger knows it. */
   restore(record: DeploymentRecord): void {
     this.#lastNumber = Math.max(this.#lastNumber, Number(/^d(\d{1,15})$/.exec(record.id)?.[1] ?? 0));

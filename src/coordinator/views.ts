@@ -7,8 +7,8 @@ import type { Reason } from "../contracts/instance.js";
 import type { VersionPair } from "../contracts/version.js";
 import { sameVersion, versionText } from "../contracts/version.js";
 import type { ConfigView, DeploymentView, InstanceView, ReleaseView } from "../contracts/views.js";
-import type { MemberSnapshot } from "./members.js";
-import type { DeploymentSnapshot } from "./roll-out.js";
+import type { MemberState } from "./members.js";
+import type { DeploymentState } from "./roll-out.js";
 
 /** What people see, made from the machines' states at the moment in which they ask. */
 
@@ -36,7 +36,7 @@ function countsOf(observed: Observed): Counts {
 }
 
 export function deploymentView(
-  snapshot: DeploymentSnapshot,
+  snapshot: DeploymentState,
   facts: {
     nowMs: number;
     rolledBackBy: string | null;
@@ -81,7 +81,7 @@ export function deploymentView(
   };
 }
 
-export function instanceView(snapshot: MemberSnapshot, reportAgeMs: number | null): InstanceView {
+export function instanceView(snapshot: MemberState, reportAgeMs: number | null): InstanceView {
   const { context, value } = snapshot;
   const { record, seen } = context;
   const state = seen?.state;
@@ -113,13 +113,13 @@ export function instanceView(snapshot: MemberSnapshot, reportAgeMs: number | nul
 }
 
 /** Why its update has failed, while it counts as failed. */
-function failureOf({ context: { record }, value }: MemberSnapshot): Reason | null {
+function failureOf({ context: { record }, value }: MemberState): Reason | null {
   if (value.update !== "FAILED") return null;
   return (record.claim === null ? record.last?.reason : record.claim.reason) ?? null;
 }
 
 /** Why it stands where it stands: what hides everything else first. */
-function instanceWhy(snapshot: MemberSnapshot, reportAgeMs: number | null): string {
+function instanceWhy(snapshot: MemberState, reportAgeMs: number | null): string {
   const { record, seen, silent, stranger } = snapshot.context;
   if (stranger !== null)
     return `Agent ${stranger} reports under this name too, but it belongs to agent ${record.agent}: stop one of them, or move it by rollcall instances takeover ${record.id}.`;
@@ -131,7 +131,7 @@ function instanceWhy(snapshot: MemberSnapshot, reportAgeMs: number | null): stri
   return updateWhy(snapshot, seen);
 }
 
-function updateWhy(snapshot: MemberSnapshot, { state }: Sighting): string {
+function updateWhy(snapshot: MemberState, { state }: Sighting): string {
   const { value, context } = snapshot;
   const { record } = context;
   switch (value.update) {
@@ -148,7 +148,7 @@ function updateWhy(snapshot: MemberSnapshot, { state }: Sighting): string {
   }
 }
 
-function statusWhy({ value, context: { record } }: MemberSnapshot, state: Sighting["state"]): string {
+function statusWhy({ value, context: { record } }: MemberState, state: Sighting["state"]): string {
   if (value.status !== "HEALTHY" && state.reason !== null) return state.reason.message;
   const runs = state.running === null ? "nothing" : versionText(state.running);
   if (value.update === "COMPLETED" && !sameVersion(state.running, record.desired))
@@ -164,7 +164,7 @@ export interface Usage {
 
 /** Counts all versions in one pass: there may be 100,000 members and 1,000 versions. */
 export function usageOf(
-  members: Iterable<MemberSnapshot>,
+  members: Iterable<MemberState>,
   partOf: (version: VersionPair) => string | null,
 ): (version: string) => Usage {
   const usage = new Map<string, { running: number; stable: number }>();
