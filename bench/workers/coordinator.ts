@@ -206,6 +206,7 @@ function recordedLedger(ledger: Ledger, note: (written: Written) => void): Ledge
     close: () => ledger.close(),
     get: (key) => ledger.get(key),
     watch: (key, handle) => ledger.watch(key, handle),
+    follow: (follower) => ledger.follow(follower),
     acquire: async (claim) => {
       const got = await ledger.acquire(claim);
       return "heldBy" in got ? got : recordedLeadership(got, note);

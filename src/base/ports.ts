@@ -4,6 +4,8 @@
  * only an agent has, processes, probes and release files, stand in `agent/ports.ts`.)
  */
 
+import type { RollcallError } from "./errors.js";
+
 /** A timer that was set; `cancel` may be called at any time, any number of times. */
 export interface Timer {
   cancel(): void;
@@ -149,6 +151,21 @@ export interface LeaseHeld {
   readonly epoch: number;
 }
 
+/**
+ * What somebody who keeps a copy of a ledger is told: `began`, all of it, `inStep`, then each change. It begins anew by itself
+ * after a gap, a reconnect, or when another ledger stands there.
+ */
+export interface LedgerFollower {
+  /** What comes next is the whole ledger; what came before counts no more once `inStep` follows. */
+  began(): void;
+  /** The newest of a key, in the order of revisions; `value` is `undefined` for a deleted one. */
+  entry(entry: LedgerEntry): void;
+  /** Everything that the ledger had a moment ago has been told. Said again every second or two while it is so. */
+  inStep(): void;
+  /** It cannot be followed now, and is tried again: it cannot be reached, or holds what is no JSON. */
+  failed(problem: RollcallError): void;
+}
+
 /** The durable record of a fleet: keys, audit events, and who may write them. */
 export interface Ledger extends LedgerReader {
   readonly fleet: string;
@@ -165,6 +182,11 @@ export interface Ledger extends LedgerReader {
    * @throws RollcallError `LEDGER_UNAVAILABLE`, `LEDGER_FULL`, `LEDGER_CORRUPT`
    */
   acquire(claim: { holder: string; leaseMs: number }): Promise<Leadership | LeaseHeld>;
+  /**
+   * Tells of every key but events and desired states, from now on: first all that there is, then what changes. Of a key that
+   * is written faster than this can be told only the newest may come. A batch ends with the key `event-head`.
+   */
+  follow(follower: LedgerFollower): Subscription;
   /** The lease as it stands, to follow it. @throws RollcallError `LEDGER_UNAVAILABLE` */
   lease(): Promise<LeaseHeld | undefined>;
   close(): Promise<void>;

@@ -62,6 +62,12 @@ export class MemoryBucket {
     return [...this.#kept.values()].filter(({ key, deleted }) => !deleted && !key.startsWith("event."));
   }
 
+  /** The newest revision. */
+  get revision(): number {
+    this.#expire();
+    return this.#revision;
+  }
+
   usage(): StoreUsage {
     return { usedBytes: this.#usedBytes, maxBytes: this.maxBytes };
   }

@@ -7,10 +7,11 @@ import { readEvent } from "./event-chain.js";
 import { subjectOfKey } from "./ledger-reader.js";
 import type { HeldEvent } from "./memory-bucket.js";
 import { deposition, MemoryBucket } from "./memory-bucket.js";
-import type { StoreCall, StoreResult } from "./memory-store.js";
-import { MemoryStore, StoreExchange } from "./memory-store.js";
+import type { StoreCall, StoreResult } from "./memory-exchange.js";
+import { StoreExchange } from "./memory-exchange.js";
+import { MemoryStore } from "./memory-store.js";
 import type { ConnectedBus } from "./reachable.js";
-import type { StoredMessage } from "./store.js";
+import { isFollowed, type StoredMessage } from "./store.js";
 import { openStoreLedger } from "./store-ledger.js";
 
 /** A store that outlives the processes of a test or simulation, and what goes wrong with it. */
@@ -42,6 +43,9 @@ interface Held {
   readonly bucket: MemoryBucket;
   commitFault: CommitFault | undefined;
   release: () => void;
+  /** Of followed keys, not announced yet; nothing is kept before somebody follows. */
+  fresh: StoredMessage[] | undefined;
+  announcedRevision: number;
 }
 
 /**
@@ -132,6 +136,7 @@ class LedgerServer implements MemoryLedgerStore {
   depose(fleet: string): void {
     const { bucket } = this.#of(fleet);
     bucket.write(deposition(bucket));
+    this.#announceChanges(this.#of(fleet));
   }
 
   #of(fleet: string): Held {
@@ -142,17 +147,28 @@ class LedgerServer implements MemoryLedgerStore {
 
   #make(fleet: string): void {
     const bucket = new MemoryBucket(this.#clock, {
-      stored: (message) => this.#republish(fleet, message),
+      stored: (message) => {
+        this.#republish(fleet, message);
+        if (isFollowed(message.key)) held.fresh?.push(message);
+      },
       held: (event) => this.#announce(fleet, event),
     });
-    const held: Held = { fleet, bucket, commitFault: undefined, release: () => undefined };
+    const held: Held = {
+      fleet,
+      bucket,
+      commitFault: undefined,
+      release: () => undefined,
+      fresh: undefined,
+      announcedRevision: 0,
+    };
     this.#fleets.set(fleet, held);
     this.#bus.subscribe(callSubject(storesOf(fleet).bucket), (message) => {
       if (!this.#answers) return;
       const ticket = new TextDecoder().decode(message.data);
       const call = this.#exchange.callOf(ticket);
       if (call === undefined) return;
-      const result = resultOf(held, call);
+      const result = resultOf(held, call, () => this.#announceChanges(held));
+      this.#announceChanges(held);
       if (result === undefined) return;
       this.#exchange.settle(ticket, result);
       message.respond(ticket);
@@ -175,6 +191,17 @@ class LedgerServer implements MemoryLedgerStore {
     this.#bus.publish(subjectsOf(fleet).desired(message.key), message.body, headersOf(fleet, message));
   }
 
+  /** Tells followers what was stored since this was done last. */
+  #announceChanges(held: Held): void {
+    const { fleet, bucket, fresh, announcedRevision: fromRevision } = held;
+    const toRevision = bucket.revision;
+    held.announcedRevision = toRevision;
+    if (fresh === undefined || toRevision === fromRevision) return;
+    held.fresh = [];
+    const ticket = this.#exchange.announce({ fromRevision, toRevision, messages: fresh });
+    this.#bus.publish(`${callSubject(storesOf(fleet).bucket)}.changes`, ticket);
+  }
+
   #announce(fleet: string, event: HeldEvent): void {
     this.#bus.publish(`${subjectsOf(fleet).root}.event.${event.kind}.${event.id}`, event.body, event.headers);
   }
@@ -185,7 +212,7 @@ function callSubject(bucket: string): string {
 }
 
 /** `undefined`: no answer. */
-function resultOf(held: Held, call: StoreCall): StoreResult | undefined {
+function resultOf(held: Held, call: StoreCall, onLate: () => void): StoreResult | undefined {
   const { bucket } = held;
   switch (call.verb) {
     case "read": {
@@ -194,24 +221,37 @@ function resultOf(held: Held, call: StoreCall): StoreResult | undefined {
     }
     case "scan":
       return { messages: bucket.scan() };
+    case "follow":
+      held.fresh ??= [];
+      return { messages: bucket.scan().filter(({ key }) => isFollowed(key)), revision: bucket.revision };
+    case "revision":
+      return { revision: bucket.revision };
     case "usage":
       return { usage: bucket.usage() };
     case "dropHeldEvents":
       bucket.dropHeldEvents();
       return {};
     case "write":
-      return written(held, call);
+      return written(held, call, onLate);
   }
 }
 
-function written(held: Held, { batch }: Extract<StoreCall, { verb: "write" }>): StoreResult | undefined {
+function written(
+  held: Held,
+  { batch }: Extract<StoreCall, { verb: "write" }>,
+  onLate: () => void,
+): StoreResult | undefined {
   const { bucket } = held;
   const fault = batch.messageId === undefined ? undefined : held.commitFault;
   if (fault === undefined) return { answer: bucket.write(batch) };
   held.commitFault = undefined;
   if (fault === "refuse") return { answer: { kind: "refused", problem: "a fault of the test" } };
   if (fault === "lose") bucket.write(batch);
-  else held.release = () => void bucket.write(batch);
+  else
+    held.release = () => {
+      bucket.write(batch);
+      onLate();
+    };
   return undefined;
 }
 

@@ -1,58 +1,22 @@
 import { RollcallError } from "../base/errors.js";
 import type { Clock } from "../base/ports.js";
 import { refusal } from "../contracts/errors.js";
+import type { StoreCall, StoreExchange, StoreResult } from "./memory-exchange.js";
+import { MemoryFollow } from "./memory-follow.js";
 import type { ConnectedBus } from "./reachable.js";
 import { untilConnected } from "./reachable.js";
-import type { Store, StoreAnswer, StoreBatch, StoredMessage, StoreUsage } from "./store.js";
+import type {
+  Store,
+  StoreAnswer,
+  StoreBatch,
+  StoredMessage,
+  StoreFollower,
+  StoreFollowing,
+  StoreUsage,
+} from "./store.js";
 
 const callTimeoutMs = 5_000;
 const messageMaxBytes = 1_048_576;
-
-/** What a process asks of the store in memory. */
-export type StoreCall =
-  | { readonly verb: "write"; readonly batch: StoreBatch }
-  | { readonly verb: "read"; readonly key: string }
-  | { readonly verb: "scan" | "usage" | "dropHeldEvents" };
-
-/** What the store in memory answers. */
-export interface StoreResult {
-  readonly answer?: StoreAnswer;
-  readonly messages?: readonly StoredMessage[];
-  readonly usage?: StoreUsage;
-}
-
-/**
- * Calls and results on their way. Messages carry their number only, so that the hub's faults are those of the
- * ledger too, while what is large is not copied; it is all text that nobody changes.
- */
-export class StoreExchange {
-  readonly #calls = new Map<string, StoreCall>();
-  readonly #results = new Map<string, StoreResult>();
-  #count = 0;
-
-  open(call: StoreCall): string {
-    const ticket = String(++this.#count);
-    this.#calls.set(ticket, call);
-    return ticket;
-  }
-
-  callOf(ticket: string): StoreCall | undefined {
-    return this.#calls.get(ticket);
-  }
-
-  /** Without effect once the caller has given up. */
-  settle(ticket: string, result: StoreResult): void {
-    if (this.#calls.has(ticket)) this.#results.set(ticket, result);
-  }
-
-  /** Ends a call. */
-  close(ticket: string): StoreResult {
-    const result = this.#results.get(ticket) ?? {};
-    this.#calls.delete(ticket);
-    this.#results.delete(ticket);
-    return result;
-  }
-}
 
 /** One process's way to the store in memory, over its own connection to the hub. */
 export class MemoryStore implements Store {
@@ -92,6 +56,19 @@ export class MemoryStore implements Store {
 
   async scan(): Promise<StoredMessage[]> {
     return [...((await this.#call({ verb: "scan" })).messages ?? [])];
+  }
+
+  follow(follower: StoreFollower): StoreFollowing {
+    return new MemoryFollow({
+      fleet: this.#fleet,
+      bus: this.#bus,
+      clock: this.#clock,
+      follower,
+      scan: () => this.#call({ verb: "follow" }),
+      revision: async () => (await this.#call({ verb: "revision" })).revision ?? 0,
+      changes: `${this.#subject}.changes`,
+      changeOf: (ticket) => this.#exchange.changeOf(ticket),
+    });
   }
 
   async usage(): Promise<StoreUsage> {

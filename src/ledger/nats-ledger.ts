@@ -1,7 +1,7 @@
 import type { Clock, Ledger, Log, Random } from "../base/ports.js";
+import type { NatsLink } from "./nats-link.js";
 import type { StoreSizes } from "./nats-setup.js";
 import { defaultSizes, setUpStores } from "./nats-setup.js";
-import type { NatsLink } from "./nats-store.js";
 import { NatsStore } from "./nats-store.js";
 import { openStoreLedger } from "./store-ledger.js";
 

@@ -6,7 +6,7 @@ import type { Bus, BusMessage, Clock, Log, Objects, StoredObject } from "../base
 import { refusal } from "../contracts/errors.js";
 import { storesOf } from "../contracts/keys.js";
 import { directGetMany, leaderGet, orUnavailable, streamMessages } from "./nats-api.js";
-import type { NatsLink } from "./nats-store.js";
+import type { NatsLink } from "./nats-link.js";
 import { assertObjectName, ObjectDigest } from "./object-digest.js";
 
 const getTimeoutMs = 5_000;

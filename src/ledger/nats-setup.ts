@@ -6,8 +6,8 @@ import { storesOf } from "../contracts/keys.js";
 import { subjectsOf } from "../contracts/subjects.js";
 import { streamOf, subjectOfKey } from "./ledger-reader.js";
 import { orUnavailable } from "./nats-api.js";
+import type { NatsLink } from "./nats-link.js";
 import { isNoStorage, shareWithRoom } from "./nats-room.js";
-import type { NatsLink } from "./nats-store.js";
 
 /** How much the stores of a fleet may hold. JetStream reserves it, so that one cannot starve the others. */
 export interface StoreSizes {

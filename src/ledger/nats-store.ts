@@ -1,18 +1,21 @@
-import type { NatsConnection } from "@nats-io/transport-node";
 import type { BusMessage, Clock } from "../base/ports.js";
 import { storesOf } from "../contracts/keys.js";
 import { streamOf, subjectOfKey } from "./ledger-reader.js";
 import type { RawMessage } from "./nats-api.js";
 import { askApi, isObject, leaderGet, orUnavailable, streamMessages } from "./nats-api.js";
 import { publishBatch } from "./nats-batch.js";
-import type { ConnectedBus } from "./reachable.js";
+import { NatsFollow } from "./nats-follow.js";
+import type { NatsLink } from "./nats-link.js";
 import { untilConnected, untilCutOff } from "./reachable.js";
-import type { Store, StoreAnswer, StoreBatch, StoredMessage, StoreUsage } from "./store.js";
-
-/** What the ledger needs of the NATS bus: the connection under it, for batches. */
-export interface NatsLink extends ConnectedBus {
-  readonly connection: NatsConnection;
-}
+import type {
+  Store,
+  StoreAnswer,
+  StoreBatch,
+  StoredMessage,
+  StoreFollower,
+  StoreFollowing,
+  StoreUsage,
+} from "./store.js";
 
 /** A message beside its body: headers of the batch and of an event. */
 const headersMaxBytes = 4_096;
@@ -59,6 +62,10 @@ export class NatsStore implements Store {
 
   scan(): Promise<StoredMessage[]> {
     return orUnavailable(this.#fleet, () => this.#scan());
+  }
+
+  follow(follower: StoreFollower): StoreFollowing {
+    return new NatsFollow({ fleet: this.#fleet, link: this.#link, clock: this.#clock, follower });
   }
 
   usage(): Promise<StoreUsage> {

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import type { LedgerEntry } from "../base/ports.js";
 import { refusal } from "../contracts/errors.js";
 import type { StoredMessage } from "./store.js";
 
@@ -40,4 +41,10 @@ export function valueIn(fleet: string, message: Pick<StoredMessage, "key" | "bod
   } catch (thrown) {
     throw refusal("LEDGER_CORRUPT", { fleet, key: message.key, problem: "it is not JSON" }, thrown);
   }
+}
+
+/** @throws RollcallError `LEDGER_CORRUPT` */
+export function entryOf(fleet: string, message: StoredMessage): LedgerEntry {
+  const { key, revision, writtenAtMs, deleted } = message;
+  return { key, value: deleted ? undefined : valueIn(fleet, message), revision, writtenAtMs };
 }

@@ -5,6 +5,7 @@ import type {
   LeaseHeld,
   Ledger,
   LedgerEntry,
+  LedgerFollower,
   LedgerReader,
   Log,
   Random,
@@ -13,11 +14,12 @@ import type {
 import { refusal } from "../contracts/errors.js";
 import { keys } from "../contracts/keys.js";
 import { subjectsOf } from "../contracts/subjects.js";
+import { followLedger } from "./follow-ledger.js";
 import { defaultCommitTimeoutMs, headIn, StoreLeadership } from "./leadership.js";
 import { Lease } from "./lease.js";
 import { openLedgerReader, subjectOfKey } from "./ledger-reader.js";
 import type { ClaimRecord } from "./records.js";
-import { claimRecordSchema, ledgerFormat, ledgerRecordSchema, recordIn, valueIn } from "./records.js";
+import { claimRecordSchema, entryOf, ledgerFormat, ledgerRecordSchema, recordIn } from "./records.js";
 import { Room } from "./room.js";
 import type { Store, StoredMessage } from "./store.js";
 
@@ -106,12 +108,18 @@ class StoreLedger implements Ledger {
     const leadership = this.#leadership;
     const snapshot = await this.#parts.store.scan();
     leadership?.loaded(snapshot);
-    return snapshot.map((message) => ({
-      key: message.key,
-      value: valueIn(this.fleet, message),
-      revision: message.revision,
-      writtenAtMs: message.writtenAtMs,
-    }));
+    return snapshot.map((message) => entryOf(this.fleet, message));
+  }
+
+  follow(follower: LedgerFollower): Subscription {
+    const watch = followLedger(this.#parts, follower);
+    this.#watches.add(watch);
+    return {
+      unsubscribe: () => {
+        watch.unsubscribe();
+        this.#watches.delete(watch);
+      },
+    };
   }
 
   async lease(): Promise<LeaseHeld | undefined> {

@@ -1,3 +1,6 @@
+import type { RollcallError } from "../base/errors.js";
+import type { Subscription } from "../base/ports.js";
+
 /**
  * What a ledger asks of the server that keeps it: a few conditional writes and reads. JetStream gives it, and a model
  * of JetStream in memory; leadership, repeats and the audit log are one code over both.
@@ -14,12 +17,32 @@ export interface Store {
   read(key: string): Promise<StoredMessage | undefined>;
   /** The newest message of every key but events and deleted ones, exactly as of one revision. @throws RollcallError `LEDGER_UNAVAILABLE` */
   scan(): Promise<StoredMessage[]>;
+  /** Hands over the newest message of every followed key, and then what is stored, deletions too. */
+  follow(follower: StoreFollower): StoreFollowing;
   /** @throws RollcallError `LEDGER_UNAVAILABLE` */
   usage(): Promise<StoreUsage>;
   /** Removes the events that the audit stream holds by now. @throws RollcallError `LEDGER_UNAVAILABLE` */
   dropHeldEvents(): Promise<void>;
   /** Waits until the server can be asked. @returns whether it can, after `timeoutMs` at most */
   reachable(timeoutMs: number): Promise<boolean>;
+}
+
+/** Who is told what a store holds; see `LedgerFollower` for what each call means. */
+export interface StoreFollower {
+  began(): void;
+  message(message: StoredMessage): void;
+  inStep(): void;
+  failed(problem: RollcallError): void;
+}
+
+export interface StoreFollowing extends Subscription {
+  /** Begins anew: what was handed over belongs to another ledger. */
+  again(): void;
+}
+
+/** Whether a key is followed: one word or two, so neither an event nor a desired state, which repeats what records say. */
+export function isFollowed(key: string): boolean {
+  return key.split(".").length <= 2;
 }
 
 export interface StoreWrite {

@@ -104,6 +104,7 @@ function slowAndCutOffOnce(ledger: Ledger, passed: Promise<void>): Ledger {
     ledgerId: ledger.ledgerId,
     get: (key) => ledger.get(key),
     watch: (key, handle) => ledger.watch(key, handle),
+    follow: (follower) => ledger.follow(follower),
     lease: () => ledger.lease(),
     close: () => ledger.close(),
     readAll: async (): Promise<LedgerEntry[]> => {
