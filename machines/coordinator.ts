@@ -21,6 +21,13 @@ export type CoordinatorEvent =
   | { readonly type: "acquired"; readonly epoch: number; readonly validForMs: number }
   | { readonly type: "heldBy"; readonly leader: string; readonly epoch: number }
   | { readonly type: "unavailable"; readonly problem: string }
+  /** What the ledger holds is not for this version; somebody else may lead. */
+  | {
+      readonly type: "unfit";
+      readonly problem: string;
+      readonly leader: string | null;
+      readonly epoch: number | null;
+    }
   /** Whoever held the lease has given it back. */
   | { readonly type: "leaseFree" }
   | { readonly type: "loaded" }
@@ -73,9 +80,14 @@ export const coordinatorMachine = setup({
         ? { epoch: event.epoch, validForMs: event.validForMs, leader: null, problem: null }
         : {},
     ),
-    noteRenewal: assign(({ event }) => (event.type === "renewed" ? { validForMs: event.validForMs } : {})),
+    noteRenewal: assign(({ event }) =>
+      event.type === "renewed" ? { validForMs: event.validForMs, problem: null } : {},
+    ),
     noteLeader: assign(({ event }) =>
       event.type === "heldBy" ? { leader: event.leader, epoch: event.epoch, problem: null } : {},
+    ),
+    noteUnfit: assign(({ event }) =>
+      event.type === "unfit" ? { leader: event.leader, epoch: event.epoch, problem: event.problem } : {},
     ),
     noteProblem: assign(({ event }) => ("problem" in event ? { problem: event.problem } : {})),
   },
@@ -91,7 +103,8 @@ export const coordinatorMachine = setup({
   initial: "campaigning",
   states: {
     following: {
-      description: "Another coordinator leads, or the ledger cannot be reached.",
+      description:
+        "Another coordinator leads, or this one cannot: the ledger is out of reach, or not for its version.",
       after: { lookAgain: "campaigning" },
       on: { leaseFree: { guard: "followsAnother", target: "campaigning" }, stop: "stopped" },
     },
@@ -102,6 +115,7 @@ export const coordinatorMachine = setup({
         acquired: { target: "loading", actions: "noteEpoch" },
         heldBy: { target: "following", actions: "noteLeader" },
         unavailable: { target: "following", actions: "noteProblem" },
+        unfit: { target: "following", actions: "noteUnfit" },
         stop: "resigning",
       },
     },

@@ -3,7 +3,7 @@ import { messageOf } from "../base/errors.js";
 import type { Log, RecordStore } from "../base/ports.js";
 import type { Complaints } from "./complaints.js";
 import type { InstanceJournals } from "./instance-runner.js";
-import { instanceJournalSchema, journalKinds, processJournalSchema, readJournal } from "./journal.js";
+import { journalKinds, readJournal } from "./journal.js";
 import type { Processes, ProcessIdentity } from "./ports.js";
 
 /** How long a process that nobody knows has to end before it is killed. */
@@ -41,12 +41,12 @@ export async function readJournals({ records, complaints }: Reading): Promise<Ma
       "a record of this agent cannot be read; what it told of begins anew",
     );
   for (const { id, record } of await records.load(journalKinds.instance)) {
-    const journal = readJournal(instanceJournalSchema, `${journalKinds.instance}/${id}`, record);
+    const journal = readJournal("instance", id, record);
     if (journal === undefined) unreadable(journalKinds.instance, id);
     else of(journal.instance).instance = journal;
   }
   for (const { id, record } of await records.load(journalKinds.process)) {
-    const journal = readJournal(processJournalSchema, `${journalKinds.process}/${id}`, record);
+    const journal = readJournal("process", id, record);
     if (journal === undefined) unreadable(journalKinds.process, id);
     else of(journal.instance).processes[journal.slot] = journal;
   }

@@ -5,19 +5,13 @@ import { refusal } from "../contracts/errors.js";
 import type { InstanceState } from "../contracts/instance.js";
 import { labelsSchema } from "../contracts/instance.js";
 import { idSchema } from "../contracts/names.js";
+import { currentFormats, type Formats } from "../contracts/record-formats.js";
 import { subjectsOf } from "../contracts/subjects.js";
 import type { ActorHost } from "../runtime/actor.js";
 import { createActorHost } from "../runtime/actor-host.js";
 import { readJournals, reap, unknownOf } from "./adoption.js";
 import { type Complaint, Complaints } from "./complaints.js";
-import {
-  agentJournalId,
-  agentJournalSchema,
-  journalFormat,
-  journalKinds,
-  processKey,
-  readJournal,
-} from "./journal.js";
+import { agentJournalId, journalFormat, journalKinds, processKey, readJournal } from "./journal.js";
 import type { AgentParts, AgentPorts, InstanceOptions } from "./parts.js";
 import { SupervisedInstance } from "./supervised-instance.js";
 
@@ -29,6 +23,8 @@ export interface AgentOptions {
   readonly instances: readonly InstanceOptions[];
   /** Until a coordinator assigns another: time between two reports of an instance. Default 2,000. */
   readonly reportIntervalMs?: number;
+  /** The formats that it knows. Default: those of this version; tests of upgrades give others. */
+  readonly formats?: Formats;
 }
 
 /** What an agent does when it goes. */
@@ -159,10 +155,7 @@ class HostAgent implements Agent {
   async #identify(): Promise<string> {
     const { records, random } = this.#ports;
     for (const { id, record } of await records.load(journalKinds.agent)) {
-      const journal =
-        id === agentJournalId
-          ? readJournal(agentJournalSchema, `${journalKinds.agent}/${id}`, record)
-          : undefined;
+      const journal = id === agentJournalId ? readJournal("agent", id, record) : undefined;
       if (journal !== undefined) return journal.agentId;
       if (id === agentJournalId)
         this.#complaints.add(
@@ -179,7 +172,7 @@ class HostAgent implements Agent {
 
   #parts(): AgentParts {
     const { clock, random, log, bus } = this.#ports;
-    const { fleet, agentVersion } = this.#options;
+    const { fleet, agentVersion, formats = currentFormats } = this.#options;
     let { host } = this.#ports;
     if (host === undefined) {
       host = createActorHost({ node: this.#agentId, clock, random, log, bus, subjects: subjectsOf(fleet) });
@@ -193,6 +186,7 @@ class HostAgent implements Agent {
       agentId: this.#agentId,
       incarnation: random.id(),
       complaints: this.#complaints,
+      formats,
     };
   }
 

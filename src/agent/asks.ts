@@ -2,23 +2,26 @@ import { z } from "zod";
 import type { RollcallError } from "../base/errors.js";
 import type { BusMessage, Subscription } from "../base/ports.js";
 import { refusal, statusOf } from "../contracts/errors.js";
-import type { Report } from "../contracts/instance.js";
 import { subjectsOf } from "../contracts/subjects.js";
 import type { AgentParts } from "./parts.js";
 
-/** `ask.<instance>.report`: report now, and from now on in this interval. */
+/** `ask.<instance>.report`: report now, and from now on in this interval. What a newer control plane adds is left out. */
 const reportAskSchema = z.object({
   /** Outside of what an agent can do it is the nearest that it can. */
   intervalMs: z.int().min(1).optional(),
+  /** The newest format of a report that may be sent. */
+  reportFormat: z.int().min(1).optional(),
   epoch: z.int().min(1).optional(),
 });
+export type ReportAsk = z.infer<typeof reportAskSchema>;
 
 /** What a request comes to. */
 export interface AskedInstance {
   /** The highest epoch that it has heard of. */
   readonly epoch: number;
   seeEpoch(epoch: number): void;
-  report(intervalMs: number | undefined): Report;
+  /** Reports, and returns the report as it was sent. */
+  report(ask: ReportAsk): unknown;
 }
 
 /**
@@ -51,7 +54,7 @@ export function answerAsks(parts: AgentParts, instance: string, asked: AskedInst
       refuse(message, refusal("BAD_REQUEST", { problem }));
       return;
     }
-    const { epoch, intervalMs } = request.data;
+    const { epoch } = request.data;
     if (epoch !== undefined && epoch < asked.epoch) {
       parts.complaints.add(
         "askStale",
@@ -63,7 +66,7 @@ export function answerAsks(parts: AgentParts, instance: string, asked: AskedInst
       return;
     }
     if (epoch !== undefined && epoch > asked.epoch) asked.seeEpoch(epoch);
-    message.respond(JSON.stringify(asked.report(intervalMs)));
+    message.respond(JSON.stringify(asked.report(request.data)));
   });
 }
 

@@ -1,6 +1,6 @@
 import { messageOf } from "../base/errors.js";
 import type { LedgerEntry, Subscription, Timer } from "../base/ports.js";
-import { type DesiredInstance, desiredInstanceSchema } from "../contracts/instance.js";
+import type { DesiredInstance } from "../contracts/instance.js";
 import { keys } from "../contracts/keys.js";
 import type { AgentParts } from "./parts.js";
 
@@ -12,7 +12,6 @@ const againMinMs = 1_000;
 const againMaxMs = 5_000;
 /** A reading that has not ended by then has failed. */
 const readMaxMs = 10_000;
-const formatKnown = 1;
 
 /** What the feed tells of a desired state, in the order in which it hears it; the machine knows which is newer. */
 export interface DesiredListener {
@@ -114,22 +113,19 @@ export class DesiredFeed {
 
   #parsed(value: unknown): DesiredInstance | undefined {
     const { complaints } = this.#parts;
-    const format =
-      typeof value === "object" && value !== null && "format" in value ? value.format : undefined;
-    if (typeof format === "number" && format > formatKnown) {
+    const known = this.#parts.formats["desired.instance"];
+    const read = known.read(value);
+    if ("newer" in read) {
       complaints.add(
         "desiredNewer",
         this.#instance,
-        { format, known: formatKnown },
+        { format: read.newer, known: known.newest },
         "a newer Rollcall has written this desired state: upgrade this agent; it keeps what it runs",
       );
       return undefined;
     }
-    const parsed = desiredInstanceSchema.safeParse(value);
-    if (parsed.success && parsed.data.instance === this.#instance) return parsed.data;
-    const problem = parsed.success
-      ? `it is of instance ${parsed.data.instance}`
-      : parsed.error.message.slice(0, 512);
+    if ("record" in read && read.record.instance === this.#instance) return read.record;
+    const problem = "record" in read ? `it is of instance ${read.record.instance}` : read.problem;
     complaints.add(
       "desiredGarbage",
       this.#instance,

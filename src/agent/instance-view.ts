@@ -21,7 +21,12 @@ export interface InstanceView {
 
 export function viewOf(
   { value, context }: SnapshotFrom<typeof instanceMachine>,
-  about: { readonly labels: Labels; readonly agentId: string; readonly agentVersion: string },
+  about: {
+    readonly labels: Labels;
+    readonly agentId: string;
+    readonly agentVersion: string;
+    readonly desiredFormat: number;
+  },
 ): InstanceView {
   const standing = value as InstanceStanding;
   const health = healthOf(standing);
@@ -42,6 +47,7 @@ export function viewOf(
       pid: process?.pid ?? null,
       restarts: process?.restarts ?? 0,
       agentVersion: about.agentVersion,
+      desiredFormat: about.desiredFormat,
     },
     observedGeneration: context.target?.generation ?? 0,
     ledgerId: context.target?.ledgerId ?? null,

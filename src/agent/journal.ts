@@ -5,6 +5,7 @@ import { freshInstance, type InstanceContext, type Placed } from "../../machines
 import { type InstanceStanding, stageOf, standingOf } from "../../machines/instance-standing.js";
 import type { Fault, ProcessContext, processMachine } from "../../machines/process.js";
 import { refusal } from "../contracts/errors.js";
+import { RecordFormats, storedAs } from "../contracts/formats.js";
 import { desiredInstanceSchema, phaseSchema } from "../contracts/instance.js";
 import { idSchema } from "../contracts/names.js";
 import { configSchema, releaseSchema } from "../contracts/release.js";
@@ -15,7 +16,7 @@ import { versionPairSchema } from "../contracts/version.js";
  * it of a machine's state. Written before the work that it tells of begins; a phase that was begun begins again.
  */
 
-/** The format that is written; a newer one is refused, never downgraded. */
+/** The format that is written: nobody but this agent reads it. A newer one is refused, never downgraded. */
 export const journalFormat = 1;
 
 export const journalKinds = { agent: "agent", instance: "instance", process: "process" } as const;
@@ -35,9 +36,9 @@ const launchSchema = z.strictObject({ ledgerId, generation, ...run, port: z.int(
 const slotSchema = z.enum(["a", "b"]);
 const placedSchema = z.strictObject({ slot: slotSchema, launch: launchSchema });
 
-export const agentJournalSchema = z.strictObject({ format: z.literal(journalFormat), agentId: idSchema });
+const agentJournalSchema = z.strictObject({ format: z.literal(journalFormat), agentId: idSchema });
 
-export const instanceJournalSchema = z.strictObject({
+const instanceJournalSchema = z.strictObject({
   format: z.literal(journalFormat),
   instance: idSchema,
   accepted: z.strictObject({ ledgerId, revision: z.int().min(0) }).nullable(),
@@ -59,7 +60,7 @@ export const instanceJournalSchema = z.strictObject({
 });
 export type InstanceJournal = z.infer<typeof instanceJournalSchema>;
 
-export const processJournalSchema = z.strictObject({
+const processJournalSchema = z.strictObject({
   format: z.literal(journalFormat),
   instance: idSchema,
   slot: slotSchema,
@@ -75,22 +76,31 @@ export const processJournalSchema = z.strictObject({
 });
 export type ProcessJournal = z.infer<typeof processJournalSchema>;
 
+/** The formats of each kind of journal. */
+const journalFormats = {
+  agent: new RecordFormats([storedAs(agentJournalSchema)]),
+  instance: new RecordFormats([storedAs(instanceJournalSchema)]),
+  process: new RecordFormats([storedAs(processJournalSchema)]),
+};
+type Journals = {
+  [K in keyof typeof journalFormats]: (typeof journalFormats)[K] extends RecordFormats<infer T> ? T : never;
+};
+
 /**
  * Reads a record back.
  *
  * @throws RollcallError `LEDGER_NEWER` when a newer Rollcall wrote it; `undefined` for one that nobody can read
  */
-export function readJournal<T extends z.ZodType>(
-  schema: T,
-  key: string,
-  record: unknown,
-): z.infer<T> | undefined {
-  const found =
-    typeof record === "object" && record !== null && "format" in record ? record.format : undefined;
-  if (typeof found === "number" && found > journalFormat)
-    throw refusal("LEDGER_NEWER", { key, found, known: journalFormat });
-  const parsed = schema.safeParse(record);
-  return parsed.success ? parsed.data : undefined;
+export function readJournal<K extends keyof Journals>(
+  kind: K,
+  id: string,
+  found: unknown,
+): Journals[K] | undefined {
+  const formats: RecordFormats<unknown> = journalFormats[kind];
+  const read = formats.read(found);
+  if ("newer" in read)
+    throw refusal("LEDGER_NEWER", { key: `${kind}/${id}`, found: read.newer, known: formats.newest });
+  return "record" in read ? (read.record as Journals[K]) : undefined;
 }
 
 /** The record of an instance's state. */

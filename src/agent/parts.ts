@@ -1,5 +1,6 @@
 import type { Bus, Clock, LedgerReader, Log, Random, RecordStore } from "../base/ports.js";
 import type { Labels } from "../contracts/instance.js";
+import type { Formats } from "../contracts/record-formats.js";
 import type { ActorHost } from "../runtime/actor.js";
 import type { Complaints } from "./complaints.js";
 import type { Probes, Processes, ReleaseFiles } from "./ports.js";
@@ -32,4 +33,5 @@ export interface AgentParts extends Required<AgentPorts> {
   /** Minted at each start. */
   readonly incarnation: string;
   readonly complaints: Complaints;
+  readonly formats: Formats;
 }

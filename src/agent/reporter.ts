@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import type { Bus, Clock, Random, Timer } from "../base/ports.js";
+import type { RecordFormats } from "../contracts/formats.js";
 import type { Report } from "../contracts/instance.js";
 import type { InstanceView } from "./instance-view.js";
 
@@ -25,6 +26,7 @@ export interface ReporterOptions {
   readonly agent: string;
   readonly incarnation: string;
   readonly intervalMs: number;
+  readonly formats: RecordFormats<Report>;
 }
 
 /**
@@ -34,6 +36,8 @@ export interface ReporterOptions {
 export class Reporter {
   readonly #options: ReporterOptions;
   #intervalMs: number;
+  /** The newest that it knows, until a coordinator asks for an older one. */
+  #format: number;
   #view: InstanceView;
   #text: string;
   #digest: string;
@@ -48,6 +52,7 @@ export class Reporter {
   constructor(options: ReporterOptions, view: InstanceView) {
     this.#options = options;
     this.#intervalMs = boundedIntervalMs(options.intervalMs);
+    this.#format = options.formats.newest;
     this.#view = view;
     this.#text = JSON.stringify(view.state);
     this.#digest = digestOf(this.#text);
@@ -75,6 +80,12 @@ export class Reporter {
     this.#intervalMs = boundedIntervalMs(intervalMs);
   }
 
+  /** Reports in this format from now on, or in the nearest that it knows. */
+  speak(format: number): void {
+    const { oldest, newest } = this.#options.formats;
+    this.#format = Math.max(oldest, Math.min(newest, format));
+  }
+
   /** Takes in how the instance stands now. */
   see(view: InstanceView): void {
     const before = this.#view;
@@ -91,9 +102,9 @@ export class Reporter {
       this.#publishSoon(acted || isMajor(before, view) ? coalesceMs : coalesceProgressMs);
   }
 
-  /** Sends a report now, and the next one an interval later. */
-  publish({ whole }: { whole: boolean }): Report {
-    const report = this.#report(whole);
+  /** Sends a report now, and the next one an interval later. @returns what was sent */
+  publish({ whole }: { whole: boolean }): unknown {
+    const report = this.#options.formats.write(this.#report(whole), this.#format);
     this.#soon?.timer.cancel();
     this.#soon = undefined;
     this.#options.bus.publish(this.#options.subject, JSON.stringify(report));

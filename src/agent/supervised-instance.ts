@@ -4,7 +4,7 @@ import type { Subscription, Timer } from "../base/ports.js";
 import type { InstanceState } from "../contracts/instance.js";
 import { subjectsOf } from "../contracts/subjects.js";
 import { reap, unknownOf } from "./adoption.js";
-import { answerAsks } from "./asks.js";
+import { answerAsks, type ReportAsk } from "./asks.js";
 import { faultOf, reasonOf } from "./fault.js";
 import { type InstanceJournals, InstanceRunner, type InstanceSnapshot } from "./instance-runner.js";
 import { type InstanceView, viewOf } from "./instance-view.js";
@@ -41,14 +41,27 @@ export class SupervisedInstance {
     this.#runner = this.#newRunner(journals);
     const { clock, random, bus, agentId: agent, incarnation } = parts;
     const subject = subjectsOf(parts.fleet).health(this.id);
-    const reporting = { clock, random, bus, subject, instance: this.id, agent, incarnation, intervalMs };
+    const formats = parts.formats.report;
+    const reporting = {
+      clock,
+      random,
+      bus,
+      subject,
+      instance: this.id,
+      agent,
+      incarnation,
+      intervalMs,
+      formats,
+    };
     this.#reporter = new Reporter(reporting, this.view);
   }
 
   /** What a report would say now. */
   get view(): InstanceView {
-    const { agentId, agentVersion } = this.#parts;
-    return viewOf(this.#runner.snapshot, { labels: this.#options.labels, agentId, agentVersion });
+    const { agentId, agentVersion, formats } = this.#parts;
+    const desiredFormat = formats["desired.instance"].newest;
+    const { labels } = this.#options;
+    return viewOf(this.#runner.snapshot, { labels, agentId, agentVersion, desiredFormat });
   }
 
   get reportsSent(): number {
@@ -106,8 +119,9 @@ export class SupervisedInstance {
         return runner().snapshot.context.epoch;
       },
       seeEpoch: (epoch: number) => this.#runner.seeEpoch(epoch),
-      report: (intervalMs: number | undefined) => {
+      report: ({ intervalMs, reportFormat }: ReportAsk) => {
         if (intervalMs !== undefined) this.#reporter.reportEvery(intervalMs);
+        if (reportFormat !== undefined) this.#reporter.speak(reportFormat);
         return this.#reporter.publish({ whole: true });
       },
     };

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import type { Bus } from "../base/ports.js";
 import type { ControlPlane } from "../contracts/api.js";
+import { type FormatRanges, formatRangesSchema } from "../contracts/record-formats.js";
 import type { CoordinatorView } from "../contracts/views.js";
 import { serviceName } from "./discovery.js";
 
@@ -16,6 +17,10 @@ export interface CoordinatorMetadata {
   readonly host: string;
   /** When its service was started, by its own clock, epoch milliseconds. */
   readonly started: string;
+  /** What it reads, as JSON. */
+  readonly formats: string;
+  /** Empty if nothing is wrong. */
+  readonly problem: string;
 }
 
 const pingSchema = z.object({
@@ -27,14 +32,38 @@ const pingSchema = z.object({
     epoch: z.coerce.number(),
     host: z.string().max(256).default("?"),
     started: z.coerce.number().default(0),
+    problem: z.string().max(4_096).default(""),
   }),
+});
+
+/** Less than is needed to list it: a coordinator of another version is one too. */
+const peerSchema = z.object({
+  id: z.string(),
+  metadata: z.object({ fleet: z.string(), formats: z.string().default("") }),
 });
 
 /** Every coordinator of a fleet that answers to the service protocol within a moment, by name. */
 export async function coordinatorsOf(bus: Bus, fleet: string): Promise<CoordinatorView[]> {
+  return (await pinged(bus)).flatMap((answer) => viewOf(answer, fleet)).sort(byId);
+}
+
+/** What each of them reads; nothing beyond the first formats if it does not say so in a way that is understood here. */
+export async function formatsOfCoordinators(
+  bus: Bus,
+  fleet: string,
+): Promise<{ readonly id: string; readonly formats: FormatRanges }[]> {
+  return (await pinged(bus)).flatMap((answer) => {
+    const parsed = peerSchema.safeParse(answer);
+    if (!parsed.success || parsed.data.metadata.fleet !== fleet) return [];
+    const formats = formatRangesSchema.safeParse(parseJson(parsed.data.metadata.formats));
+    return [{ id: parsed.data.id, formats: formats.success ? formats.data : {} }];
+  });
+}
+
+async function pinged(bus: Bus): Promise<unknown[]> {
   const subject = `$SRV.PING.${serviceName}`;
   const answers = await bus.requestMany(subject, "", { timeoutMs: answersWithinMs, max: coordinatorsMax });
-  return answers.flatMap(({ data }) => viewOf(data, fleet)).sort(byId);
+  return answers.map(({ data }) => parseJson(new TextDecoder().decode(data)));
 }
 
 /** The same plane, whose list of coordinators holds not only the one that was asked. */
@@ -54,17 +83,27 @@ export function listingAllCoordinators(plane: ControlPlane, bus: Bus, fleet: str
 }
 
 /** Any service may answer under this name, and those of other fleets do. */
-function viewOf(data: Uint8Array, fleet: string): CoordinatorView[] {
-  const parsed = pingSchema.safeParse(parseJson(data));
+function viewOf(answer: unknown, fleet: string): CoordinatorView[] {
+  const parsed = pingSchema.safeParse(answer);
   if (!parsed.success || parsed.data.metadata.fleet !== fleet) return [];
   const { id, version, metadata } = parsed.data;
-  const { role, epoch, host, started } = metadata;
-  return [{ id, role, epoch: role === "leading" ? epoch : null, sinceMs: started, version, node: host }];
+  const { role, epoch, host, started, problem } = metadata;
+  return [
+    {
+      id,
+      role,
+      epoch: role === "leading" ? epoch : null,
+      sinceMs: started,
+      version,
+      node: host,
+      problem: problem === "" ? null : problem,
+    },
+  ];
 }
 
-function parseJson(data: Uint8Array): unknown {
+function parseJson(text: string): unknown {
   try {
-    return JSON.parse(new TextDecoder().decode(data));
+    return JSON.parse(text);
   } catch {
     return undefined;
   }

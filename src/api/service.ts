@@ -4,6 +4,7 @@ import type { Bus, BusMessage, Clock, Log, Subscription } from "../base/ports.js
 import { type ControlPlane, type EndpointName, endpoints } from "../contracts/api.js";
 import { refusal } from "../contracts/errors.js";
 import { idPattern } from "../contracts/names.js";
+import { currentFormats, type FormatRanges, rangesOf } from "../contracts/record-formats.js";
 import { jsonSchemasOf } from "../contracts/schemas-json.js";
 import { subjectsOf } from "../contracts/subjects.js";
 import { type ServedEndpoint, serveDiscovery } from "./discovery.js";
@@ -32,6 +33,8 @@ export interface ApiRole {
   readonly epoch: number;
   /** Who leads, itself included, as far as it knows; `null` if nobody does. */
   readonly leader: string | null;
+  /** What is wrong with it, for people; `null` or left out if nothing is. */
+  readonly problem?: string | null;
 }
 
 export interface ApiOptions {
@@ -44,6 +47,8 @@ export interface ApiOptions {
   readonly host?: string;
   /** Of Rollcall, a SemVer string. */
   readonly version: string;
+  /** What it reads, for the others. Default: what this version does. */
+  readonly formats?: FormatRanges;
   /** Asked at every request. */
   readonly role: () => ApiRole;
   readonly clock: Clock;
@@ -233,14 +238,16 @@ class Service {
   }
 
   #metadata() {
-    const { fleet, role, host = "?" } = this.#options;
-    const { leading, epoch } = role();
+    const { fleet, role, host = "?", formats = rangesOf(currentFormats) } = this.#options;
+    const { leading, epoch, problem } = role();
     return {
       fleet,
       role: leading ? "leading" : "following",
       epoch: String(epoch),
       host,
       started: String(this.#startedAtMs),
+      formats: JSON.stringify(formats),
+      problem: problem ?? "",
     } satisfies CoordinatorMetadata;
   }
 

@@ -126,6 +126,14 @@ function controlPlaneCheck(coordinators: readonly CoordinatorView[], fleet: stri
       `no coordinator of fleet ${fleet} answers`,
       "start one by rollcall up or rollcall coordinator, or name another fleet by --fleet",
     );
+  const troubled = coordinators.find(({ problem }) => (problem ?? null) !== null);
+  if (troubled !== undefined)
+    return vital(
+      "control plane",
+      "odd",
+      `coordinator ${troubled.id} (${troubled.version}): ${troubled.problem}`,
+      "see rollcall coordinators ls and its log",
+    );
   const versions = new Set(coordinators.map(({ version }) => version));
   const names = coordinators.map(({ id, version }) => `${id} (${version})`).join(", ");
   const found = `${countText(coordinators.length, "coordinator")}: ${names}`;

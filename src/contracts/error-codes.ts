@@ -213,6 +213,12 @@ export const errorCodes = {
     sentence:
       "The record {key} has format {found}, newer than {known} that this Rollcall knows: upgrade this Rollcall; nothing was changed.",
   },
+  LEDGER_OLDER: {
+    retry: "never",
+    status: 500,
+    sentence:
+      "The record {key} has format {found}, older than {known}, the oldest that this Rollcall reads: run a version between the two first; nothing was changed.",
+  },
   BATCH_TOO_LARGE: {
     retry: "never",
     status: 500,

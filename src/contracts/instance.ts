@@ -66,6 +66,8 @@ export const instanceStateSchema = z.strictObject({
   restarts: z.int().min(0),
   /** The program that reports. */
   agentVersion: z.string().max(64),
+  /** The newest format of a desired state that its agent reads; the first one if it does not say. */
+  desiredFormat: z.int().min(1).optional(),
 });
 export type InstanceState = z.infer<typeof instanceStateSchema>;
 

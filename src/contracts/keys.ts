@@ -6,6 +6,8 @@ export const keys = {
   lease: "lease",
   /** Written once, when the ledger is made: its `ledgerId`. */
   ledger: "ledger",
+  /** In which formats the records are written. */
+  formats: "formats",
   /** The end of the audit log's hash chain, written with every batch. */
   eventHead: "event-head",
   deployment: (id: string) => `deployment.${escapeToken(id)}`,

@@ -106,6 +106,8 @@ export const coordinatorViewSchema = z.object({
   sinceMs: z.number(),
   version: z.string(),
   node: z.string(),
+  /** Why it does not lead though it might have to; `null` if nothing is wrong. */
+  problem: z.string().nullable().default(null),
 });
 export type CoordinatorView = z.infer<typeof coordinatorViewSchema>;
 

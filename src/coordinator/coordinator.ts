@@ -8,9 +8,11 @@ import type { Bus, Clock, Leadership, Ledger, Log, Random, Subscription } from "
 import { type ControlPlane, type EndpointName, endpoints } from "../contracts/api.js";
 import { refusal } from "../contracts/errors.js";
 import { keys } from "../contracts/keys.js";
+import { currentFormats, type Formats } from "../contracts/record-formats.js";
 import type { CoordinatorView } from "../contracts/views.js";
 import type { Actor, ActorHost } from "../runtime/actor.js";
 import { type CoordinatorFiles, createControlPlane } from "./control-plane.js";
+import { type AskPeers, assertReadable, writtenFormats } from "./fleet-formats.js";
 import { Leader } from "./leader.js";
 
 export interface CoordinatorPorts {
@@ -22,6 +24,8 @@ export interface CoordinatorPorts {
   readonly host: ActorHost;
   /** The files of releases and configurations: those of removed versions are removed. Default: they stay. */
   readonly files?: CoordinatorFiles;
+  /** Who else coordinates this fleet. Without it there is nobody whom newer formats would shut out, nor anybody to say so: none are begun. */
+  readonly askPeers?: AskPeers;
 }
 
 export interface CoordinatorOptions {
@@ -33,6 +37,8 @@ export interface CoordinatorOptions {
   readonly version: string;
   /** The host that it runs on, for people. */
   readonly node: string;
+  /** The formats that it knows. Default: those of this version; tests of upgrades give others. */
+  readonly formats?: Formats;
 }
 
 const problemEveryMs = 60_000;
@@ -53,6 +59,7 @@ export interface Coordinator {
 
 type LeadershipState = CoordinatorView["role"];
 
+const nobody: AskPeers = async () => [];
 const noFiles: CoordinatorFiles = { remove: async () => undefined };
 
 const roles: Readonly<Record<string, LeadershipState>> = {
@@ -150,6 +157,7 @@ class HostedCoordinator implements Coordinator {
       sinceMs: this.#roleSinceMs,
       version,
       node,
+      problem: this.#actor?.snapshot().context.problem ?? null,
     };
   }
 
@@ -202,6 +210,7 @@ class HostedCoordinator implements Coordinator {
   async #acquire(): Promise<void> {
     const { ledger } = this.#ports;
     try {
+      if (!(await this.#isFit())) return;
       const got = await ledger.acquire({ holder: this.#options.name, leaseMs: this.#options.leaseMs });
       if ("heldBy" in got) {
         this.#actor?.send({ type: "heldBy", leader: got.heldBy, epoch: got.epoch });
@@ -216,6 +225,26 @@ class HostedCoordinator implements Coordinator {
     } catch (error) {
       this.#actor?.send({ type: "unavailable", problem: messageOf(error) });
     }
+  }
+
+  /** Whether this version can read what is written: one that cannot does not take the lease from those who can. */
+  async #isFit(): Promise<boolean> {
+    const { ledger } = this.#ports;
+    const written = await writtenFormats(this.#options.fleet, ledger);
+    try {
+      assertReadable(this.#formats, written);
+      return true;
+    } catch (error) {
+      this.#logProblem("error", error, "this coordinator cannot lead");
+      const held = await ledger.lease();
+      const { heldBy: leader = null, epoch = null } = held ?? {};
+      this.#actor?.send({ type: "unfit", problem: messageOf(error), leader, epoch });
+      return false;
+    }
+  }
+
+  get #formats(): Formats {
+    return this.#options.formats ?? currentFormats;
   }
 
   /** How long from now on it may act; less than the lease by the time that the answer took. */
@@ -236,6 +265,8 @@ class HostedCoordinator implements Coordinator {
       log,
       bus,
       host,
+      formats: this.#formats,
+      askPeers: this.#ports.askPeers ?? nobody,
       onFailed: (error) => {
         if (this.#leader === leader) this.#termFailed(error);
       },

@@ -1,6 +1,8 @@
 import { livenessWindowMs, reportIntervalMs } from "../../machines/liveness.js";
 import type { BusMessage, Subscription } from "../base/ports.js";
+import { formatOf } from "../contracts/formats.js";
 import { type Report, reportSchema } from "../contracts/instance.js";
+import { idSchema } from "../contracts/names.js";
 import { instanceOfSubject } from "../contracts/subjects.js";
 import type { MemberActor, Members } from "./members.js";
 import type { Hearing, SilenceWatch } from "./silence-watch.js";
@@ -10,6 +12,8 @@ import type { Term } from "./term.js";
 const badSendersMax = 1_000;
 const badLogEveryMs = 60_000;
 const askEveryMs = 1_000;
+/** Instances whose reports cannot be read, and that may be asked for older ones within {@link askEveryMs}. */
+const newerAskedMax = 1_000;
 
 /** What is kept of an instance's reports between two of them. */
 interface Heard {
@@ -27,6 +31,8 @@ interface Heard {
   digest: string;
   observedGeneration: number;
   askedAtMs: number | null;
+  /** The format that it reported in, or was asked for. */
+  format: number;
 }
 
 /** An interval this much off is not worth a message. */
@@ -39,7 +45,7 @@ function isLate({ incarnation, seq }: Report, heard: Heard): boolean {
   return incarnation === heard.formerly || (incarnation === heard.incarnation && seq <= heard.seq);
 }
 
-function newlyHeard(report: Report, member: MemberActor, hearing: Hearing): Heard {
+function newlyHeard(report: Report, member: MemberActor, hearing: Hearing, format: number): Heard {
   const { instance, agent, ledgerId, incarnation, seq, digest, observedGeneration } = report;
   return {
     instance,
@@ -54,8 +60,12 @@ function newlyHeard(report: Report, member: MemberActor, hearing: Hearing): Hear
     observedGeneration,
     intervalMs: reportIntervalMs(0),
     askedAtMs: null,
+    format,
   };
 }
+
+/** The format of reports that are as the program works with them. */
+const formatNow = reportSchema.shape.format.value;
 
 /** Of a report without the whole state. */
 const fieldsOfShortReport = Object.keys(reportSchema.shape).length - 1;
@@ -67,7 +77,7 @@ const fieldsOfShortReport = Object.keys(reportSchema.shape).length - 1;
 function isCheckedAlready(parsed: unknown, heard: Heard): parsed is Report {
   const content = parsed as Partial<Record<keyof Report, unknown>>;
   return (
-    content.format === 1 &&
+    content.format === formatNow &&
     content.instance === heard.instance &&
     content.agent === heard.agent &&
     content.incarnation === heard.incarnation &&
@@ -117,6 +127,14 @@ function note(heard: Heard, { incarnation, seq }: Report): void {
   heard.incarnation = incarnation;
 }
 
+/** Forgets what was noted before a moment, in a map whose entries were noted one after the other. */
+function forgetOlder(atMs: Map<string, number>, untilMs: number): void {
+  for (const [key, notedAtMs] of atMs) {
+    if (notedAtMs > untilMs) return;
+    atMs.delete(key);
+  }
+}
+
 /**
  * Takes the reports of all instances in: checks them, hears them, and hands on what says something new. A report that
  * repeats what its member knows costs no event. What does not parse is counted, logged once a sender and minute, and dropped.
@@ -129,6 +147,8 @@ export class Intake {
   readonly #subjectsBegin: string;
   readonly #heard = new Map<string, Heard>();
   readonly #badAtMs = new Map<string, number>();
+  /** When instances whose reports cannot be read were asked for older ones, the latest last. */
+  readonly #newerAskedAtMs = new Map<string, number>();
   /** Instances under whose name another agent reports, by the monotonic time of its newest report. */
   readonly #strangeAtMs = new Map<string, number>();
   readonly stats = { taken: 0, bad: 0, late: 0, strangers: 0 };
@@ -168,12 +188,12 @@ export class Intake {
     if (content === undefined) return;
     const heard = this.#heard.get(nameIn(content));
     if (heard !== undefined && isCheckedAlready(content, heard) && this.#isAbout(heard, message.subject))
-      this.#takeOf(heard.member, content, heard);
+      this.#takeOf(heard.member, content, heard, formatNow);
     else this.#check(content, message.subject);
   }
 
   /** Takes a report that the schema has taken, or would take. */
-  #takeOf(member: MemberActor, report: Report, heard: Heard | undefined): void {
+  #takeOf(member: MemberActor, report: Report, heard: Heard | undefined, format: number): void {
     const { context, value } = member.snapshot();
     if (context.record.agent !== report.agent) {
       this.#takeStranger(report, member);
@@ -188,6 +208,7 @@ export class Intake {
     else {
       this.#watch.hearAgain(heard.hearing);
       this.#assignInterval(report.instance, heard);
+      this.#assignFormat(report.instance, heard);
     }
     const isSame =
       heard !== undefined &&
@@ -199,10 +220,10 @@ export class Intake {
       note(heard, report);
       return;
     }
-    this.#handOn(member, report, heard);
+    this.#handOn(member, report, heard, format);
   }
 
-  #handOn(member: MemberActor, report: Report, heard: Heard | undefined): void {
+  #handOn(member: MemberActor, report: Report, heard: Heard | undefined, format: number): void {
     const { seen } = member.snapshot().context;
     const state = report.state ?? (seen?.digest === report.digest ? seen.state : undefined);
     if (state === undefined) {
@@ -216,7 +237,7 @@ export class Intake {
     });
     // What the mailbox refused is not known: the next report says it again.
     if (!taken) return;
-    const now = heard ?? newlyHeard(report, member, this.#watch.hear(report.instance));
+    const now = heard ?? newlyHeard(report, member, this.#watch.hear(report.instance), format);
     note(now, report);
     now.digest = digest;
     now.observedGeneration = observedGeneration;
@@ -253,13 +274,18 @@ export class Intake {
       this.#ask(instance, heard);
   }
 
+  /** Its agent may know a newer format than the one that it reports in; it is asked for that once. */
+  #assignFormat(instance: string, heard: Heard): void {
+    if (heard.format < this.#term.formats.writtenOf("report")) this.#ask(instance, heard);
+  }
+
   /** Takes the first report of a new member in, which {@link take} handed to `onJoin`. */
   accept(report: Report): void {
     const member = this.#members.find(report.instance);
     if (member === undefined) return;
     this.stats.taken++;
     this.#watch.hear(report.instance);
-    this.#handOn(member, report, undefined);
+    this.#handOn(member, report, undefined, formatNow);
   }
 
   /** What is in a message; `undefined` if it is no JSON. */
@@ -273,19 +299,24 @@ export class Intake {
   }
 
   #check(content: unknown, subject: string): void {
-    const parsed = reportSchema.safeParse(content);
-    if (!parsed.success) {
-      this.#dropBad(subject, parsed.error.issues[0]?.message ?? "it does not parse");
+    const { report: known } = this.#term.formats.known;
+    const read = known.read(content);
+    if (!("record" in read)) {
+      if ("newer" in read) this.#askForOlder(instanceOfSubject(subject) ?? "");
+      const problem =
+        "newer" in read ? `its format ${read.newer} is newer than ${known.newest}` : read.problem;
+      this.#dropBad(subject, problem);
       return;
     }
-    const report = parsed.data;
+    const report = read.record;
     const { instance } = report;
     if (instanceOfSubject(subject) !== instance) {
       this.#dropBad(subject, "it is about another instance than its subject");
       return;
     }
     const member = this.#members.find(instance);
-    if (member !== undefined) this.#takeOf(member, report, this.#heard.get(instance));
+    const format = formatOf(content) ?? formatNow;
+    if (member !== undefined) this.#takeOf(member, report, this.#heard.get(instance), format);
     else if (report.state === undefined) this.#ask(instance, undefined);
     else this.#onJoin(report);
   }
@@ -304,39 +335,43 @@ export class Intake {
     this.#dropBad(this.#term.subjects.health(instance), problem);
   }
 
-  /** Those whose minute is over, the oldest first. */
-  #forgetOldest(now: number): void {
-    for (const [subject, atMs] of this.#badAtMs) {
-      if (now - atMs < badLogEveryMs) return;
-      this.#badAtMs.delete(subject);
-    }
-  }
-
   #dropBad(subject: string, problem: string): void {
     this.stats.bad++;
     const now = this.#term.clock.monotonicMs();
     const last = this.#badAtMs.get(subject);
     if (last !== undefined && now - last < badLogEveryMs) return;
     this.#badAtMs.delete(subject);
-    if (this.#badAtMs.size >= badSendersMax) this.#forgetOldest(now);
+    if (this.#badAtMs.size >= badSendersMax) forgetOlder(this.#badAtMs, now - badLogEveryMs);
     // So many different senders in one minute are counted only.
     if (this.#badAtMs.size >= badSendersMax) return;
     this.#badAtMs.set(subject, now);
     this.#term.log.warn({ subject, problem, bad: this.stats.bad }, "a report was dropped");
   }
 
+  /** An agent newer than this control plane reports as this one reads it once it is asked to. */
+  #askForOlder(instance: string): void {
+    const now = this.#term.clock.monotonicMs();
+    forgetOlder(this.#newerAskedAtMs, now - askEveryMs);
+    if (!idSchema.safeParse(instance).success || this.#newerAskedAtMs.has(instance)) return;
+    if (this.#newerAskedAtMs.size >= newerAskedMax) return;
+    this.#newerAskedAtMs.set(instance, now);
+    this.#ask(instance, undefined);
+  }
+
   /** Asks an instance for its whole state, at most once a second. */
   #ask(instance: string, heard: Heard | undefined): void {
-    const { clock, bus, subjects, leadership } = this.#term;
+    const { clock, bus, subjects, leadership, formats } = this.#term;
+    const reportFormat = formats.writtenOf("report");
     const now = clock.monotonicMs();
     if (heard !== undefined) {
       if (heard.askedAtMs !== null && now - heard.askedAtMs < askEveryMs) return;
       heard.askedAtMs = now;
       heard.intervalMs = this.#watch.intervalMs;
+      heard.format = reportFormat;
     }
     bus.publish(
       subjects.ask(instance, "report"),
-      JSON.stringify({ epoch: leadership.epoch, intervalMs: this.#watch.intervalMs }),
+      JSON.stringify({ epoch: leadership.epoch, intervalMs: this.#watch.intervalMs, reportFormat }),
     );
   }
 }

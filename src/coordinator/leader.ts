@@ -1,4 +1,3 @@
-import type { z } from "zod";
 import { targetFor } from "../../machines/deployment-request.js";
 import { reportIntervalMs } from "../../machines/liveness.js";
 import type { MemberEvent } from "../../machines/member.js";
@@ -13,25 +12,18 @@ import type {
   Random,
   Subscription,
 } from "../base/ports.js";
-import {
-  type ConfigRecord,
-  configRecordSchema,
-  type DeploymentRecord,
-  deploymentRecordSchema,
-  type InstanceRecord,
-  instanceRecordSchema,
-  type ReleaseRecord,
-  releaseRecordSchema,
-} from "../contracts/deployment.js";
-import { refusal } from "../contracts/errors.js";
+import type { DeploymentRecord, InstanceRecord } from "../contracts/deployment.js";
+import type { RecordFormats } from "../contracts/formats.js";
 import type { Labels, Report } from "../contracts/instance.js";
-import { parseKey } from "../contracts/keys.js";
+import { keys, parseKey } from "../contracts/keys.js";
+import type { Formats } from "../contracts/record-formats.js";
 import { matches, parseSelector } from "../contracts/selector.js";
 import { subjectsOf } from "../contracts/subjects.js";
 import type { ActorHost } from "../runtime/actor.js";
 import { Catalog } from "./catalog.js";
 import { ClaimIndex } from "./claim-index.js";
 import { Convergence } from "./convergence.js";
+import { type AskPeers, FleetFormats } from "./fleet-formats.js";
 import { Intake } from "./intake.js";
 import { type MemberSnapshot, Members } from "./members.js";
 import { byAge } from "./order.js";
@@ -56,6 +48,8 @@ export interface LeaderParts {
   readonly log: Log;
   readonly bus: Bus;
   readonly host: ActorHost;
+  readonly formats: Formats;
+  readonly askPeers: AskPeers;
   /** What is known may differ from the ledger; at most once. */
   readonly onFailed: (error: unknown) => void;
 }
@@ -77,10 +71,18 @@ export class Leader {
     const { fleet, ledger, leadership, clock, random, log, bus, host } = parts;
     this.#ledger = ledger;
     const index = new ClaimIndex((deployment) => this.rollOuts.touch(deployment));
+    const formats = new FleetFormats({
+      id: leadership.holder,
+      formats: parts.formats,
+      askPeers: parts.askPeers,
+      clock,
+      log: parts.log,
+    });
     const writer = new Writer({
       leadership,
       clock,
       fleet,
+      toStore: (key, record, formatMax) => formats.toStore(key, record, formatMax),
       isBusy: () => host.stats.queued > 0,
       onFailed: (error) => this.term.fail(error),
     });
@@ -97,6 +99,7 @@ export class Leader {
       catalog: new Catalog(),
       index,
       writer,
+      formats,
       fail: (error) => {
         if (this.#dropped !== undefined) return;
         this.drop(error);
@@ -134,31 +137,24 @@ export class Leader {
 
   /**
    * Reads the fleet's records and takes its members and deployments over, a few at a time.
-   * @throws RollcallError `LEDGER_UNAVAILABLE`, `LEDGER_CORRUPT`, `LEDGER_NEWER`; the reason of {@link drop}
+   * @throws RollcallError `LEDGER_UNAVAILABLE`, `LEDGER_CORRUPT`, `LEDGER_NEWER`, `LEDGER_OLDER`; the reason of {@link drop}
    */
   async load(): Promise<void> {
     const entries = await this.#ledger.readAll();
     const deployments: DeploymentRecord[] = [];
     const instances: InstanceRecord[] = [];
-    const { catalog } = this.term;
+    const { catalog, fleet, formats } = this.term;
+    const { known } = formats;
+    formats.load(fleet, entries.find(({ key }) => key === keys.formats)?.value);
     for (const [index, entry] of entries.entries()) {
       await this.#letOthersRun(index);
       const kind = parseKey(entry.key)?.[0];
       if (kind === "release")
-        keep(
-          catalog.releases,
-          this.#parse<ReleaseRecord>(entry, releaseRecordSchema),
-          (record) => record.release.version,
-        );
+        keep(catalog.releases, this.#read(known.release, entry), (record) => record.release.version);
       else if (kind === "config")
-        keep(
-          catalog.configs,
-          this.#parse<ConfigRecord>(entry, configRecordSchema),
-          (record) => record.config.version,
-        );
-      else if (kind === "instance") instances.push(this.#parse<InstanceRecord>(entry, instanceRecordSchema));
-      else if (kind === "deployment")
-        deployments.push(this.#parse<DeploymentRecord>(entry, deploymentRecordSchema));
+        keep(catalog.configs, this.#read(known.config, entry), (record) => record.config.version);
+      else if (kind === "instance") instances.push(this.#read(known.instance, entry));
+      else if (kind === "deployment") deployments.push(this.#read(known.deployment, entry));
     }
     for (const [index, record] of instances.entries()) {
       await this.#letOthersRun(index);
@@ -184,17 +180,8 @@ export class Leader {
     if (this.#dropped !== undefined) throw this.#dropped.reason;
   }
 
-  #parse<T>(entry: LedgerEntry, schema: z.ZodType<T>): T {
-    const parsed = schema.safeParse(entry.value);
-    if (parsed.success) return parsed.data;
-    const found = (entry.value as { format?: unknown } | null)?.format;
-    if (typeof found === "number" && found > 1)
-      throw refusal("LEDGER_NEWER", { key: entry.key, found, known: 1 });
-    throw refusal("LEDGER_CORRUPT", {
-      fleet: this.term.fleet,
-      key: entry.key,
-      problem: parsed.error.issues[0]?.message,
-    });
+  #read<T>(formats: RecordFormats<T>, { key, value }: LedgerEntry): T {
+    return formats.readAt({ fleet: this.term.fleet, key }, value);
   }
 
   /** Begins to hear and to act. */
@@ -203,6 +190,7 @@ export class Leader {
     this.watch.start();
     this.intake.start();
     this.#convergence.start();
+    this.term.formats.start(this.term.writer);
     this.#busStatus = this.term.bus.onStatus((status) => {
       if (status === "disconnected") this.#goDeaf();
       if (status === "reconnected") this.#listenAfresh();
@@ -218,6 +206,7 @@ export class Leader {
     this.intake.stop();
     this.#busStatus?.unsubscribe();
     this.#convergence.stop();
+    this.term.formats.stop();
     this.term.writer.close(reason);
     this.rollOuts.stop(reason);
     this.members.stop(reason);

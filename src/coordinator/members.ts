@@ -14,7 +14,7 @@ import { keys } from "../contracts/keys.js";
 import type { Actor } from "../runtime/actor.js";
 import type { Standing } from "./claim-index.js";
 import type { Term } from "./term.js";
-import type { Unit } from "./writer.js";
+import type { Put, Unit } from "./writer.js";
 
 export type MemberActor = Actor<typeof memberMachine>;
 export type MemberSnapshot = SnapshotFrom<typeof memberMachine>;
@@ -208,7 +208,7 @@ export class Members {
   }
 
   #unitOf(record: InstanceRecord, commands: readonly MemberCommand[]): Unit {
-    const puts: { key: string; value: unknown }[] = [{ key: keys.instance(record.id), value: record }];
+    const puts: Put[] = [{ key: keys.instance(record.id), value: record }];
     const events: { kind: string; id: string; type: string; data: Readonly<Record<string, unknown>> }[] = [];
     for (const command of commands) {
       if (command.type === "note")
@@ -218,9 +218,20 @@ export class Members {
           type: `instance.${command.what}`,
           data: command.data,
         });
-      else puts.push({ key: keys.desiredInstance(record.id), value: this.#desired(record, command) });
+      else
+        puts.push({
+          key: keys.desiredInstance(record.id),
+          value: this.#desired(record, command),
+          formatMax: this.#desiredFormatOf(record.id),
+        });
     }
     return { puts, events };
+  }
+
+  /** What its agent reads: the first format, which all read, as long as it has not said more. */
+  #desiredFormatOf(instance: string): number {
+    const { seen } = this.#actors.get(instance)?.snapshot().context ?? {};
+    return seen?.state.desiredFormat ?? this.#term.formats.known["desired.instance"].oldest;
   }
 
   #desired(record: InstanceRecord, command: Extract<MemberCommand, { type: "desire" }>): DesiredInstance {

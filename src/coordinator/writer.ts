@@ -1,9 +1,17 @@
 import type { Clock, Leadership, LedgerEvent } from "../base/ports.js";
 import { batchMessagesMax } from "../base/ports.js";
 
+/** A record to be written, as the program works with it. */
+export interface Put {
+  readonly key: string;
+  readonly value: unknown;
+  /** The newest format that whoever it is for reads; any if left out. */
+  readonly formatMax?: number;
+}
+
 /** What one decision writes; committed whole, in the order of the decisions. */
 export interface Unit {
-  readonly puts?: readonly { readonly key: string; readonly value: unknown }[];
+  readonly puts?: readonly Put[];
   readonly deletes?: readonly string[];
   readonly events?: readonly LedgerEvent[];
   /** How many instances it is about; 0 if left out. */
@@ -25,6 +33,17 @@ const batchInstancesMax = 300;
 /** For how long units may gather while actors still have events to handle. */
 const gatherMs = 5;
 
+export interface WriterParts {
+  readonly leadership: Leadership;
+  readonly clock: Clock;
+  readonly fleet: string;
+  /** What stands in the ledger for a record. */
+  readonly toStore: (key: string, record: unknown, formatMax?: number) => unknown;
+  /** True while actors have events to handle, whose decisions may join the batch. */
+  readonly isBusy: () => boolean;
+  readonly onFailed: (error: unknown) => void;
+}
+
 /**
  * The one writer of a leader: gathers what is decided in one go, so that a report, the decision that follows and the
  * desired states of the next batch are one atomic batch, and has at most one under way. A unit that cannot be
@@ -34,6 +53,7 @@ export class Writer {
   readonly #leadership: Leadership;
   readonly #clock: Clock;
   readonly #fleet: string;
+  readonly #toStore: WriterParts["toStore"];
   /** True while actors have events to handle, whose decisions may join the batch. */
   readonly #isBusy: () => boolean;
   readonly #onFailed: (error: unknown) => void;
@@ -41,16 +61,11 @@ export class Writer {
   #running = false;
   #failure: unknown;
 
-  constructor(parts: {
-    leadership: Leadership;
-    clock: Clock;
-    fleet: string;
-    isBusy: () => boolean;
-    onFailed: (error: unknown) => void;
-  }) {
+  constructor(parts: WriterParts) {
     this.#leadership = parts.leadership;
     this.#clock = parts.clock;
     this.#fleet = parts.fleet;
+    this.#toStore = parts.toStore;
     this.#isBusy = parts.isBusy;
     this.#onFailed = parts.onFailed;
   }
@@ -117,7 +132,8 @@ export class Writer {
     const changes = new Map<string, unknown>();
     const events: LedgerEvent[] = [];
     for (const { unit } of batch) {
-      for (const { key, value } of unit.puts ?? []) changes.set(key, value);
+      for (const { key, value, formatMax } of unit.puts ?? [])
+        changes.set(key, this.#toStore(key, value, formatMax));
       for (const key of unit.deletes ?? []) changes.set(key, undefined);
       events.push(...(unit.events ?? []));
     }

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { type EndpointName, endpoints } from "../../src/contracts/api.js";
 import { refusal } from "../../src/contracts/errors.js";
+import { currentFormats, rangesOf } from "../../src/contracts/record-formats.js";
 import { createWorld, following, leading } from "./world.js";
 
 type World = ReturnType<typeof createWorld>;
@@ -25,7 +26,15 @@ const standardOf = (id: string, role: string) => ({
   name: "rollcall",
   id,
   version: "1.2.3",
-  metadata: { fleet: "default", role, epoch: "7", host: "?", started: "1893456000000" },
+  metadata: {
+    fleet: "default",
+    role,
+    epoch: "7",
+    host: "?",
+    started: "1893456000000",
+    formats: JSON.stringify(rangesOf(currentFormats)),
+    problem: "",
+  },
 });
 
 describe("the NATS service protocol (ADR-32)", () => {
@@ -162,7 +171,8 @@ describe("the NATS service protocol (ADR-32)", () => {
 
 test("the list of coordinators holds all that answer, whichever was asked, and none of another fleet", async () => {
   const world = createWorld();
-  const self = { id: "c1", role: "leading" as const, epoch: 7, sinceMs: 5, version: "1.2.3", node: "host-a" };
+  const about = { sinceMs: 5, version: "1.2.3", node: "host-a", problem: null };
+  const self = { id: "c1", role: "leading" as const, epoch: 7, ...about };
   world.coordinator("c1", leading, {
     "coordinators.list": async () => ({ items: [self], asOf: 9, epoch: 7 }),
   });
@@ -181,6 +191,7 @@ test("the list of coordinators holds all that answer, whichever was asked, and n
     sinceMs: 1_893_456_000_000,
     version: "1.2.3",
     node: "?",
+    problem: null,
   };
   for (let at = 0; at < 4; at++) {
     expect(await world.settled(client.coordinators.list())).toEqual({

@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { BusMessage } from "../../src/base/ports.js";
 import { type InstanceState, type Report, reportSchema } from "../../src/contracts/instance.js";
+import { currentFormats } from "../../src/contracts/record-formats.js";
 import { instanceOfSubject, subjectsOf } from "../../src/contracts/subjects.js";
 import { Leader } from "../../src/coordinator/leader.js";
 import { createActorHost } from "../../src/runtime/actor-host.js";
@@ -144,6 +145,8 @@ async function lead(): Promise<{ world: FleetWorld; leader: Leader }> {
     log: quietLog,
     bus,
     host,
+    formats: currentFormats,
+    askPeers: async () => [],
     onFailed,
   });
   await world.during(leader.load());

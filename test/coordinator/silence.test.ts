@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, test } from "vitest";
+import { currentFormats } from "../../src/contracts/record-formats.js";
 import { Leader } from "../../src/coordinator/leader.js";
 import { createActorHost } from "../../src/runtime/actor-host.js";
 import { FleetWorld, fleet } from "../kit/fleet.js";
@@ -266,7 +267,10 @@ test("a fleet that grows is told to report less often", async () => {
   if (!("commit" in leadership)) throw new Error("the lease is held");
   const host = createActorHost({ node: "c1", clock, random, log });
   const onFailed = (error: unknown) => expect(error).toBeUndefined();
-  const leader = new Leader({ fleet, ledger, leadership, clock, random, log, bus, host, onFailed });
+  const formats = currentFormats;
+  const askPeers = async () => [];
+  const parts = { fleet, ledger, leadership, clock, random, log, bus, host, formats, askPeers, onFailed };
+  const leader = new Leader(parts);
   await world.during(leader.load());
   leader.lead();
   const first = world.addAgent("first");

@@ -9,6 +9,7 @@ const samples: readonly CoordinatorEvent[] = [
   { type: "acquired", epoch: 1, validForMs: 2_500 },
   { type: "heldBy", leader: "c2", epoch: 1 },
   { type: "unavailable", problem: "no answer" },
+  { type: "unfit", problem: "a newer format", leader: "c2", epoch: 1 },
   { type: "leaseFree" },
   { type: "loaded" },
   { type: "renewed", validForMs: 2_500 },

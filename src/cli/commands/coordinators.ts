@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { type Cli, withExamples } from "../cli.js";
 import { tableText } from "../table.js";
-import { agoText } from "../words.js";
+import { agoText, plainText } from "../words.js";
 
 export function addCoordinatorCommands(program: Command, cli: Cli): void {
   const group = program.command("coordinators").description("the coordinators of the fleet");
@@ -24,6 +24,11 @@ export function addCoordinatorCommands(program: Command, cli: Cli): void {
               { head: "SINCE", cell: ({ sinceMs }) => agoText(sinceMs, asOf) },
               { head: "VERSION", cell: ({ version }) => version },
               { head: "NODE", cell: ({ node }) => node },
+              {
+                head: "PROBLEM",
+                cell: ({ problem }) => plainText(problem ?? "-"),
+                paint: (text, { problem }) => cli.paint((problem ?? null) === null ? "dim" : "yellow", text),
+              },
             ],
             cli.paint,
           ),

@@ -1,4 +1,5 @@
 import { hostname } from "node:os";
+import { formatsOfCoordinators } from "../../api/find-coordinators.js";
 import { serveApi } from "../../api/service.js";
 import type { Log } from "../../base/ports.js";
 import { connectNatsBus } from "../../bus/nats-bus.js";
@@ -67,12 +68,21 @@ export async function startControlPlane(
     const version = productVersion();
     const leaseMs = options.leaseMs ?? (isCluster ? leaseOnClusterMs : leaseOnOneServerMs);
     const coordinator = createCoordinator(
-      { clock, random, log, bus, ledger, host, files: openNatsObjects({ fleet, bus, clock, log }) },
+      {
+        clock,
+        random,
+        log,
+        bus,
+        ledger,
+        host,
+        files: openNatsObjects({ fleet, bus, clock, log }),
+        askPeers: () => formatsOfCoordinators(bus, fleet),
+      },
       { fleet, name, leaseMs, version, node: hostname() },
     );
     const role = () => {
       const { name: leader, epoch } = coordinator.leader();
-      return { leading: coordinator.leads(), epoch, leader };
+      return { leading: coordinator.leads(), epoch, leader, problem: coordinator.view().problem };
     };
     coordinator.start();
     const api = serveApi({
