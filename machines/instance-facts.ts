@@ -74,6 +74,8 @@ export interface InstanceContext {
   readonly previous: VersionPair | null;
   /** What is to become active. */
   readonly candidate: Placed | null;
+  /** Ports chosen anew in a row, because another program had taken the one before. */
+  readonly moves: number;
   /** Why the last target was not reached, or what was reached was lost. */
   readonly failure: Fault | null;
   /** Counts the pieces of work begun in this life of the agent. */
@@ -145,6 +147,8 @@ export type InstanceEvent =
       readonly detail: string;
       readonly atMs: number;
     }
+  /** A free port for the active version's process; `null` if there is none now. */
+  | { readonly type: "port"; readonly port: number | null }
   /** From the machine to itself: another process is to be checked from now on. */
   | { readonly type: "recheck" };
 
@@ -162,15 +166,21 @@ export type InstanceCommand =
   | { readonly type: "withdrawRoutes"; readonly work: number; readonly generation: number }
   | { readonly type: "cancel"; readonly work: number; readonly generation: number }
   | { readonly type: "abandon"; readonly generation: number }
+  /** `current` and the published routes are to say what the active version is and where it listens. */
+  | { readonly type: "restore"; readonly launch: Launch }
   | { readonly type: "prune"; readonly generation: number; readonly keep: readonly string[] }
   | { readonly type: "startProcess"; readonly slot: Slot; readonly order: number; readonly launch: Launch }
   | { readonly type: "stopProcess"; readonly slot: Slot; readonly order: number }
+  /** Asks for a free port. */
+  | { readonly type: "choosePort" }
   | { readonly type: "check"; readonly number: number; readonly launch: Launch }
   | { readonly type: "readDesired"; readonly read: number };
 
 /** Time between two checks of a process that has not been healthy yet, at most. */
 const startIntervalMs = 1_000;
 const retiredMax = 8;
+/** Ports chosen anew without a healthy check in between, after which one that is taken is a failure like any other. */
+const movesMax = 5;
 /** Repeats of one phase's work after which a failure for want of a connection is one like any other. */
 const triesMax = 20;
 
@@ -196,6 +206,7 @@ export function freshInstance(instance: string): InstanceContext {
     published: false,
     previous: null,
     candidate: null,
+    moves: 0,
     failure: null,
     work: 0,
     tries: 0,
@@ -253,6 +264,26 @@ export function statusIn({ processes }: InstanceContext, placed: Placed | null):
   return placed === null ? "gone" : processes[placed.slot].status;
 }
 
+/**
+ * Its process does not start because another program has its port meanwhile, and nobody asked for that very port: it can be
+ * chosen anew.
+ */
+export function lostPort({ processes, moves }: InstanceContext, placed: Placed | null): boolean {
+  if (placed === null || placed.launch.release.manifest.port !== undefined || moves >= movesMax) return false;
+  const { status, fault } = processes[placed.slot];
+  return (status === "restarting" || status === "failed") && fault?.code === "PORT_IN_USE";
+}
+
+/** The process is not started again by itself, and no other port would help. */
+export function hasEnded(context: InstanceContext, placed: Placed | null): boolean {
+  return statusIn(context, placed) === "failed" && !lostPort(context, placed);
+}
+
+/** The active version is to go on under another port. What is to replace it is waited for first. */
+export function mustMove(context: InstanceContext): boolean {
+  return context.published && !isApart(context) && lostPort(context, context.active);
+}
+
 /** What really serves: the active version, while its process is up. */
 export function runningOf(context: InstanceContext): VersionPair | null {
   return context.active !== null && statusIn(context, context.active) === "up"
@@ -307,7 +338,7 @@ export function vitality(context: InstanceContext): "unknown" | "healthy" | "deg
   const process = watched(context);
   const status = statusIn(context, process);
   if (failure !== null) return "failed";
-  if (status === "failed" || (status === "up" && isFailing(context)))
+  if (hasEnded(context, process) || (status === "up" && isFailing(context)))
     return reached || candidate !== null ? "failed" : "unknown";
   return process === null || status !== "up" ? "unknown" : (checks.verdict ?? "unknown");
 }

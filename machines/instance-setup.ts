@@ -5,6 +5,7 @@ import {
   acceptedOf,
   freeSlot,
   freshChecks,
+  hasEnded,
   hasNews,
   type InstanceCommand,
   type InstanceContext,
@@ -15,8 +16,10 @@ import {
   isVersion,
   judged,
   keepOf,
+  lostPort,
   mayRestore,
   mayTryAgain,
+  mustMove,
   pauseMs,
   type Run,
   type Slot,
@@ -33,6 +36,8 @@ import type { Launch } from "./process.js";
 
 /** Without a manifest to say so: how long the end of a service may take without progress. */
 const stopStuckMs = 300_000;
+/** Before a free port is looked for again on a host that has none. */
+const portAgainMs = 5_000;
 /** How much later than its own time limit a check is given up. */
 const overdueMs = 5_000;
 
@@ -91,6 +96,7 @@ export const instanceSetup = setup({
       return manifest === undefined ? stopStuckMs : manifest.stuckMs + manifest.healthCheck.startPeriodMs;
     },
     tryAgain: ({ context }) => backoffMs(phaseBackoff, context.tries, context.unit),
+    portAgain: portAgainMs,
     betweenChecks: ({ context }) => pauseMs(context),
     checkOverdue: ({ context }) =>
       (watched(context)?.launch.release.manifest.healthCheck.timeoutMs ?? 0) + overdueMs,
@@ -135,13 +141,17 @@ export const instanceSetup = setup({
       statusIn(context, context.active) !== "gone",
     oldIsGone: ({ context }) => statusIn(context, context.active) === "gone",
     allGone: ({ context }) => slots.every((slot) => context.processes[slot].status === "gone"),
-    candidateEnded: ({ context }) => statusIn(context, context.candidate) === "failed",
+    candidateEnded: ({ context }) => hasEnded(context, context.candidate),
+    /** Another program has taken the port that was chosen for the new process. */
+    candidateLostPort: ({ context }) => isApart(context) && lostPort(context, context.candidate),
+    mustMove: ({ context }) => mustMove(context),
+    isPort: ({ event }) => event.type === "port" && event.port !== null,
     candidateFails: ({ context }) => isFailing(context),
     candidateIsHealthy: ({ context }) =>
       statusIn(context, context.candidate) === "up" && context.checks.verdict === "healthy",
     candidateServes: ({ context }) => !isApart(context),
     hasNoVerdict: ({ context }) => context.checks.verdict === null,
-    activeEnded: ({ context }) => statusIn(context, context.active) === "failed",
+    activeEnded: ({ context }) => hasEnded(context, context.active),
     mayCheck: ({ context }) => statusIn(context, watched(context)) === "up",
     isThisCheck: ({ context, event }) => event.type === "checked" && event.number === context.checks.number,
   },
@@ -167,6 +177,7 @@ export const instanceSetup = setup({
       return {
         target: { ledgerId, generation, run, minHealthyMs },
         reached: false,
+        moves: 0,
         failure: null,
         progress: { percent: 0, note: "" },
       };
@@ -290,6 +301,23 @@ export const instanceSetup = setup({
       enqueue.assign(change);
       enqueue.emit(command);
     }),
+    /** What people and proxies find on the disk is what is active. */
+    restore: enqueueActions(({ context, enqueue }) => {
+      if (context.active !== null && context.published)
+        enqueue.emit({ type: "restore", launch: context.active.launch });
+    }),
+    countMove: assign(({ context }) => ({ moves: context.moves + 1 })),
+    choosePort: emit((): InstanceCommand => ({ type: "choosePort" })),
+    /** The active version's process is started on the new port, and its routes lead there. */
+    move: enqueueActions(({ context, event, enqueue }) => {
+      const { active, candidate } = context;
+      if (event.type !== "port" || event.port === null || active === null) return;
+      const moved = { ...active, launch: { ...active.launch, port: event.port } };
+      const { change, command } = ordered(context, moved.slot, moved.launch);
+      enqueue.assign({ ...change, active: moved, candidate: candidate === null ? null : moved });
+      enqueue.emit({ type: "restore", launch: moved.launch });
+      enqueue.emit(command);
+    }),
     /** No process runs but the active version's. */
     sweep: enqueueActions(({ context, enqueue }) => {
       for (const { change, command } of orderedStop(context, strays(context))) {
@@ -335,7 +363,12 @@ export const instanceSetup = setup({
       return { type: "check", number: context.checks.number, launch: process.launch };
     }),
     judge: assign(({ context, event }) =>
-      event.type === "checked" ? { checks: judged(context, event.verdict, event.detail, event.atMs) } : {},
+      event.type === "checked"
+        ? {
+            checks: judged(context, event.verdict, event.detail, event.atMs),
+            ...(event.verdict === "healthy" && { moves: 0 }),
+          }
+        : {},
     ),
     /** Counts like a failed check, but for a process that has never answered: its start period is not known here. */
     judgeOverdue: assign(({ context }) => {

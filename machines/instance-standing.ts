@@ -32,7 +32,7 @@ export function healthOf({ health }: InstanceStanding): Health {
 
 /** The state in which a restarted agent takes an instance up again: the phase that it was in begins anew. */
 export function standingOf(stage: Stage) {
-  const rest = { contact: "asking", checks: "idle", health: "UNKNOWN" } as const;
+  const rest = { contact: "asking", port: "kept", checks: "idle", health: "UNKNOWN" } as const;
   switch (stage) {
     case "STOPPED":
     case "SWITCHING":

@@ -7,7 +7,7 @@ import { instanceSetup } from "./instance-setup.js";
  * One instance on its agent: how far it is with what it was told (update), how well what serves is (health), the
  * checks that say so, and whether its desired state is known (contact). Driven by desired states, by the outcomes
  * of the work that it asks for, and by its processes. It decides what is done next, in which order the old and
- * the new process take turns, when an update has failed, and that what `current` points at serves again then.
+ * the new process take turns, when an update has failed, that what `current` points at serves again then, and on which port (port).
  * Only the newest desired state counts: a newer one cancels the work and begins at QUEUED. No phase begins while the
  * desired state is being read after a start or reconnect.
  */
@@ -32,7 +32,7 @@ function workPhase(
       waiting: {
         description: "The desired state is read before the work begins.",
         always: { guard: "mayBegin", target: "working", actions: ["nextWork", begin] },
-        on: { resume: { actions: ["sweep", "restoreService"] } },
+        on: { resume: { actions: ["sweep", "restore", "restoreService"] } },
       },
       working: {
         description: "The work is under way.",
@@ -143,6 +143,30 @@ const health = instanceSetup.createStateConfig({
   },
 });
 
+const port = instanceSetup.createStateConfig({
+  description: "Where the active version listens, if nobody asked for a certain port.",
+  initial: "kept",
+  states: {
+    kept: {
+      description: "It keeps the port that it has.",
+      always: { guard: "mustMove", target: "choosing" },
+    },
+    choosing: {
+      description: "Another program has taken the port while the process was down: a free one is looked for.",
+      entry: "choosePort",
+      always: { guard: not("mustMove"), target: "kept" },
+      on: {
+        port: [{ guard: "isPort", target: "kept", actions: ["countMove", "move"] }, { target: "lacking" }],
+      },
+    },
+    lacking: {
+      description: "There is no free port now.",
+      always: { guard: not("mustMove"), target: "kept" },
+      after: { portAgain: "choosing" },
+    },
+  },
+});
+
 const update = instanceSetup.createStateConfig({
   description: "How far it is with what it was told.",
   initial: "STOPPED",
@@ -170,7 +194,7 @@ const update = instanceSetup.createStateConfig({
                 target: "deciding",
                 actions: ["forgetCandidate", "restoreService"],
               },
-              on: { resume: { actions: ["sweep", "restoreService"] } },
+              on: { resume: { actions: ["sweep", "restore", "restoreService"] } },
             },
             deciding: {
               description: "The desired state is read before anything begins.",
@@ -246,6 +270,11 @@ const update = instanceSetup.createStateConfig({
               description: "The process is up or starting, and is checked.",
               entry: { type: "noteWork", params: { note: "waiting for the first healthy check" } },
               always: [
+                {
+                  guard: "candidateLostPort",
+                  target: "#instance.update.APPLYING.UPDATING_ROUTES",
+                  actions: "countMove",
+                },
                 {
                   guard: "candidateEnded",
                   target: failed,
@@ -342,7 +371,7 @@ const update = instanceSetup.createStateConfig({
           actions: { type: "failProcess", params: { phase: "ACTIVE" } },
         },
       ],
-      on: { resume: { actions: ["sweep", "restoreService"] } },
+      on: { resume: { actions: ["sweep", "restore", "restoreService"] } },
     },
     FAILED: {
       description:
@@ -354,7 +383,7 @@ const update = instanceSetup.createStateConfig({
           description: "What the failed update has left behind is taken away.",
           entry: ["abandon", "sweep", "restoreService"],
           always: { guard: "isCleared", target: "resting", actions: ["forgetCandidate", "restoreService"] },
-          on: { resume: { actions: ["abandon", "sweep", "restoreService"] } },
+          on: { resume: { actions: ["abandon", "restore", "sweep", "restoreService"] } },
         },
         resting: { description: "It waits for something else to be asked of it, or for a reset." },
       },
@@ -372,5 +401,5 @@ export const instanceMachine = instanceSetup.createMachine({
     epoch: { actions: "seeEpoch" },
     process: { guard: "isNewsOfProcess", actions: "rememberProcess" },
   },
-  states: { contact, update, checks, health },
+  states: { contact, update, port, checks, health },
 });

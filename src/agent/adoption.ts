@@ -3,7 +3,13 @@ import { messageOf } from "../base/errors.js";
 import type { Log, RecordStore } from "../base/ports.js";
 import type { Complaints } from "./complaints.js";
 import type { InstanceJournals } from "./instance-runner.js";
-import { journalKinds, readJournal } from "./journal.js";
+import {
+  type InstanceJournal,
+  journalFormat,
+  journalKinds,
+  type ProcessJournal,
+  readJournal,
+} from "./journal.js";
 import type { Processes, ProcessIdentity } from "./ports.js";
 
 /** How long a process that nobody knows has to end before it is killed. */
@@ -15,8 +21,8 @@ export type Owned = Awaited<ReturnType<Processes["owned"]>>[number];
 type Reading = { readonly records: RecordStore; readonly complaints: Complaints };
 
 /**
- * What was written of each instance when this data folder's agent last ran. What cannot be read is left out and said:
- * the desired state heals it.
+ * What was written of each instance when this data folder's agent last ran. What cannot be read is said, and made of what
+ * can; the desired state heals the rest.
  *
  * @throws RollcallError `LEDGER_NEWER` when a newer Rollcall wrote it
  */
@@ -50,7 +56,34 @@ export async function readJournals({ records, complaints }: Reading): Promise<Ma
     if (journal === undefined) unreadable(journalKinds.process, id);
     else of(journal.instance).processes[journal.slot] = journal;
   }
+  for (const [id, found] of journals) found.instance ??= journalFrom(id, Object.values(found.processes));
   return journals;
+}
+
+/**
+ * An instance whose record was lost goes on with what its processes were started for: the older one, if there are two, since the
+ * other had still to prove itself. `undefined` if none was to run.
+ */
+function journalFrom(instance: string, processes: readonly ProcessJournal[]): InstanceJournal | undefined {
+  const placed = processes.flatMap(({ slot, wanted }) => (wanted === null ? [] : [{ slot, launch: wanted }]));
+  const [active] = placed.sort((one, other) => one.launch.generation - other.launch.generation);
+  if (active === undefined) return undefined;
+  const { ledgerId, generation, release, config } = active.launch;
+  return {
+    format: journalFormat,
+    instance,
+    accepted: null,
+    retired: [],
+    epoch: 0,
+    wanted: null,
+    target: { ledgerId, generation, run: { release, config }, minHealthyMs: release.manifest.minHealthyMs },
+    stage: "ACTIVE",
+    active,
+    published: true,
+    previous: null,
+    candidate: null,
+    failure: null,
+  };
 }
 
 /**

@@ -11,6 +11,7 @@ import type { ActorHost } from "../runtime/actor.js";
 import { createActorHost } from "../runtime/actor-host.js";
 import { readJournals, reap, unknownOf } from "./adoption.js";
 import { type Complaint, Complaints } from "./complaints.js";
+import type { InstanceJournals } from "./instance-runner.js";
 import { agentJournalId, journalFormat, journalKinds, processKey, readJournal } from "./journal.js";
 import type { AgentParts, AgentPorts, InstanceOptions } from "./parts.js";
 import { SupervisedInstance } from "./supervised-instance.js";
@@ -118,12 +119,13 @@ class HostAgent implements Agent {
     checkInstances(this.#options.instances);
     this.#state = "starting";
     const { records, processes, log } = this.#ports;
-    this.#agentId = await this.#identify();
     const journals = await readJournals({ records, complaints: this.#complaints });
+    this.#agentId = await this.#identify(journals);
     const ours = new Map(
       [...journals].filter(([id]) => this.#options.instances.some((instance) => instance.id === id)),
     );
     await reap(unknownOf(await processes.owned(), ours), processes, log);
+    await this.#recover();
     if (this.#state !== "starting") return;
     const parts = this.#parts();
     for (const options of this.#options.instances) {
@@ -152,7 +154,7 @@ class HostAgent implements Agent {
     if (wasRunning && leave) await this.#leave();
   }
 
-  async #identify(): Promise<string> {
+  async #identify(journals: ReadonlyMap<string, InstanceJournals>): Promise<string> {
     const { records, random } = this.#ports;
     for (const { id, record } of await records.load(journalKinds.agent)) {
       const journal = id === agentJournalId ? readJournal("agent", id, record) : undefined;
@@ -162,12 +164,25 @@ class HostAgent implements Agent {
           "journalUnreadable",
           id,
           {},
-          "the record of this agent's id cannot be read; it takes another",
+          "the record of this agent's id cannot be read; it is taken from what its instances were told",
         );
     }
-    const agentId = random.id();
+    const [told] = [...journals.values()].flatMap(({ instance }) => instance?.wanted?.agent ?? []);
+    const agentId = told ?? random.id();
     await records.save(journalKinds.agent, agentJournalId, { format: journalFormat, agentId });
     return agentId;
+  }
+
+  /** Before anything begins: a build of the run before would go on beside the same build of this one. */
+  async #recover(): Promise<void> {
+    try {
+      await this.#ports.files.recover();
+    } catch (error) {
+      this.#ports.log.error(
+        { error: messageOf(error) },
+        "what an earlier run of this agent left could not be cleared away; the first work tries it again",
+      );
+    }
   }
 
   #parts(): AgentParts {

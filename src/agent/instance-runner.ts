@@ -179,6 +179,9 @@ export class InstanceRunner {
       case "check":
         void this.#check(command.number, command.launch);
         break;
+      case "choosePort":
+        void this.#choosePort();
+        break;
       case "readDesired":
         void this.#feed.read(command.read);
         break;
@@ -212,6 +215,19 @@ export class InstanceRunner {
         atMs,
       });
     }
+  }
+
+  async #choosePort(): Promise<void> {
+    const port = await this.#parts.processes.freePort(this.instance).catch((error: unknown) => {
+      this.#parts.complaints.add(
+        "workFailed",
+        this.instance,
+        { error: messageOf(error) },
+        "no free port was found for a service whose port was taken",
+      );
+      return null;
+    });
+    if (!this.#over) this.#actor.send({ type: "port", port });
   }
 
   async #check(number: number, launch: Launch): Promise<void> {

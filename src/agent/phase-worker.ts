@@ -1,9 +1,9 @@
 import type { InstanceCommand } from "../../machines/instance-facts.js";
-import type { Fault } from "../../machines/process.js";
+import type { Fault, Launch } from "../../machines/process.js";
 import { messageOf } from "../base/errors.js";
 import { faultOf, isTransient } from "./fault.js";
 import type { AgentParts } from "./parts.js";
-import type { PhaseWork } from "./ports.js";
+import type { ActiveRelease, PhaseWork } from "./ports.js";
 import { WorkQueue } from "./work-queue.js";
 
 /** Releases kept on disk beside the ones that are never pruned. */
@@ -15,6 +15,7 @@ const progressEveryMs = 200;
 /** The ids of work that no phase waits for, in the queue. */
 const abandonId = -1;
 const pruneId = -2;
+const restoreId = -3;
 
 type Command = Extract<
   InstanceCommand,
@@ -28,6 +29,7 @@ type Command = Extract<
       | "activate"
       | "withdrawRoutes"
       | "abandon"
+      | "restore"
       | "prune"
       | "cancel";
   }
@@ -74,10 +76,19 @@ export class PhaseWorker {
         this.#queue.cancel(command.work);
         break;
       case "abandon":
-        this.#aside(abandonId, "what a failed update left behind", () => files.abandon(this.#instance));
+        this.#aside(abandonId, "what a failed update left behind could not be removed", () =>
+          files.abandon(this.#instance),
+        );
+        break;
+      case "restore":
+        this.#aside(restoreId, "the link and the routes of what is active could not be put right", () =>
+          files.restore(this.#instance, activeOf(command.launch)),
+        );
         break;
       case "prune":
-        this.#aside(pruneId, "old releases", () => files.prune(this.#instance, command.keep, keptMax));
+        this.#aside(pruneId, "old releases could not be removed", () =>
+          files.prune(this.#instance, command.keep, keptMax),
+        );
         break;
       case "withdrawRoutes":
         this.#queue.add(command.work, () => this.#outcomeOf(command.work, () => this.#withdraw()));
@@ -137,7 +148,7 @@ export class PhaseWorker {
     return { instance: this.#instance, generation, release, config, signal, progress };
   }
 
-  #aside(id: number, what: string, run: () => Promise<void>): void {
+  #aside(id: number, problem: string, run: () => Promise<void>): void {
     this.#queue.add(id, () =>
       run().catch((error: unknown) => {
         const facts = { error: messageOf(error) };
@@ -145,9 +156,13 @@ export class PhaseWorker {
           "workFailed",
           this.#instance,
           facts,
-          `${what} could not be removed; it is tried again with the next update`,
+          `${problem}; it is tried again with the next update`,
         );
       }),
     );
   }
+}
+
+function activeOf({ release, config, port }: Launch): ActiveRelease {
+  return { release: release.version, config: config?.version ?? null, port, routes: release.manifest.routes };
 }

@@ -28,8 +28,18 @@ export interface RouteTarget {
   readonly routes: Manifest["routes"];
 }
 
+/** What an instance runs, and where it listens. */
+export interface ActiveRelease {
+  readonly release: string;
+  readonly config: string | null;
+  readonly port: number;
+  readonly routes: Manifest["routes"];
+}
+
 /** The releases of this host's instances, on disk. Every method throws `DISK_FULL` where it writes. */
 export interface ReleaseFiles {
+  /** After a start of the agent: what its earlier run left at work (a build and its children) is ended, what it was making is removed. */
+  recover(): Promise<void>;
   /** PULLING_SOURCE: the files are here, whole and verified. @throws `CHECKSUM_MISMATCH`, `OBJECT_NOT_FOUND`, `GIT_REF_UNKNOWN`, `GIT_FAILED`, `NO_GIT`, `NO_CONTAINER_ENGINE` */
   pull(work: PhaseWork): Promise<void>;
   /** BUILDING: unpacked, and the build command has ended well. @throws `UNSAFE_ARCHIVE`, `ARCHIVE_TOO_LARGE`, `BUILD_FAILED`, `BUILD_TIMEOUT` */
@@ -44,6 +54,11 @@ export interface ReleaseFiles {
   activate(work: PhaseWork): Promise<void>;
   /** After a failure: `next` and staged routes are gone, `current` and published routes untouched. */
   abandon(instance: string): Promise<void>;
+  /**
+   * `current` points at the active release and its routes lead to its port; put right where they do not, after an interrupted
+   * activation for example, or when the port is another one now. Nothing is done while they are as they should be.
+   */
+  restore(instance: string, active: ActiveRelease): Promise<void>;
   /** After a stop: the instance's published routes are gone. */
   withdrawRoutes(instance: string): Promise<void>;
   /** Removes the releases of an instance but the named ones and the newest `keepMax`. */

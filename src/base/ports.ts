@@ -243,6 +243,7 @@ export interface Objects {
 
 /** What must survive a restart of this process, one record an actor, written whole and synced before `save` resolves. */
 export interface RecordStore {
+  /** All records of a kind; `undefined` in place of one that cannot be read. */
   load(kind: string): Promise<{ readonly id: string; readonly record: unknown }[]>;
   /** @throws RollcallError `DISK_FULL` */
   save(kind: string, id: string, record: unknown): Promise<void>;

@@ -2,7 +2,7 @@ import { cpSync, existsSync, readdirSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import type { PhaseWork, ReleaseFiles } from "../../src/agent/ports.js";
-import { makeTempDir } from "../kit/temp-dir.js";
+import { makeRamDir } from "../kit/temp-dir.js";
 import { countOperations, dyingAt, fullFrom, installFsFaults, live } from "./fs-faults.js";
 import {
   applyRelease,
@@ -31,7 +31,7 @@ let withV2 = "";
 
 beforeAll(async () => {
   installFsFaults();
-  withV1 = makeTempDir();
+  withV1 = makeRamDir();
   const files = releaseFiles(withV1, objects);
   await applyRelease(files, work("v1"), 8_001);
   withV2 = copyOf(withV1);
@@ -39,7 +39,7 @@ beforeAll(async () => {
 });
 
 function copyOf(dataDir: string): string {
-  const copy = makeTempDir();
+  const copy = makeRamDir();
   cpSync(dataDir, copy, { recursive: true, verbatimSymlinks: true });
   return copy;
 }

@@ -8,7 +8,9 @@ const files = Object.fromEntries(
 );
 const command =
   where === "build"
-    ? 'trap "" TERM; echo $$ > "$OUT/build-pid"; echo hanging > made; sleep 300; true'
+    ? `trap "" TERM; env -i sh -c 'echo $$ > "$0/bare-pid"; sleep 300; true' "$OUT" &
+       until test -s "$OUT/bare-pid"; do sleep 0.01; done
+       echo $$ > "$OUT/build-pid"; echo hanging > made; sleep 300; true`
     : "cp f1 made";
 const release = artifactRelease(objects, "v2", files, {
   routes: [{ path: "/v2" }],

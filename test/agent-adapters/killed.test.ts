@@ -82,7 +82,7 @@ test.each(["pull", "build", "copy", "activate"])(
     expect(currentOf(dataDir, "i1")).toBe("v2");
     expect(routesOf(dataDir)).toEqual([{ path: "/v2", instance: "i1", target: "http://127.0.0.1:8003" }]);
     expect(readdirSync(join(dataDir, "scratch"))).toEqual([]);
-    for (const name of ["build-pid", "reload-pid"]) {
+    for (const name of ["build-pid", "bare-pid", "reload-pid"]) {
       const path = join(dataDir, name);
       if (existsSync(path))
         expect(runs(Number(readFileSync(path, "utf8"))), `${name} still runs`).toBe(false);

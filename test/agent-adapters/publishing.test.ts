@@ -1,6 +1,14 @@
-import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { Manifest } from "../../src/contracts/release.js";
 import { eventually } from "../kit/eventually.js";
 import { makeTempDir } from "../kit/temp-dir.js";
@@ -240,4 +248,46 @@ test("a damaged file of the agent's own is named", async () => {
   expect(refused.code).toBe("RECORD_CORRUPT");
   expect(refused.message).toContain(path);
   expect(filesBelow(instanceFolder(dataDir, "i1"))["published.json"]).toBe("{");
+});
+
+describe("what is active is put right", () => {
+  const active = (port: number, version = "v1") => ({
+    release: version,
+    config: null,
+    port,
+    routes: [{ path: `/${version}` }],
+  });
+
+  test("where the link or the routes are lost, torn or lead to another port", async () => {
+    const { dataDir, files, release, again, seen } = setUp();
+    await applyRelease(files, workOn("i1", release("v1")), 8_001);
+    const folder = instanceFolder(dataDir, "i1");
+    await again().restore("i1", active(8_001));
+    expect(seen()).toHaveLength(1);
+    rmSync(join(folder, "current"));
+    symlinkSync("releases/gone", join(folder, "current"));
+    writeFileSync(join(folder, "published.json"), '{"format":');
+    writeFileSync(join(dataDir, "routes.json"), "");
+    await again().restore("i1", active(8_001));
+    const routes = (port: number) => [{ path: "/v1", instance: "i1", target: `http://127.0.0.1:${port}` }];
+    expect([currentOf(dataDir, "i1"), routesOf(dataDir)]).toEqual(["v1", routes(8_001)]);
+    await again().restore("i1", active(8_005));
+    expect(routesOf(dataDir)).toEqual(routes(8_005));
+    expect(seen().at(-1)).toEqual(routes(8_005));
+  });
+
+  test("after an activation that was interrupted", async () => {
+    const { dataDir, files, release, again } = setUp();
+    await applyRelease(files, workOn("i1", release("v1")), 8_001);
+    await applyRelease(files, workOn("i1", release("v2")), 8_002);
+    const before = { release: "v1", published: null };
+    writeFileSync(
+      join(instanceFolder(dataDir, "i1"), "activation.json"),
+      JSON.stringify({ format: 1, before }),
+    );
+    await again().restore("i1", active(8_001));
+    expect([currentOf(dataDir, "i1"), routesOf(dataDir)[0]?.path]).toEqual(["v1", "/v1"]);
+    await again().abandon("i1");
+    expect([currentOf(dataDir, "i1"), routesOf(dataDir)[0]?.path]).toEqual(["v1", "/v1"]);
+  });
 });

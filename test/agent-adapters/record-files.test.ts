@@ -3,7 +3,6 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { createRecordFiles } from "../../src/agent/adapters/record-files.js";
 import { makeTempDir } from "../kit/temp-dir.js";
-import { refusalOf } from "./kit.js";
 
 test("records are found again by another run of the agent", async () => {
   const dir = makeTempDir();
@@ -52,16 +51,19 @@ test("a removed record is gone; removing it again is no error", async () => {
   expect(await records.load("k")).toEqual([]);
 });
 
-test("a file that is no JSON is named and left alone", async () => {
+test("a file that is no JSON is set aside, and the others are read", async () => {
   const dir = makeTempDir();
   const records = createRecordFiles(dir);
   await records.save("k", "one", {});
   const file = join(dir, "k", "one.json");
   writeFileSync(file, '{"half":');
-  const refused = await refusalOf(records.load("k"));
-  expect(refused.code).toBe("RECORD_CORRUPT");
-  expect(refused.message).toContain(file);
-  expect(readFileSync(file, "utf8")).toBe('{"half":');
+  await records.save("k", "two", {});
+  expect(await records.load("k")).toEqual([
+    { id: "one", record: undefined },
+    { id: "two", record: {} },
+  ]);
+  expect(readFileSync(`${file}.unreadable`, "utf8")).toBe('{"half":');
+  expect(await records.load("k")).toEqual([{ id: "two", record: {} }]);
 });
 
 test("what a killed run was writing is cleared away, and foreign files are left alone", async () => {

@@ -169,6 +169,110 @@ describe("an agent that starts again", () => {
   });
 });
 
+describe("an agent whose disk has lost something", () => {
+  test("goes on with the processes whose instance's record is lost, and ends none of them", async () => {
+    const world = await active({ order: "startFirst" });
+    const { pid, port } = world.state();
+    await world.agent.stop();
+    world.host.records.plant(journalKinds.instance, "i1", "torn");
+    world.ledger.cutOff = true;
+    world.agent = world.newAgent();
+    await world.passing(world.agent.start());
+    await world.until(() => world.state().health === "HEALTHY", 5_000);
+    expect(world.state()).toMatchObject({ phase: "ACTIVE", pid, port, running: { release: "v1" } });
+    world.ledger.cutOff = false;
+    world.tell(release("v2"));
+    await world.untilActive("v2");
+    await world.clock.advance(5_000);
+    expect(world.host.processes.living.map((process) => process.release)).toEqual(["v2"]);
+  });
+
+  test("is the same agent still when the record of its id is lost", async () => {
+    const world = await active();
+    const { agentId } = world.agent;
+    await world.agent.stop();
+    world.host.records.plant(journalKinds.agent, "agent", "torn");
+    world.agent = world.newAgent();
+    await world.passing(world.agent.start());
+    expect(world.agent.agentId).toBe(agentId);
+    expect(world.agent.stats.complaints.journalUnreadable).toBe(1);
+  });
+
+  test("puts the link and the routes right at its start", async () => {
+    const world = await active();
+    const { port } = world.state();
+    await world.agent.stop();
+    const disk = world.host.files.disk("i1");
+    disk.current = null;
+    disk.published = null;
+    world.agent = world.newAgent();
+    await world.passing(world.agent.start());
+    await world.clock.advance(100);
+    expect(world.host.files.disk("i1")).toMatchObject({ current: "v1", published: { release: "v1", port } });
+  });
+});
+
+describe("a port that another program has taken while nothing ran", () => {
+  const reboot = async (world: AgentWorld) => {
+    await world.agent.stop();
+    const ports = world.host.processes.living.map((process) => process.port);
+    world.host.processes.reboot();
+    for (const port of ports) world.host.processes.occupy(port);
+    world.agent = world.newAgent();
+    await world.passing(world.agent.start());
+  };
+
+  test.each([0, 3])(
+    "is given up for a free one, and the routes lead there (restarts %i)",
+    async (restarts) => {
+      const world = await active({ restarts });
+      const { port } = world.state();
+      await reboot(world);
+      await world.until(() => world.state().health === "HEALTHY", 10_000);
+      const moved = world.state().port;
+      expect(moved).not.toBe(port);
+      expect(world.host.files.disk("i1").published).toEqual({ release: "v1", port: moved });
+      expect(world.reports.every(({ state }) => state?.health !== "FAILED")).toBe(true);
+      await world.restart();
+      expect(world.state().port).toBe(moved);
+    },
+  );
+
+  test("is given up while the new process is to prove itself, too", async () => {
+    const world = await active();
+    world.behave("v2", { healthyAfterMs: 3_000 });
+    world.tell(release("v2", { order: "startFirst" }));
+    await world.until(() => world.host.processes.living.length === 2);
+    await reboot(world);
+    await world.untilActive("v2");
+    const { port } = world.state();
+    expect(world.host.files.disk("i1").published).toEqual({ release: "v2", port });
+    await world.clock.advance(5_000);
+    expect(world.host.processes.living.map((process) => [process.release, process.port])).toEqual([
+      ["v2", port],
+    ]);
+  });
+
+  test("is given up for what serves again after a failed update", async () => {
+    const world = await active();
+    world.behave("v2", { unhealthy: true });
+    world.tell(release("v2"));
+    await world.until(() => world.state().phase === "FAILED" && world.state().running?.release === "v1");
+    await reboot(world);
+    await world.until(() => world.state().running?.release === "v1");
+    const { port } = world.state();
+    expect(world.host.files.disk("i1").published).toEqual({ release: "v1", port });
+    expect(world.host.processes.onPort(port ?? 0)?.release).toBe("v1");
+  });
+
+  test("is a failure if it is the one that was asked for", async () => {
+    const world = await active({ port: 8_080 });
+    await reboot(world);
+    await world.until(() => world.state().health === "FAILED");
+    expect(world.state()).toMatchObject({ phase: "FAILED", reason: { code: "PORT_IN_USE" } });
+  });
+});
+
 describe("an agent that stops", () => {
   test("leaves the processes running and is silent", async () => {
     const world = await active();

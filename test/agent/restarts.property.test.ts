@@ -79,8 +79,9 @@ async function take(world: AgentWorld, given: Step, restarts: boolean): Promise<
       if (restarts) await world.kill();
       break;
     case "reboot":
-      // The agent does not outlive its host.
+      // The agent does not outlive its host, and another program is faster than its services then.
       await world.agent.stop();
+      for (const { port } of processes.living) if (port !== 8_080) processes.occupy(port);
       processes.reboot();
       await world.restart();
       break;

@@ -155,7 +155,13 @@ function serving(run: typeof v1) {
     reached: true,
     known: true,
   };
-  const value = { contact: "knowing", checks: "pausing", health: "HEALTHY", update: "ACTIVE" };
+  const value = {
+    contact: "knowing",
+    port: "kept",
+    checks: "pausing",
+    health: "HEALTHY",
+    update: "ACTIVE",
+  };
   return { name: "serving", input: { instance: "i1" }, restored: { value, context } };
 }
 
@@ -255,6 +261,38 @@ const living = generatePaths(instanceMachine, {
   ],
 });
 
+/** v2 is to prove itself beside v1. */
+function proving() {
+  const { restored } = restarted("SWITCHING");
+  const value = { ...restored.value, update: { APPLYING: { HEALTH_CHECK: "proving" } } };
+  return { name: "proving", input: { instance: "i1" }, restored: { ...restored, value } };
+}
+
+/** Another program takes the ports of its processes while they are down. */
+const moving = generatePaths(instanceMachine, {
+  starts: [serving(v1), proving()],
+  events: ({ context: { processes } }: Snapshot): InstanceEvent[] => [
+    ...slots.flatMap((slot): InstanceEvent[] => {
+      const { order } = processes[slot];
+      const told = { type: "process", slot, order, pid: null, restarts: 0, atMs: 0 } as const;
+      return [
+        { ...told, status: "failed", fault: { code: "PORT_IN_USE" } },
+        { ...told, status: "up", fault: null },
+      ];
+    }),
+    { type: "port", port: 30_000 },
+    { type: "port", port: null },
+    after("portAgain", "port.lacking"),
+  ],
+  shorten: ({ value, context: { processes, moves } }) => [
+    value.port,
+    JSON.stringify(value.update).slice(0, 40),
+    processes.a.status,
+    processes.b.status,
+    moves,
+  ],
+});
+
 /** What it hears and reads. */
 const hearing = generatePaths(instanceMachine, {
   starts: [{ name: "fresh", input: { instance: "i1" } }],
@@ -272,7 +310,7 @@ const hearing = generatePaths(instanceMachine, {
   ],
 });
 
-const explorations = { updating, resuming, living, hearing };
+const explorations = { updating, resuming, living, moving, hearing };
 const paths = Object.values(explorations).flatMap((exploration) => exploration.paths);
 
 test("generated paths take every arrow of an instance, and see both outcomes of its guards", () => {

@@ -2,8 +2,8 @@ import { rm } from "node:fs/promises";
 import { z } from "zod";
 import { writeFileAtomic } from "../../base-node/atomic-file.js";
 import { refusal } from "../../contracts/errors.js";
-import type { PhaseWork, RouteTarget } from "../ports.js";
-import { makeFolder, readOwnFile, removeFile } from "./durable.js";
+import type { ActiveRelease, PhaseWork, RouteTarget } from "../ports.js";
+import { makeFolder, readMarker, readOwnFile, removeFile } from "./durable.js";
 import { completenessOf } from "./instance-release.js";
 import type { InstancePlaces } from "./layout.js";
 import type { Publisher } from "./publisher.js";
@@ -35,18 +35,25 @@ export class Activator {
   /** Writes down what `activate` will publish. */
   async stage(work: PhaseWork, target: RouteTarget): Promise<void> {
     const places = this.#places(work.instance);
-    const staged: Active = {
-      format: 1,
-      release: work.release.version,
-      config: work.config?.version ?? null,
-      routes: target.routes.map((route) => ({
-        ...route,
-        instance: target.instance,
-        target: `http://127.0.0.1:${target.port}`,
-      })),
-    };
+    const staged = activeWith(
+      { release: work.release.version, config: work.config?.version ?? null },
+      target.instance,
+      target,
+    );
     await makeFolder(places.folder);
     await writeFileAtomic(places.staged, JSON.stringify(staged));
+  }
+
+  /** `current` and the routes are those of `active`, whatever they were; also after an activation that was interrupted. */
+  async restore(instance: string, active: ActiveRelease): Promise<void> {
+    const places = this.#places(instance);
+    await makeFolder(places.folder);
+    await pointAt(places.current, places.release(active.release), scratchName(this.#context));
+    const published = JSON.stringify(activeWith(active, instance, active));
+    const found = await readMarker(places.published, activeSchema, this.#context.log);
+    if (JSON.stringify(found) !== published) await writeFileAtomic(places.published, published);
+    await this.#publisher.publish(undefined);
+    await removeFile(places.activation);
   }
 
   /** @throws RollcallError `RELOAD_FAILED`, `CANCELLED`; `current` and routes are then as they were */
@@ -137,6 +144,15 @@ export class Activator {
       routes: published?.routes ?? [],
     };
   }
+}
+
+function activeWith(
+  { release, config }: { readonly release: string; readonly config: string | null },
+  instance: string,
+  { port, routes }: Pick<RouteTarget, "port" | "routes">,
+): Active {
+  const target = `http://127.0.0.1:${port}`;
+  return { format: 1, release, config, routes: routes.map((route) => ({ ...route, instance, target })) };
 }
 
 function isFor(active: Active, work: PhaseWork): boolean {

@@ -10,6 +10,7 @@ import { OutputTail } from "./output-tail.js";
 import { oneLine } from "./printable.js";
 import {
   findMarked,
+  groupMembersOf,
   identifyChild,
   isAgentAlive,
   type MarkedProcess,
@@ -151,7 +152,10 @@ export class Commands {
     for (;;) {
       const left = findMarked(this.#owner).filter(which);
       if (left.length === 0) return;
+      // With its group: what a build has started may have cleared its own environment.
+      const groups = left.flatMap(({ identity }) => groupMembersOf(identity));
       for (const { identity } of left) if (isAlive(identity)) killOne(identity.pid);
+      for (const pid of groups) killOne(pid);
       await delay(this.#clock, pollMs);
     }
   }

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { mkdirSync, readdirSync, readFileSync, realpathSync } from "node:fs";
-import { identify, identifySelf, isAlive } from "../../base-node/process-identity.js";
+import { groupMembers, identify, identifySelf, isAlive } from "../../base-node/process-identity.js";
 import type { ProcessIdentity } from "../ports.js";
 import { systemCodeOf } from "./disk-errors.js";
 
@@ -100,8 +100,19 @@ export function readMarked(pid: number): MarkedProcess | undefined {
   return { identity, marks: { owner, agent, start, ...service } };
 }
 
+/**
+ * All of the process group that a marked process is in, if it has one of its own: each program that the agent starts leads one, and
+ * what it starts in turn belongs to it, also when it has cleared its environment.
+ */
+export function groupMembersOf(member: ProcessIdentity): number[] {
+  const group = groupOf(member.pid);
+  if (group === undefined || group === groupOf(process.pid)) return [];
+  const leader = identify(group) ?? { pid: group, startTime: "unknown", bootId: member.bootId };
+  return groupMembers(leader);
+}
+
 /** The process group of a process. */
-export function groupOf(pid: number): number | undefined {
+function groupOf(pid: number): number | undefined {
   const group = statOf(pid)?.[groupField];
   return group === undefined ? undefined : Number(group);
 }

@@ -1,9 +1,7 @@
-import { mkdir, readdir, rm } from "node:fs/promises";
-import { join } from "node:path";
-import { messageOf } from "../../base/errors.js";
+import { mkdir, readdir, rename, rm } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import type { RecordStore } from "../../base/ports.js";
 import { readJsonFile, syncFolder, writeFileAtomic } from "../../base-node/atomic-file.js";
-import { refusal } from "../../contracts/errors.js";
 import { escapeToken, unescapeToken } from "../../contracts/names.js";
 import { ifThere, onDisk } from "./disk-errors.js";
 import { isLeftDraft } from "./drafts.js";
@@ -14,7 +12,7 @@ import { Turns } from "./turns.js";
  * the old or the new one. Writes of one record happen in the order they were asked for. One process at a time: the folder is locked
  * by whoever opens it.
  *
- * `load` throws `RECORD_CORRUPT` with the name of a file that it cannot read, and leaves the file alone.
+ * A file that is no JSON is set aside as `<id>.json.unreadable`, for whoever wants to know, and its record is `undefined`.
  */
 export function createRecordFiles(dir: string): RecordStore {
   const turns = new Turns();
@@ -60,7 +58,10 @@ async function readRecord(path: string): Promise<unknown> {
   try {
     return await readJsonFile(path);
   } catch (thrown) {
-    throw refusal("RECORD_CORRUPT", { file: path, problem: messageOf(thrown) }, thrown);
+    if (!(thrown instanceof Error) || !(thrown.cause instanceof SyntaxError)) throw thrown;
+    await rename(path, `${path}.unreadable`);
+    await syncFolder(dirname(path));
+    return undefined;
   }
 }
 

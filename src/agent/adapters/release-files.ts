@@ -2,7 +2,7 @@ import { utimes } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import type { Clock, Log, Objects, Random } from "../../base/ports.js";
 import type { Command } from "../../contracts/release.js";
-import type { PhaseWork, ReleaseFiles } from "../ports.js";
+import type { ActiveRelease, PhaseWork, ReleaseFiles } from "../ports.js";
 import { Activator } from "./activation.js";
 import { Commands } from "./commands.js";
 import { ifThere, onDisk } from "./disk-errors.js";
@@ -76,6 +76,10 @@ class RealReleaseFiles implements ReleaseFiles {
     this.#activator = new Activator(context, new Publisher(context, publishing));
   }
 
+  async recover(): Promise<void> {
+    await onDisk(this.#context.layout.dataDir, undefined, () => this.#cleanOnce());
+  }
+
   async pull(work: PhaseWork): Promise<void> {
     await this.#inTurn(work.instance, work.signal, async () => {
       await this.#pullConfig(work);
@@ -114,6 +118,10 @@ class RealReleaseFiles implements ReleaseFiles {
 
   async abandon(instance: string): Promise<void> {
     await this.#publishing(instance, undefined, () => this.#activator.abandon(instance));
+  }
+
+  async restore(instance: string, active: ActiveRelease): Promise<void> {
+    await this.#publishing(instance, undefined, () => this.#activator.restore(instance, active));
   }
 
   async withdrawRoutes(instance: string): Promise<void> {

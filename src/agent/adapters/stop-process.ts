@@ -3,7 +3,7 @@ import type { Clock, Log } from "../../base/ports.js";
 import { groupMembers, isAlive, killGroup } from "../../base-node/process-identity.js";
 import type { ProcessIdentity } from "../ports.js";
 import { systemCodeOf } from "./disk-errors.js";
-import { findMarked, groupOf, readMarked } from "./process-marks.js";
+import { findMarked, groupMembersOf, readMarked } from "./process-marks.js";
 import { delay } from "./waiting.js";
 
 interface StopOptions {
@@ -73,13 +73,6 @@ function leftOf(identity: ProcessIdentity, start: string | undefined, owner: str
   if (left.size > 0 || start === undefined) return left;
   for (const found of findMarked(owner)) if (found.marks.start === start) left.add(found.identity.pid);
   return left;
-}
-
-/** The group of a process that does not lead it: what remains of a group whose leader has ended. */
-function groupMembersOf(member: ProcessIdentity): number[] {
-  const group = groupOf(member.pid);
-  if (group === undefined || group === member.pid || group === groupOf(process.pid)) return [];
-  return groupMembers({ pid: group, startTime: "unknown", bootId: member.bootId });
 }
 
 function sendTo(pid: number, signal: NodeJS.Signals): void {

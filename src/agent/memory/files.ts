@@ -1,7 +1,7 @@
 import { assert } from "../../base/assert.js";
 import type { Clock, Random } from "../../base/ports.js";
 import { refusal } from "../../contracts/errors.js";
-import type { PhaseWork, ReleaseFiles, RouteTarget } from "../ports.js";
+import type { ActiveRelease, PhaseWork, ReleaseFiles, RouteTarget } from "../ports.js";
 import type { Behaviour, Behaviours, WorkStep } from "./behaviour.js";
 
 /** How long a step takes, at least and at most. */
@@ -148,6 +148,16 @@ export class MemoryFiles implements ReleaseFiles {
     const disk = this.disk(instance);
     disk.next = null;
     disk.staged = null;
+  }
+
+  async recover(): Promise<void> {
+    // What a killed agent was at never ends here, see `crash`.
+  }
+
+  async restore(instance: string, { release, port }: ActiveRelease): Promise<void> {
+    const disk = this.disk(instance);
+    disk.current = release;
+    disk.published = { release, port };
   }
 
   withdrawRoutes(instance: string): Promise<void> {
