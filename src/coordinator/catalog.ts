@@ -2,11 +2,17 @@ import type { ConfigRecord, ReleaseRecord } from "../contracts/deployment.js";
 import { refusal } from "../contracts/errors.js";
 import type { DesiredInstance } from "../contracts/instance.js";
 import type { VersionPair } from "../contracts/version.js";
+import type { FleetRecord } from "./fleet-records.js";
 
 /** The releases and configurations that were pushed, as a leader knows them. */
 export class Catalog {
   readonly releases = new Map<string, ReleaseRecord>();
   readonly configs = new Map<string, ConfigRecord>();
+
+  put(found: Extract<FleetRecord, { readonly kind: "release" | "config" }>): void {
+    if (found.kind === "release") this.releases.set(found.record.release.version, found.record);
+    else this.configs.set(found.record.config.version, found.record);
+  }
 
   /** @throws RollcallError `UNKNOWN_RELEASE` */
   release(version: string): ReleaseRecord {

@@ -1,10 +1,11 @@
 import { livenessWindowMs, reportIntervalMs } from "../../machines/liveness.js";
+import type { MemberEvent } from "../../machines/member.js";
 import type { BusMessage, Subscription } from "../base/ports.js";
 import { formatOf } from "../contracts/formats.js";
 import { type Report, reportSchema } from "../contracts/instance.js";
 import { idSchema } from "../contracts/names.js";
 import { instanceOfSubject } from "../contracts/subjects.js";
-import type { MemberActor, Members } from "./members.js";
+import type { MemberState } from "./members.js";
 import type { Hearing, SilenceWatch } from "./silence-watch.js";
 import type { Term } from "./term.js";
 
@@ -15,10 +16,32 @@ const askEveryMs = 1_000;
 /** Instances whose reports cannot be read, and that may be asked for older ones within {@link askEveryMs}. */
 const newerAskedMax = 1_000;
 
+/** An instance whose reports are taken in: an actor of the leader, or a follower's copy. */
+export interface HeardMember {
+  snapshot(): MemberState;
+  /** @returns false if it could not be taken */
+  send(event: MemberEvent): boolean;
+}
+
+/** What takes part in the taking in. */
+export interface IntakeParts {
+  readonly members: { find(instance: string): HeardMember | undefined };
+  readonly watch: SilenceWatch;
+  /** A report of an instance that is not among the members, with its whole state. */
+  onJoin(report: Report): void;
+  /** An instance is to report its whole state, and like this from now on. */
+  ask(instance: string, how: { readonly intervalMs: number; readonly reportFormat: number }): void;
+}
+
+/** Where it happens. */
+export interface IntakePlace extends Pick<Term, "clock" | "bus" | "subjects" | "log"> {
+  readonly formats: Pick<Term["formats"], "known" | "writtenOf">;
+}
+
 /** What is kept of an instance's reports between two of them. */
 interface Heard {
   readonly instance: string;
-  readonly member: MemberActor;
+  readonly member: HeardMember;
   readonly hearing: Hearing;
   agent: string;
   ledgerId: string | null;
@@ -45,7 +68,7 @@ function isLate({ incarnation, seq }: Report, heard: Heard): boolean {
   return incarnation === heard.formerly || (incarnation === heard.incarnation && seq <= heard.seq);
 }
 
-function newlyHeard(report: Report, member: MemberActor, hearing: Hearing, format: number): Heard {
+function newlyHeard(report: Report, member: HeardMember, hearing: Hearing, format: number): Heard {
   const { instance, agent, ledgerId, incarnation, seq, digest, observedGeneration } = report;
   return {
     instance,
@@ -91,7 +114,7 @@ function isCheckedAlready(parsed: unknown, heard: Heard): parsed is Report {
   );
 }
 
-function hasCheckedState(content: { readonly state?: unknown }, member: MemberActor): boolean {
+function hasCheckedState(content: { readonly state?: unknown }, member: HeardMember): boolean {
   const fields = Object.keys(content).length;
   if (content.state === undefined) return fields === fieldsOfShortReport;
   const { seen } = member.snapshot().context;
@@ -140,10 +163,10 @@ function forgetOlder(atMs: Map<string, number>, untilMs: number): void {
  * repeats what its member knows costs no event. What does not parse is counted, logged once a sender and minute, and dropped.
  */
 export class Intake {
-  readonly #term: Term;
-  readonly #members: Members;
+  readonly #place: IntakePlace;
+  readonly #parts: IntakeParts;
+  readonly #members: IntakeParts["members"];
   readonly #watch: SilenceWatch;
-  readonly #onJoin: (report: Report) => void;
   readonly #subjectsBegin: string;
   readonly #heard = new Map<string, Heard>();
   readonly #badAtMs = new Map<string, number>();
@@ -154,16 +177,16 @@ export class Intake {
   readonly stats = { taken: 0, bad: 0, late: 0, strangers: 0 };
   #subscription: Subscription | undefined;
 
-  constructor(term: Term, members: Members, watch: SilenceWatch, onJoin: (report: Report) => void) {
-    this.#term = term;
-    this.#members = members;
-    this.#watch = watch;
-    this.#onJoin = onJoin;
-    this.#subjectsBegin = term.subjects.health("");
+  constructor(place: IntakePlace, parts: IntakeParts) {
+    this.#place = place;
+    this.#parts = parts;
+    this.#members = parts.members;
+    this.#watch = parts.watch;
+    this.#subjectsBegin = place.subjects.health("");
   }
 
   start(): void {
-    const { bus, subjects } = this.#term;
+    const { bus, subjects } = this.#place;
     this.#subscription = bus.subscribe(subjects.health("*"), (message) => this.take(message));
   }
 
@@ -193,7 +216,7 @@ export class Intake {
   }
 
   /** Takes a report that the schema has taken, or would take. */
-  #takeOf(member: MemberActor, report: Report, heard: Heard | undefined, format: number): void {
+  #takeOf(member: HeardMember, report: Report, heard: Heard | undefined, format: number): void {
     const { context, value } = member.snapshot();
     if (context.record.agent !== report.agent) {
       this.#takeStranger(report, member);
@@ -223,7 +246,7 @@ export class Intake {
     this.#handOn(member, report, heard, format);
   }
 
-  #handOn(member: MemberActor, report: Report, heard: Heard | undefined, format: number): void {
+  #handOn(member: HeardMember, report: Report, heard: Heard | undefined, format: number): void {
     const { seen } = member.snapshot().context;
     const state = report.state ?? (seen?.digest === report.digest ? seen.state : undefined);
     if (state === undefined) {
@@ -246,20 +269,20 @@ export class Intake {
     this.#heard.set(report.instance, now);
   }
 
-  #takeStranger(report: Report, member: MemberActor): void {
+  #takeStranger(report: Report, member: HeardMember): void {
     const { instance, agent } = report;
     const { record, stranger } = member.snapshot().context;
     this.stats.strangers++;
-    this.#strangeAtMs.set(instance, this.#term.clock.monotonicMs());
+    this.#strangeAtMs.set(instance, this.#place.clock.monotonicMs());
     if (stranger === agent) return;
     member.send({ type: "stranger", agent });
     const facts = { instance, owner: record.agent, stranger: agent, code: "INSTANCE_TAKEN" };
-    this.#term.log.warn(facts, "a second agent reports under the name of an instance, and is told nothing");
+    this.#place.log.warn(facts, "a second agent reports under the name of an instance, and is told nothing");
   }
 
   /** Forgets the strangers that have fallen silent. */
   sweep(): void {
-    const silentSinceMs = this.#term.clock.monotonicMs() - livenessWindowMs(this.#watch.intervalMs);
+    const silentSinceMs = this.#place.clock.monotonicMs() - livenessWindowMs(this.#watch.intervalMs);
     for (const [instance, atMs] of this.#strangeAtMs) {
       if (atMs > silentSinceMs) continue;
       this.#strangeAtMs.delete(instance);
@@ -276,7 +299,7 @@ export class Intake {
 
   /** Its agent may know a newer format than the one that it reports in; it is asked for that once. */
   #assignFormat(instance: string, heard: Heard): void {
-    if (heard.format < this.#term.formats.writtenOf("report")) this.#ask(instance, heard);
+    if (heard.format < this.#place.formats.writtenOf("report")) this.#ask(instance, heard);
   }
 
   /** Takes the first report of a new member in, which {@link take} handed to `onJoin`. */
@@ -299,7 +322,7 @@ export class Intake {
   }
 
   #check(content: unknown, subject: string): void {
-    const { report: known } = this.#term.formats.known;
+    const { report: known } = this.#place.formats.known;
     const read = known.read(content);
     if (!("record" in read)) {
       if ("newer" in read) this.#askForOlder(instanceOfSubject(subject) ?? "");
@@ -318,7 +341,7 @@ export class Intake {
     const format = formatOf(content) ?? formatNow;
     if (member !== undefined) this.#takeOf(member, report, this.#heard.get(instance), format);
     else if (report.state === undefined) this.#ask(instance, undefined);
-    else this.#onJoin(report);
+    else this.#parts.onJoin(report);
   }
 
   #isAbout({ instance }: Heard, subject: string): boolean {
@@ -332,12 +355,12 @@ export class Intake {
 
   /** A report that is understood and cannot be taken. */
   refuse({ instance }: Report, problem: string): void {
-    this.#dropBad(this.#term.subjects.health(instance), problem);
+    this.#dropBad(this.#place.subjects.health(instance), problem);
   }
 
   #dropBad(subject: string, problem: string): void {
     this.stats.bad++;
-    const now = this.#term.clock.monotonicMs();
+    const now = this.#place.clock.monotonicMs();
     const last = this.#badAtMs.get(subject);
     if (last !== undefined && now - last < badLogEveryMs) return;
     this.#badAtMs.delete(subject);
@@ -345,12 +368,12 @@ export class Intake {
     // So many different senders in one minute are counted only.
     if (this.#badAtMs.size >= badSendersMax) return;
     this.#badAtMs.set(subject, now);
-    this.#term.log.warn({ subject, problem, bad: this.stats.bad }, "a report was dropped");
+    this.#place.log.warn({ subject, problem, bad: this.stats.bad }, "a report was dropped");
   }
 
   /** An agent newer than this control plane reports as this one reads it once it is asked to. */
   #askForOlder(instance: string): void {
-    const now = this.#term.clock.monotonicMs();
+    const now = this.#place.clock.monotonicMs();
     forgetOlder(this.#newerAskedAtMs, now - askEveryMs);
     if (!idSchema.safeParse(instance).success || this.#newerAskedAtMs.has(instance)) return;
     if (this.#newerAskedAtMs.size >= newerAskedMax) return;
@@ -360,18 +383,14 @@ export class Intake {
 
   /** Asks an instance for its whole state, at most once a second. */
   #ask(instance: string, heard: Heard | undefined): void {
-    const { clock, bus, subjects, leadership, formats } = this.#term;
-    const reportFormat = formats.writtenOf("report");
-    const now = clock.monotonicMs();
+    const reportFormat = this.#place.formats.writtenOf("report");
+    const now = this.#place.clock.monotonicMs();
     if (heard !== undefined) {
       if (heard.askedAtMs !== null && now - heard.askedAtMs < askEveryMs) return;
       heard.askedAtMs = now;
       heard.intervalMs = this.#watch.intervalMs;
       heard.format = reportFormat;
     }
-    bus.publish(
-      subjects.ask(instance, "report"),
-      JSON.stringify({ epoch: leadership.epoch, intervalMs: this.#watch.intervalMs, reportFormat }),
-    );
+    this.#parts.ask(instance, { intervalMs: this.#watch.intervalMs, reportFormat });
   }
 }

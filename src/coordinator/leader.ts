@@ -2,20 +2,10 @@ import { targetFor } from "../../machines/deployment-request.js";
 import { reportIntervalMs } from "../../machines/liveness.js";
 import type { MemberEvent } from "../../machines/member.js";
 import { messageOf } from "../base/errors.js";
-import type {
-  Bus,
-  Clock,
-  Leadership,
-  Ledger,
-  LedgerEntry,
-  Log,
-  Random,
-  Subscription,
-} from "../base/ports.js";
+import type { Bus, Clock, Leadership, Ledger, Log, Random, Subscription } from "../base/ports.js";
 import type { DeploymentRecord, InstanceRecord } from "../contracts/deployment.js";
-import type { RecordFormats } from "../contracts/formats.js";
 import type { Labels, Report } from "../contracts/instance.js";
-import { keys, parseKey } from "../contracts/keys.js";
+import { keys } from "../contracts/keys.js";
 import type { Formats } from "../contracts/record-formats.js";
 import { matches, parseSelector } from "../contracts/selector.js";
 import { subjectsOf } from "../contracts/subjects.js";
@@ -24,6 +14,7 @@ import { Catalog } from "./catalog.js";
 import { ClaimIndex } from "./claim-index.js";
 import { Convergence } from "./convergence.js";
 import { type AskPeers, FleetFormats } from "./fleet-formats.js";
+import { fleetRecordIn } from "./fleet-records.js";
 import { Intake } from "./intake.js";
 import { type MemberSnapshot, Members } from "./members.js";
 import { byAge } from "./order.js";
@@ -132,7 +123,12 @@ export class Leader {
       },
     });
     this.#convergence = new Convergence(this.term, this.members, this.rollOuts);
-    this.intake = new Intake(this.term, this.members, this.watch, (report) => this.#join(report));
+    this.intake = new Intake(this.term, {
+      members: this.members,
+      watch: this.watch,
+      onJoin: (report) => this.#join(report),
+      ask: (instance, how) => this.#askToReport(instance, how),
+    });
   }
 
   /**
@@ -144,17 +140,14 @@ export class Leader {
     const deployments: DeploymentRecord[] = [];
     const instances: InstanceRecord[] = [];
     const { catalog, fleet, formats } = this.term;
-    const { known } = formats;
     formats.load(fleet, entries.find(({ key }) => key === keys.formats)?.value);
     for (const [index, entry] of entries.entries()) {
       await this.#letOthersRun(index);
-      const kind = parseKey(entry.key)?.[0];
-      if (kind === "release")
-        keep(catalog.releases, this.#read(known.release, entry), (record) => record.release.version);
-      else if (kind === "config")
-        keep(catalog.configs, this.#read(known.config, entry), (record) => record.config.version);
-      else if (kind === "instance") instances.push(this.#read(known.instance, entry));
-      else if (kind === "deployment") deployments.push(this.#read(known.deployment, entry));
+      const found = fleetRecordIn({ fleet, known: formats.known }, entry);
+      if (found === undefined) continue;
+      if (found.kind === "instance") instances.push(found.record);
+      else if (found.kind === "deployment") deployments.push(found.record);
+      else catalog.put(found);
     }
     for (const [index, record] of instances.entries()) {
       await this.#letOthersRun(index);
@@ -178,10 +171,6 @@ export class Leader {
     if (index % recordsAtOnceMax === recordsAtOnceMax - 1)
       await new Promise<void>((resolve) => this.term.clock.setTimer(0, resolve));
     if (this.#dropped !== undefined) throw this.#dropped.reason;
-  }
-
-  #read<T>(formats: RecordFormats<T>, { key, value }: LedgerEntry): T {
-    return formats.readAt({ fleet: this.term.fleet, key }, value);
   }
 
   /** Begins to hear and to act. */
@@ -253,6 +242,11 @@ export class Leader {
     return this.intake.heardAgoMs(instance);
   }
 
+  #askToReport(instance: string, how: { readonly intervalMs: number; readonly reportFormat: number }): void {
+    const { bus, subjects, leadership } = this.term;
+    bus.publish(subjects.ask(instance, "report"), JSON.stringify({ epoch: leadership.epoch, ...how }));
+  }
+
   #onMember(instance: string, snapshot: MemberSnapshot): void {
     this.#convergence.see(instance, snapshot);
     const { seen } = snapshot.context;
@@ -321,8 +315,4 @@ export class Leader {
       .sort(byAge)
       .at(-1);
   }
-}
-
-function keep<T>(map: Map<string, T>, record: T, nameOf: (record: T) => string): void {
-  map.set(nameOf(record), record);
 }

@@ -1,0 +1,40 @@
+import type { LedgerEntry } from "../base/ports.js";
+import type {
+  ConfigRecord,
+  DeploymentRecord,
+  InstanceRecord,
+  ReleaseRecord,
+} from "../contracts/deployment.js";
+import { parseKey } from "../contracts/keys.js";
+import type { Formats } from "../contracts/record-formats.js";
+
+/** A record of a fleet, as the ledger holds it. */
+export type FleetRecord =
+  | { readonly kind: "release"; readonly record: ReleaseRecord }
+  | { readonly kind: "config"; readonly record: ConfigRecord }
+  | { readonly kind: "instance"; readonly record: InstanceRecord }
+  | { readonly kind: "deployment"; readonly record: DeploymentRecord };
+
+/**
+ * The record in an entry; `undefined` if it is none of a fleet's.
+ * @throws RollcallError `LEDGER_CORRUPT`, `LEDGER_NEWER`
+ */
+export function fleetRecordIn(
+  { fleet, known }: { readonly fleet: string; readonly known: Formats },
+  { key, value }: LedgerEntry,
+): FleetRecord | undefined {
+  const kind = parseKey(key)?.[0];
+  const place = { fleet, key };
+  switch (kind) {
+    case "release":
+      return { kind, record: known.release.readAt(place, value) };
+    case "config":
+      return { kind, record: known.config.readAt(place, value) };
+    case "instance":
+      return { kind, record: known.instance.readAt(place, value) };
+    case "deployment":
+      return { kind, record: known.deployment.readAt(place, value) };
+    default:
+      return undefined;
+  }
+}
