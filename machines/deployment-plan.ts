@@ -13,6 +13,8 @@ export interface Wanted {
   readonly failureThreshold: number;
   readonly deadlineMs: number;
   readonly progressDeadlineMs: number;
+  /** It does not fail when nothing has moved for the progress deadline; that is only said. */
+  readonly reportsStuck?: boolean;
   readonly isRollback: boolean;
 }
 
@@ -75,6 +77,8 @@ export interface Plan {
   readonly tell: readonly string[];
   readonly massSilence: boolean;
   readonly silenceOver: boolean;
+  /** Something is still to be done, and nothing has moved for the progress deadline. */
+  readonly stuck: boolean;
   /** Failures that count. */
   readonly spent: number;
   readonly freeSlots: number;
@@ -108,11 +112,16 @@ export function plan(wanted: Wanted, observed: Observed, policy: Policy, nowMs: 
   const pending = awaited.length > 0 || observed.waiting > 0 || observed.urgent.length > 0;
   const stalledAtMs = policy.movedAtMs + wanted.progressDeadlineMs;
   const stalled = judging && pending && policy.ranMs >= stalledAtMs;
-  const reason = failureOf(wanted, { spent, stalled, failure: observed.failure });
+  const reason = failureOf(wanted, {
+    spent,
+    stalled: stalled && !wanted.reportsStuck,
+    failure: observed.failure,
+  });
   const massSilence = isMassSilence(observed.silence);
   const freeSlots = Math.max(0, wanted.batch - awaited.length);
   const deadlines = awaited.map((flight) => flight.toldAtMs + wanted.deadlineMs);
-  if (pending) deadlines.push(stalledAtMs);
+  // What was only to be said, and was said, is nothing to wait for.
+  if (pending && !(wanted.reportsStuck && policy.ranMs >= stalledAtMs)) deadlines.push(stalledAtMs);
   return {
     verdict: reason !== null ? "failed" : pending ? "going" : "done",
     reason,
@@ -127,6 +136,7 @@ export function plan(wanted: Wanted, observed: Observed, policy: Policy, nowMs: 
     massSilence,
     // The fleet was calm when it was last counted, and is not now: a look that sees both ends no hold.
     silenceOver: !massSilence && isSilenceOver(observed.silence, nowMs),
+    stuck: stalled,
     spent,
     freeSlots,
     nextDeadlineMs: deadlines.length === 0 ? null : Math.min(...deadlines),
@@ -148,11 +158,13 @@ function failureOf(
       message: `${many}; the failure threshold is ${wanted.failureThreshold}.${example}`,
     };
   }
-  if (stalled) {
-    return {
-      code: "PROGRESS_DEADLINE",
-      message: `No instance has moved for ${wanted.progressDeadlineMs} ms, the progress deadline.`,
-    };
-  }
-  return null;
+  return stalled ? stuckReason(wanted) : null;
+}
+
+/** Why a deployment is stuck. */
+export function stuckReason({ progressDeadlineMs }: Pick<Wanted, "progressDeadlineMs">): Reason {
+  return {
+    code: "PROGRESS_DEADLINE",
+    message: `No instance has moved for ${progressDeadlineMs} ms, the progress deadline.`,
+  };
 }

@@ -20,13 +20,14 @@ export interface DeploymentContext {
 
 export type DeploymentEvent =
   /**
-   * What is the case. `moved`: an instance took a step since the last observation. `judgeFromMs`: the leader could not
+   * What is the case. `moved`: an instance took a step since the last observation, `movedAgoMs` ago (0 if left out). `judgeFromMs`: the leader could not
    * hear for a while, and judges nobody before this ledger time.
    */
   | {
       readonly type: "observe";
       readonly observed: Observed;
       readonly moved: boolean;
+      readonly movedAgoMs?: number;
       readonly nowMs: number;
       readonly judgeFromMs?: number;
     }
@@ -73,8 +74,14 @@ export function wantedOf(record: DeploymentRecord): Wanted {
     failureThreshold,
     deadlineMs: spec.deadlineMs,
     progressDeadlineMs: spec.progressDeadlineMs,
+    reportsStuck: spec.onStuck === "report",
     isRollback: record.rollbackOf !== null,
   };
+}
+
+/** Its clock has run for the progress deadline since an instance last moved; that clock stands still with the deployment. */
+export function isPastProgressDeadline({ record, movedAtMs, nowMs }: DeploymentContext): boolean {
+  return ranMs(record, nowMs) - movedAtMs >= record.spec.progressDeadlineMs;
 }
 
 export function planOf(context: DeploymentContext): Plan | null {
@@ -162,6 +169,7 @@ function stateOf(record: DeploymentRecord) {
           person: record.paused === null ? "going" : "paused",
           rule: record.held === null ? "clear" : "held",
           pace: "watching",
+          motion: record.stuckAtMs === null ? "moving" : "stuck",
         },
       } as const;
     case "finished":

@@ -69,6 +69,7 @@ export function newDeployment(asked: NewDeployment): DeploymentRecord {
     forced: false,
     clock: { ranMs: 0, runningSinceMs: null },
     movedAtMs: 0,
+    stuckAtMs: null,
     leftFailed: 0,
     ending: null,
     outcome: null,

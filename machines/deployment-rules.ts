@@ -1,18 +1,21 @@
 import { assign, emit, enqueueActions, setup } from "xstate";
 import type { DeploymentRecord } from "../src/contracts/deployment.js";
 import type { Reason } from "../src/contracts/instance.js";
+import { stuckReason } from "./deployment-plan.js";
 import {
   byRule,
   change,
   type DeploymentCommand,
   type DeploymentContext,
   type DeploymentEvent,
+  isPastProgressDeadline,
   isSettled,
   nextLookAtMs,
   outcomeWhenDone,
   outcomeWhenFailed,
   ranMs,
   stopped,
+  wantedOf,
 } from "./deployment-record.js";
 
 /** The reason of a deployment that a person sent back. */
@@ -21,6 +24,12 @@ const rolledBackByPerson = "ROLLED_BACK";
 /** So many are silent that it has to hold: by this very look nobody is told or judged either. */
 function mustHold({ plan, record, nowMs, judgeFromMs }: DeploymentContext): boolean {
   return plan?.massSilence === true && !record.forced && nowMs >= judgeFromMs;
+}
+
+/** For whoever reads of it later: how long it had not moved, and after how long of running. */
+function movementOf({ record, movedAtMs, nowMs }: DeploymentContext) {
+  const ran = ranMs(record, nowMs);
+  return { ranMs: ran, stillForMs: ran - movedAtMs };
 }
 
 /** The named guards and actions of the deployment machine: what each word of its statechart means. */
@@ -56,6 +65,8 @@ export const deploymentRules = setup({
     mayTell: ({ context }) => (context.plan?.tell.length ?? 0) > 0 && !mustHold(context),
     someOverdue: ({ context }) => (context.plan?.overdue.length ?? 0) > 0 && !mustHold(context),
     isMassSilence: ({ context }) => mustHold(context),
+    isStuck: ({ context }) => context.plan?.stuck === true && !mustHold(context),
+    isMovingAgain: ({ context }) => !isPastProgressDeadline(context),
     isSilenceOver: ({ context }) => context.plan?.silenceOver === true,
     forces: ({ event }) => event.type === "resume" && event.force,
     endsCompleted: ({ context }) => context.record.ending?.outcome === "completed",
@@ -66,7 +77,9 @@ export const deploymentRules = setup({
   actions: {
     look: assign(({ context, event }) => {
       if (event.type !== "observe") return {};
-      const movedAtMs = event.moved ? ranMs(context.record, event.nowMs) : context.movedAtMs;
+      const movedAtMs = event.moved
+        ? Math.max(context.movedAtMs, ranMs(context.record, event.nowMs) - (event.movedAgoMs ?? 0))
+        : context.movedAtMs;
       const forced = context.record.forced && event.observed.silence.calmSinceMs === null;
       const record = forced === context.record.forced ? {} : { forced };
       const { judgeFromMs = context.judgeFromMs } = event;
@@ -245,6 +258,7 @@ export const deploymentRules = setup({
         finishedAtMs: context.nowMs,
         paused: null,
         held: null,
+        stuckAtMs: null,
       }),
     ),
     alert: enqueueActions(({ context: { record }, enqueue }) => {
@@ -257,6 +271,21 @@ export const deploymentRules = setup({
         message: `${record.id}: ${message}`,
       };
       enqueue.emit(alert);
+    }),
+    noteStuck: emit(
+      ({ context }): DeploymentCommand => ({
+        type: "note",
+        what: "stuck",
+        data: { reason: stuckReason(wantedOf(context.record)), ...movementOf(context) },
+      }),
+    ),
+    markStuck: assign(({ context }) => change(context, { stuckAtMs: context.nowMs })),
+    unmarkStuck: assign(({ context }) => change(context, { stuckAtMs: null, movedAtMs: context.movedAtMs })),
+    /** Of one that fails by it the failure is told. */
+    alertStuck: enqueueActions(({ context: { record }, enqueue }) => {
+      if (record.spec.onStuck !== "report") return;
+      const { code, message } = stuckReason(wantedOf(record));
+      enqueue.emit({ type: "alert", code, message: `${record.id}: ${message}` } satisfies DeploymentCommand);
     }),
     note: emit(
       ({ context }, params: { what: string }): DeploymentCommand => ({

@@ -58,6 +58,21 @@ export function whyOf(context: DeploymentContext, nowMs: number, about: (instanc
     );
   if (observed === null || observed.step !== context.step || observed.unwritten > 0)
     return why("writing", "Its last step is on the way into the ledger.");
+  const stands = standsWhy(context, nowMs, about);
+  if (record.stuckAtMs === null) return stands;
+  const deadline = durationText(record.spec.progressDeadlineMs);
+  const stuck = `Stuck since ${durationText(nowMs - record.stuckAtMs)} ago: no instance had moved for ${deadline}, the progress deadline`;
+  return {
+    ...stands,
+    rule: "stuck",
+    sentence: `${stuck}; that is only reported, so abort it by rollcall deployments abort ${record.id}, or wait. ${stands.sentence}`,
+  };
+}
+
+/** What it waits for while it rolls. */
+function standsWhy(context: DeploymentContext, nowMs: number, about: (instance: string) => Blocker): Why {
+  const { record, observed } = context;
+  if (observed === null) return why("writing", "Its last step is on the way into the ledger.");
   if (awaitedOf(wantedOf(record), observed.inFlight).length > 0) return inFlightWhy(context, nowMs, about);
   const waiting = observed.waiting + observed.urgent.length;
   if (waiting > 0 && observed.next.length + observed.urgent.length === 0)

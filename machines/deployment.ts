@@ -4,9 +4,10 @@ import { deploymentRules } from "./deployment-rules.js";
  * One roll-out, a rollback included: from claiming its instances to its outcome. Driven by observations of its
  * members, by people, and by the clock that it asked for. At each observation it has the planner
  * (deployment-plan.ts) say what follows, and takes the step that its state allows: tells the next instances,
- * judges those whose deadline has passed, holds while the network is suspect, ends. Three things about a
- * running one are independent of each other: whether a person has paused it, whether a rule holds it, and
- * whether it is writing the last step or watching. Its record is written with every transition, its outcome last and once.
+ * judges those whose deadline has passed, holds while the network is suspect, ends. Four things about a
+ * running one are independent of each other: whether a person has paused it, whether a rule holds it, whether it is
+ * writing the last step or watching, and whether its instances move. Its record is written with every transition,
+ * its outcome last and once.
  */
 
 export const deploymentMachine = deploymentRules.createMachine({
@@ -115,6 +116,28 @@ export const deploymentMachine = deploymentRules.createMachine({
             writing: {
               description: "Its last step is on the way into the ledger.",
               always: { guard: "isWritten", target: "watching" },
+            },
+          },
+        },
+        motion: {
+          description: "Whether its instances move.",
+          initial: "moving",
+          states: {
+            moving: {
+              description: "Some instance has moved within the progress deadline.",
+              always: {
+                guard: "isStuck",
+                target: "stuck",
+                actions: ["markStuck", "noteStuck", "alertStuck"],
+              },
+            },
+            stuck: {
+              description: "No instance has moved for the progress deadline.",
+              always: {
+                guard: "isMovingAgain",
+                target: "moving",
+                actions: ["unmarkStuck", { type: "note", params: { what: "moving" } }],
+              },
             },
           },
         },

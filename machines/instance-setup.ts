@@ -41,6 +41,9 @@ const portAgainMs = 5_000;
 /** How much later than its own time limit a check is given up. */
 const overdueMs = 5_000;
 
+/** How long after its own time limit something is waited for that is ended by it. */
+const limitSlackMs = 30_000;
+
 /** The release that a phase works on. */
 function runOf({ target }: InstanceContext): Run {
   if (target === null || target.run === null) throw new Error("a phase works on a release");
@@ -49,6 +52,32 @@ function runOf({ target }: InstanceContext): Run {
 
 function manifestOf(context: InstanceContext) {
   return (context.target?.run ?? context.active?.launch)?.release.manifest;
+}
+
+function stuckMsOf(context: InstanceContext): number {
+  return manifestOf(context)?.stuckMs ?? stopStuckMs;
+}
+
+/** What has a time limit of its own is not taken for stuck before that one has ended it. */
+function notBefore(stuckMs: number, limitMs: number): number {
+  return limitMs >= stuckMs ? limitMs + limitSlackMs : stuckMs;
+}
+
+/** After how long without progress what is being done counts as stuck. */
+const stuckMsIn = {
+  work: stuckMsOf,
+  /** A build may be silent for as long as it may take. */
+  build: (context: InstanceContext) =>
+    notBefore(stuckMsOf(context), manifestOf(context)?.build?.timeoutMs ?? 0),
+  /** A process may take its grace time to end. */
+  end: (context: InstanceContext) =>
+    notBefore(stuckMsOf(context), context.active?.launch.release.manifest.stop.graceMs ?? 0),
+} as const;
+
+/** Where something did not move. */
+export interface StuckIn {
+  readonly phase: Phase;
+  readonly doing: keyof typeof stuckMsIn;
 }
 
 function workOf(context: InstanceContext) {
@@ -89,7 +118,9 @@ export const instanceSetup = setup({
     input: {} as { readonly instance: string },
   },
   delays: {
-    stuck: ({ context }) => manifestOf(context)?.stuckMs ?? stopStuckMs,
+    stuck: ({ context }) => stuckMsIn.work(context),
+    buildStuck: ({ context }) => stuckMsIn.build(context),
+    endStuck: ({ context }) => stuckMsIn.end(context),
     /** A new process has its start period on top. */
     unproven: ({ context }) => {
       const manifest = manifestOf(context);
@@ -238,9 +269,9 @@ export const instanceSetup = setup({
     failWork: assign(({ event }, params: { phase: Phase }) =>
       event.type === "phase.failed" ? { failure: event.fault, progress: failedIn(params.phase) } : {},
     ),
-    failStuck: assign(({ context }, params: { phase: Phase }) => {
-      const details = { phase: params.phase, stuckMs: manifestOf(context)?.stuckMs ?? stopStuckMs };
-      return { failure: { code: "PHASE_STUCK", details }, progress: failedIn(params.phase) };
+    failStuck: assign(({ context }, { phase, doing }: StuckIn) => {
+      const details = { phase, stuckMs: stuckMsIn[doing](context) };
+      return { failure: { code: "PHASE_STUCK", details }, progress: failedIn(phase) };
     }),
     failProcess: assign(({ context }, params: { phase: Phase }) => {
       const process = watched(context);

@@ -35,9 +35,10 @@ export function standingOf(stage: Stage) {
   const rest = { contact: "asking", port: "kept", checks: "idle", health: "UNKNOWN" } as const;
   switch (stage) {
     case "STOPPED":
-    case "SWITCHING":
     case "ACTIVE":
       return { ...rest, update: stage };
+    case "SWITCHING":
+      return { ...rest, update: { SWITCHING: "working" } };
     case "FAILED":
       return { ...rest, health: "FAILED", update: { FAILED: "clearing" } };
     case "QUEUED":

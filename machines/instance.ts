@@ -23,7 +23,12 @@ function workPhase(
   begin: Begin,
   next: string,
   onDone: "placeCandidate" | "enterPhase" = "enterPhase",
+  doing: "work" | "build" = "work",
 ) {
+  const isStuck = {
+    target: failed,
+    actions: ["cancel", { type: "failStuck", params: { phase, doing } }],
+  } as const;
   return instanceSetup.createStateConfig({
     description,
     entry: "enterPhase",
@@ -36,7 +41,7 @@ function workPhase(
       },
       working: {
         description: "The work is under way.",
-        after: { stuck: { target: failed, actions: ["cancel", { type: "failStuck", params: { phase } }] } },
+        after: doing === "build" ? { buildStuck: isStuck } : { stuck: isStuck },
       },
       retrying: {
         description: "The work failed for want of a connection and begins again after a wait.",
@@ -226,6 +231,8 @@ const update = instanceSetup.createStateConfig({
           "The release is unpacked and its build command runs.",
           "build",
           "COPYING_FILES",
+          "enterPhase",
+          "build",
         ),
         COPYING_FILES: workPhase(
           "COPYING_FILES",
@@ -263,7 +270,10 @@ const update = instanceSetup.createStateConfig({
               entry: ["stopOld", { type: "noteWork", params: { note: "stopping the old process" } }],
               always: { guard: "oldIsGone", target: "proving", actions: "startCandidate" },
               after: {
-                stuck: { target: failed, actions: { type: "failStuck", params: { phase: "HEALTH_CHECK" } } },
+                endStuck: {
+                  target: failed,
+                  actions: { type: "failStuck", params: { phase: "HEALTH_CHECK", doing: "end" } },
+                },
               },
             },
             proving: {
@@ -292,7 +302,7 @@ const update = instanceSetup.createStateConfig({
                 unproven: {
                   guard: "hasNoVerdict",
                   target: failed,
-                  actions: { type: "failStuck", params: { phase: "HEALTH_CHECK" } },
+                  actions: { type: "failStuck", params: { phase: "HEALTH_CHECK", doing: "work" } },
                 },
               },
             },
@@ -311,7 +321,7 @@ const update = instanceSetup.createStateConfig({
           after: {
             stuck: {
               target: failed,
-              actions: ["cancel", { type: "failStuck", params: { phase: "UPDATING_ROUTES" } }],
+              actions: ["cancel", { type: "failStuck", params: { phase: "UPDATING_ROUTES", doing: "work" } }],
             },
           },
           on: {
@@ -332,9 +342,9 @@ const update = instanceSetup.createStateConfig({
             { guard: "allGone", target: "#instance.update.STOPPED", actions: "settle" },
           ],
           after: {
-            stuck: {
+            endStuck: {
               target: failed,
-              actions: { type: "failStuck", params: { phase: "UPDATING_ROUTES" } },
+              actions: { type: "failStuck", params: { phase: "UPDATING_ROUTES", doing: "end" } },
             },
           },
         },
@@ -344,15 +354,21 @@ const update = instanceSetup.createStateConfig({
       description:
         "The link `current` is swapped and the routes are published; this is finished whatever is asked meanwhile.",
       entry: ["nextWork", "activate"],
-      after: {
-        stuck: {
-          target: "FAILED",
-          actions: ["cancel", { type: "failStuck", params: { phase: "HEALTH_CHECK" } }],
+      initial: "working",
+      states: {
+        working: {
+          description: "The work is under way.",
+          after: {
+            stuck: {
+              target: failed,
+              actions: ["cancel", { type: "failStuck", params: { phase: "HEALTH_CHECK", doing: "work" } }],
+            },
+          },
         },
       },
       on: {
         resume: { actions: ["nextWork", "activate", "startCandidate"] },
-        "phase.progress": { guard: "isThisWork", actions: "noteProgress" },
+        "phase.progress": { guard: "isThisWork", target: ".working", actions: "noteProgress" },
         "phase.done": { guard: "isThisWork", target: "ACTIVE", actions: ["becomeActive", "sweep", "prune"] },
         "phase.failed": {
           guard: "isThisWork",

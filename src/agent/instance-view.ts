@@ -13,6 +13,8 @@ export interface InstanceView {
   readonly state: InstanceState;
   readonly observedGeneration: number;
   readonly ledgerId: string | null;
+  /** Another object whenever the phase or its work has moved, be it to say the same again. */
+  readonly progress: InstanceContext["progress"];
   /** On the monotonic clock, since when it has been healthy; `null` while it is not. */
   readonly goodSinceMs: number | null;
   /** For how long it has to be healthy to count as done. */
@@ -49,6 +51,7 @@ export function viewOf(
       agentVersion: about.agentVersion,
       desiredFormat: about.desiredFormat,
     },
+    progress: context.progress,
     observedGeneration: context.target?.generation ?? 0,
     ledgerId: context.target?.ledgerId ?? null,
     goodSinceMs: health === "HEALTHY" ? context.checks.goodSinceMs : null,

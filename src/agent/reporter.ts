@@ -178,8 +178,8 @@ function digestOf(text: string): string {
 }
 
 function movedBetween(before: InstanceView, after: InstanceView): boolean {
-  const { phase, progress, note } = before.state;
-  return phase !== after.state.phase || progress !== after.state.progress || note !== after.state.note;
+  const { phase, note } = before.state;
+  return before.progress !== after.progress || phase !== after.state.phase || note !== after.state.note;
 }
 
 /** More than progress has changed. */

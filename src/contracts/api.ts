@@ -9,6 +9,7 @@ import {
   fleetStatusSchema,
   instanceViewSchema,
   releaseViewSchema,
+  stuckViewSchema,
   whySchema,
 } from "./views.js";
 
@@ -58,6 +59,10 @@ export const endpoints = {
       deadlineMs: durationMs.optional().meta({ description: "Default: the release's own" }),
       progressDeadlineMs: durationMs.default(1_200_000),
       rollback: z.enum(["auto", "off"]).default("auto"),
+      onStuck: z.enum(["fail", "report"]).default("fail").meta({
+        description:
+          "What becomes of it when no instance has moved for the progress deadline: it fails and goes back, or that is only reported",
+      }),
       by,
       reason,
       requestKey,
@@ -87,6 +92,13 @@ export const endpoints = {
     summary: "What a deployment waits for",
     request: ofDeployment,
     reply: whySchema,
+  },
+  "deployments.stuck": {
+    kind: "read",
+    summary:
+      "What does not move: deployments past their progress deadline, and instances with a phase that was stuck",
+    request: z.strictObject({ limit: z.int().min(1).max(1_000).default(100) }),
+    reply: listOf(stuckViewSchema),
   },
   "deployments.pause": {
     kind: "write",

@@ -27,6 +27,8 @@ export const deploymentSpecSchema = z.strictObject({
   deadlineMs: durationMs,
   progressDeadlineMs: durationMs,
   rollback: z.enum(["auto", "off"]),
+  /** What becomes of it when nothing has moved for the progress deadline; left out: it fails. */
+  onStuck: z.literal("report").optional(),
   reason: z.string().max(1_024).nullable(),
 });
 export type DeploymentSpec = z.infer<typeof deploymentSpecSchema>;
@@ -84,6 +86,8 @@ export const deploymentRecordSchema = z.strictObject({
   clock: z.strictObject({ ranMs: z.int().min(0), runningSinceMs: z.int().nullable() }),
   /** On that clock, when an instance last moved. */
   movedAtMs: z.int().min(0),
+  /** When it was found that nothing had moved for the progress deadline; `null` while something moves. */
+  stuckAtMs: z.int().nullable().default(null),
   /** Failures of instances that have left since: spent stays spent. */
   leftFailed: z.int().min(0),
   /** How it ends, decided before its last writes. */

@@ -50,7 +50,7 @@ export const manifestSchema = z.strictObject({
   build: z
     .strictObject({
       command: commandSchema,
-      timeoutMs: ms("Time limit of the build; one that prints nothing for stuckMs is stuck before")
+      timeoutMs: ms("Time limit of the build, also of one that prints nothing for longer than stuckMs")
         .min(1)
         .default(600_000),
     })

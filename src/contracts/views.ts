@@ -111,6 +111,22 @@ export const coordinatorViewSchema = z.object({
 });
 export type CoordinatorView = z.infer<typeof coordinatorViewSchema>;
 
+/** What does not move, and not merely takes long. */
+export const stuckViewSchema = z.object({
+  kind: z.enum(["deployment", "phase"]),
+  /** Of the deployment, or of the instance whose phase it is. */
+  id: idSchema,
+  deployment: idSchema.nullable(),
+  /** `PROGRESS_DEADLINE` or `PHASE_STUCK`. */
+  code: z.string(),
+  /** What was done about it: the phase was marked failed, the deployment is only reported. */
+  action: z.enum(["failed", "reported"]),
+  /** When it was found, in ledger time; `null` where that is not kept. */
+  foundAtMs: z.number().nullable(),
+  sentence: z.string(),
+});
+export type StuckView = z.infer<typeof stuckViewSchema>;
+
 export const fleetStatusSchema = z.object({
   fleet: idSchema,
   leader: idSchema.nullable(),
@@ -125,6 +141,8 @@ export const fleetStatusSchema = z.object({
   }),
   /** How many instances run what, the most frequent first. */
   versions: z.array(z.object({ version: versionPairSchema.nullable(), instances: z.number() })),
+  /** How many deployments and phases are stuck now. */
+  stuck: z.number(),
   active: z.array(deploymentViewSchema),
   latest: deploymentViewSchema.nullable(),
 });

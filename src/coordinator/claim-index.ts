@@ -11,6 +11,28 @@ export interface Standing {
   readonly heard: boolean;
 }
 
+/** How far an instance in flight is, as it says. */
+export interface Progress {
+  /** What it does, as text; another one is a move. */
+  readonly at: string;
+  /** Since it last moved, be it to do more of the same. */
+  readonly stillForMs: number;
+  /** For how long it has been healthy, which has to come to something too. */
+  readonly healthyForMs: number;
+}
+
+/**
+ * How long ago it moved, if it did so between two of its reports: of one that stands still `stillForMs` only grows, and
+ * `healthyForMs` does not.
+ */
+function movedAgoMs(before: Progress | undefined, now: Progress): number | null {
+  // What it did before a change of leader it says itself.
+  if (before === undefined) return now.stillForMs;
+  const hasMoved =
+    now.at !== before.at || now.stillForMs < before.stillForMs || now.healthyForMs > before.healthyForMs;
+  return hasMoved ? 0 : null;
+}
+
 /** One deployment's members by what their claims have come to; kept up at each change, so that a look costs what is in flight. */
 class Tally {
   readonly members = new Map<string, Standing>();
@@ -31,9 +53,10 @@ class Tally {
   readonly awaited = new Set<string>();
   hasTakenEffect: (standing: Standing | undefined) => boolean = () => true;
   nextStep = 0;
-  moved = false;
+  /** How long ago something moved that no look has seen yet; `null` if nothing did. */
+  movedAgoMs: number | null = null;
   over = false;
-  readonly progress = new Map<string, string>();
+  readonly progress = new Map<string, Progress>();
 
   count(instance: string, { claim, silent, heard }: Standing, by: 1 | -1): void {
     if (claim.hasFailed) this.everFailed += by;
@@ -120,7 +143,7 @@ export class ClaimIndex {
       tally.members.delete(instance);
       if (before.claim.state !== standing?.claim.state) tally.progress.delete(instance);
       if (standing?.claim.deployment !== owner) this.#owners.delete(instance);
-      if (before.claim !== standing?.claim) tally.moved = true;
+      if (before.claim !== standing?.claim) tally.movedAgoMs = 0;
       this.#checkStep(owner, tally, instance);
       this.#onChange(owner);
       this.#dropIfOver(owner, tally);
@@ -143,14 +166,15 @@ export class ClaimIndex {
   }
 
   /** Takes in how far an instance in flight is: a step that no count shows is a move too. */
-  noteProgress(instance: string, phase: string, progress: number): void {
+  noteProgress(instance: string, progress: Progress): void {
     const owner = this.#owners.get(instance);
     const tally = owner === undefined ? undefined : this.#tallies.get(owner);
     if (owner === undefined || tally === undefined || !tally.told.has(instance)) return;
-    const now = `${phase} ${progress}`;
-    if (tally.progress.get(instance) === now) return;
-    tally.progress.set(instance, now);
-    tally.moved = true;
+    const before = tally.progress.get(instance);
+    tally.progress.set(instance, progress);
+    const agoMs = movedAgoMs(before, progress);
+    if (agoMs === null) return;
+    tally.movedAgoMs = Math.min(agoMs, tally.movedAgoMs ?? agoMs);
     this.#onChange(owner);
   }
 
@@ -194,12 +218,12 @@ export class ClaimIndex {
     this.#onChange(deployment);
   }
 
-  /** Whether something moved since this was asked last. */
-  takeMoved(deployment: string): boolean {
+  /** How long ago something moved that was not asked for before; `null` if nothing did. */
+  takeMovedAgoMs(deployment: string): number | null {
     const tally = this.#tally(deployment);
-    const { moved } = tally;
-    tally.moved = false;
-    return moved;
+    const agoMs = tally.movedAgoMs;
+    tally.movedAgoMs = null;
+    return agoMs;
   }
 
   /** What the planner of a deployment is told. */

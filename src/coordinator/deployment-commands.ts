@@ -39,6 +39,7 @@ export class DeploymentCommands {
         deadlineMs: request.deadlineMs ?? release?.manifest.deadlineMs ?? defaultDeadlineMs,
         progressDeadlineMs: request.progressDeadlineMs,
         rollback: request.rollback,
+        ...(request.onStuck === "report" && { onStuck: "report" as const }),
         reason: request.reason,
       };
       const matched = this.#matching(spec);

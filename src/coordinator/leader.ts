@@ -1,6 +1,7 @@
 import { targetFor } from "../../machines/deployment-request.js";
 import { reportIntervalMs } from "../../machines/liveness.js";
 import type { MemberEvent } from "../../machines/member.js";
+import { minHealthyMsOf } from "../../machines/member-record.js";
 import { messageOf } from "../base/errors.js";
 import type { Bus, Clock, Leadership, Ledger, Log, Random, Subscription } from "../base/ports.js";
 import type { DeploymentRecord, InstanceRecord } from "../contracts/deployment.js";
@@ -13,6 +14,7 @@ import type { ActorHost } from "../runtime/actor.js";
 import { Catalog } from "./catalog.js";
 import { ClaimIndex } from "./claim-index.js";
 import { Convergence } from "./convergence.js";
+import { freshCounters } from "./counters.js";
 import { type AskPeers, FleetFormats } from "./fleet-formats.js";
 import { fleetRecordIn } from "./fleet-records.js";
 import { Intake } from "./intake.js";
@@ -91,6 +93,7 @@ export class Leader {
       index,
       writer,
       formats,
+      counters: freshCounters(),
       fail: (error) => {
         if (this.#dropped !== undefined) return;
         this.drop(error);
@@ -250,7 +253,14 @@ export class Leader {
   #onMember(instance: string, snapshot: MemberSnapshot): void {
     this.#convergence.see(instance, snapshot);
     const { seen } = snapshot.context;
-    if (seen !== null) this.term.index.noteProgress(instance, seen.state.phase, seen.state.progress);
+    if (seen === null) return;
+    const { phase, progress, note } = seen.state;
+    const { phaseAgeMs: stillForMs } = seen;
+    const { record } = snapshot.context;
+    // Of what it runs still, or for longer than was asked, it says nothing.
+    const isOnIt = seen.observedGeneration >= record.generation;
+    const healthyForMs = isOnIt ? Math.min(seen.healthyForMs, minHealthyMsOf(record)) : 0;
+    this.term.index.noteProgress(instance, { at: `${phase} ${progress} ${note}`, stillForMs, healthyForMs });
   }
 
   #forgetGone(instance: string): void {

@@ -9,7 +9,7 @@ import {
 import { messageOf } from "../base/errors.js";
 import type { InstanceRecord } from "../contracts/deployment.js";
 import { refusal } from "../contracts/errors.js";
-import type { DesiredInstance } from "../contracts/instance.js";
+import type { DesiredInstance, Reason } from "../contracts/instance.js";
 import { keys } from "../contracts/keys.js";
 import type { Actor } from "../runtime/actor.js";
 import type { Standing } from "./claim-index.js";
@@ -211,6 +211,7 @@ export class Members {
     const puts: Put[] = [{ key: keys.instance(record.id), value: record }];
     const events: { kind: string; id: string; type: string; data: Readonly<Record<string, unknown>> }[] = [];
     for (const command of commands) {
+      if (command.type === "note" && isStuckPhase(command)) this.#term.counters.stuckPhases++;
       if (command.type === "note")
         events.push({
           kind: "instance",
@@ -261,4 +262,8 @@ export class Members {
 /** What a deployment's planner has to know of a member; `undefined` while nothing owns it. */
 function standingOf({ record, silent, seen }: MemberContext): Standing | undefined {
   return record.claim === null ? undefined : { claim: record.claim, silent, heard: seen !== null };
+}
+
+function isStuckPhase({ what, data }: Extract<MemberCommand, { type: "note" }>): boolean {
+  return what === "failed" && (data.reason as Reason | undefined)?.code === "PHASE_STUCK";
 }

@@ -10,12 +10,21 @@ import type {
   FleetStatus,
   InstanceView,
   ReleaseView,
+  StuckView,
 } from "../contracts/views.js";
 import { undoneIn } from "./history.js";
 import type { KnownFleet } from "./known-fleet.js";
 import type { MemberState } from "./members.js";
 import { byAge } from "./order.js";
-import { configView, deploymentView, instanceView, releaseView, usageOf } from "./views.js";
+import {
+  configView,
+  deploymentView,
+  instanceView,
+  releaseView,
+  stuckDeployment,
+  stuckPhase,
+  usageOf,
+} from "./views.js";
 
 type ReadName = {
   [E in EndpointName]: (typeof endpoints)[E]["kind"] extends "read" ? E : never;
@@ -152,9 +161,22 @@ export class FleetViews {
       ledgerNowMs: this.#known.nowMs(),
       instances,
       versions: [...versions.values()].sort((one, other) => other.instances - one.instances),
+      stuck: this.stuck().length,
       active: this.deployments(active.map(({ id }) => id)),
       latest: newest === undefined ? null : this.deployment(newest.id),
     };
+  }
+
+  /** What does not move now, deployments first. */
+  stuck(): StuckView[] {
+    const known = this.#known;
+    const deployments = [...known.deployments()].filter(({ stuckAtMs }) => stuckAtMs !== null);
+    return [
+      ...this.deployments(deployments.map(({ id }) => id)).map((view, at) =>
+        stuckDeployment(view, deployments[at]?.stuckAtMs ?? null),
+      ),
+      ...[...known.members()].flatMap((member) => stuckPhase(member) ?? []),
+    ];
   }
 
   /** An outcome that the ledger does not have yet is none. */
@@ -180,6 +202,7 @@ export function createReads(known: KnownFleet, self: () => CoordinatorView): Rea
       asOf: known.nowMs(),
       epoch: known.epoch(),
     }),
+    "deployments.stuck": async ({ limit }) => listed(views.stuck().slice(0, limit)),
     "deployments.why": async ({ deployment }) => views.deployment(deployment).why,
     "instances.list": async ({ selector, after, limit }) => {
       const { items, next } = views.instances(selector, after, limit);

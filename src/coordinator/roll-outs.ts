@@ -172,12 +172,17 @@ export class RollOuts {
         actor.send({
           type: "observe",
           observed,
-          moved: this.#term.index.takeMoved(id),
+          ...this.#movement(id),
           nowMs,
           judgeFromMs,
         });
     }
     this.#dirty.clear();
+  }
+
+  #movement(id: string) {
+    const movedAgoMs = this.#term.index.takeMovedAgoMs(id);
+    return movedAgoMs === null ? { moved: false } : { moved: true, movedAgoMs };
   }
 
   /** How far a deployment that is not over is with its instances now. */
@@ -275,6 +280,7 @@ export class RollOuts {
     const events: { kind: string; id: string; type: string; data: Readonly<Record<string, unknown>> }[] = [];
     let rollback: DeploymentRecord | undefined;
     for (const command of commands) {
+      if (command.type === "note" && command.what === "stuck") this.#term.counters.stuckDeployments++;
       if (command.type === "note")
         events.push({
           kind: "deployment",

@@ -3,6 +3,7 @@ import type { subjectsOf } from "../contracts/subjects.js";
 import type { ActorHost } from "../runtime/actor.js";
 import type { Catalog } from "./catalog.js";
 import type { ClaimIndex } from "./claim-index.js";
+import type { Counters } from "./counters.js";
 import type { FleetFormats } from "./fleet-formats.js";
 import type { Writer } from "./writer.js";
 
@@ -21,6 +22,7 @@ export interface Term {
   readonly index: ClaimIndex;
   readonly writer: Writer;
   readonly formats: FleetFormats;
+  readonly counters: Counters;
   /** Ends the term: what is known may differ from the ledger, and is read anew. Without effect once it has ended. */
   fail(error: unknown): void;
   /** Ledger time now. */

@@ -6,7 +6,7 @@ import type { ConfigRecord, Counts, ReleaseRecord } from "../contracts/deploymen
 import type { Reason } from "../contracts/instance.js";
 import type { VersionPair } from "../contracts/version.js";
 import { sameVersion, versionText } from "../contracts/version.js";
-import type { ConfigView, DeploymentView, InstanceView, ReleaseView } from "../contracts/views.js";
+import type { ConfigView, DeploymentView, InstanceView, ReleaseView, StuckView } from "../contracts/views.js";
 import type { MemberState } from "./members.js";
 import type { DeploymentState } from "./roll-out.js";
 
@@ -116,6 +116,30 @@ export function instanceView(snapshot: MemberState, reportAgeMs: number | null):
 function failureOf({ context: { record }, value }: MemberState): Reason | null {
   if (value.update !== "FAILED") return null;
   return (record.claim === null ? record.last?.reason : record.claim.reason) ?? null;
+}
+
+/** A deployment of which nothing moves. */
+export function stuckDeployment({ id, why }: DeploymentView, foundAtMs: number | null): StuckView {
+  const { sentence } = why;
+  return {
+    kind: "deployment",
+    id,
+    deployment: id,
+    code: "PROGRESS_DEADLINE",
+    action: "reported",
+    foundAtMs,
+    sentence,
+  };
+}
+
+/** An instance that stands where a phase of its did not move. */
+export function stuckPhase(member: MemberState): StuckView | undefined {
+  const reason = failureOf(member);
+  if (reason?.code !== "PHASE_STUCK") return undefined;
+  const { id, claim, last } = member.context.record;
+  const { code, message: sentence } = reason;
+  const deployment = claim?.deployment ?? last?.deployment ?? null;
+  return { kind: "phase", id, deployment, code, action: "failed", foundAtMs: null, sentence };
 }
 
 /** Why it stands where it stands: what hides everything else first. */

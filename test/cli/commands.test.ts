@@ -40,6 +40,7 @@ const status: FleetStatus = {
   instances: { total: 3, UNKNOWN: 1, HEALTHY: 2, DEGRADED: 0, FAILED: 0 },
   versions: [{ version: { release: "v1", config: null }, instances: 3 }],
   active: [aDeployment()],
+  stuck: 0,
   latest: aDeployment(),
 };
 
@@ -131,6 +132,7 @@ describe("in words", () => {
       ...status,
       versions: [],
       active: [],
+      stuck: 0,
       latest: null,
       instances: { total: 0, UNKNOWN: 0, HEALTHY: 0, DEGRADED: 0, FAILED: 0 },
     };
@@ -206,6 +208,7 @@ test("deploy asks for exactly what its options say", async () => {
       failureThreshold: 2,
       minHealthyMs: 5_000,
       deadlineMs: 120_000,
+      onStuck: "fail",
       progressDeadlineMs: 5_400_000,
       rollback: "off",
       by: "ann",

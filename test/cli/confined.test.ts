@@ -12,6 +12,7 @@ const healthyStatus = {
   instances: { total: 1, UNKNOWN: 0, HEALTHY: 1, DEGRADED: 0, FAILED: 0 },
   versions: [],
   active: [],
+  stuck: 0,
   latest: null,
 };
 

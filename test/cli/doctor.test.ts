@@ -19,6 +19,7 @@ const healthy: FleetStatus = {
   instances: { total: 3, UNKNOWN: 0, HEALTHY: 3, DEGRADED: 0, FAILED: 0 },
   versions: [],
   active: [],
+  stuck: 0,
   latest: null,
 };
 

@@ -52,6 +52,7 @@ export class FakeAgent {
   #state: InstanceState;
   #desired: { readonly state: DesiredInstance; readonly revision: number } | undefined;
   #healthySinceMs: number | null = null;
+  #movedAtMs = 0;
   #seq = 0;
   #incarnation = 0;
   #sentDigest: string | undefined;
@@ -165,6 +166,7 @@ export class FakeAgent {
 
   set(change: Partial<InstanceState>): void {
     this.#state = { ...this.#state, ...change };
+    this.#movedAtMs = this.#parts.clock.monotonicMs();
     this.report();
   }
 
@@ -185,7 +187,7 @@ export class FakeAgent {
       ledgerId: this.#desired?.state.ledgerId ?? null,
       digest,
       healthyForMs: this.#healthySinceMs === null ? 0 : Math.round(now - this.#healthySinceMs),
-      phaseAgeMs: 0,
+      phaseAgeMs: Math.round(now - this.#movedAtMs),
       ...(whole ? { state: this.#state } : {}),
     };
   }

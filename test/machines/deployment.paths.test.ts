@@ -2,15 +2,15 @@ import { expect, test } from "vitest";
 import type { SnapshotFrom } from "xstate";
 import { deploymentMachine } from "../../machines/deployment.js";
 import type { Observed } from "../../machines/deployment-plan.js";
-import { type DeploymentEvent, isSettled } from "../../machines/deployment-record.js";
+import { type DeploymentEvent, isPastProgressDeadline, isSettled } from "../../machines/deployment-record.js";
 import { publishedState } from "../../machines/deployment-status.js";
 import { generatePaths, missedBy, walk } from "../kit/paths.js";
 import { byAnna, deploymentOf, flightOf, mass, observedOf } from "./samples.js";
 
 type Snapshot = SnapshotFrom<typeof deploymentMachine>;
 
-/** Before this leader may judge, after it, and after every deadline. */
-const moments = [1_000, 10_000, 400_000];
+/** Before this leader may judge, after it, after every instance's deadline, and after the progress deadline. */
+const moments = [1_000, 10_000, 400_000, 2_000_000];
 
 const inFlight = [flightOf("i1"), flightOf("i2")];
 const allWaiting = { waiting: 10 };
@@ -48,8 +48,16 @@ function eventsIn({ context }: Snapshot): DeploymentEvent[] {
         ),
       ),
     );
+  const movement: DeploymentEvent = {
+    type: "observe",
+    observed: observedOf({ ...batchFull, step: context.step }),
+    moved: true,
+    movedAgoMs: 1_000,
+    nowMs: atMs,
+  };
   return [
     ...observations,
+    movement,
     { type: "pause", mark: byAnna(atMs) },
     { type: "resume", mark: byAnna(atMs), force: false },
     { type: "resume", mark: byAnna(atMs), force: true },
@@ -67,6 +75,10 @@ const generated = generatePaths(deploymentMachine, {
   starts: [
     { name: "roll-out", input: input(deploymentOf()) },
     { name: "roll-out that stays where it fails", input: input(deploymentOf({ spec: { rollback: "off" } })) },
+    {
+      name: "roll-out of which it is only reported that it is stuck",
+      input: input(deploymentOf({ spec: { onStuck: "report" } })),
+    },
     { name: "rollback", input: input(deploymentOf({ id: "d2", rollbackOf: "d1" })) },
   ],
   events: eventsIn,
@@ -80,7 +92,9 @@ const generated = generatePaths(deploymentMachine, {
       isSettled(context),
       observed?.total === 0,
       (observed?.returnable ?? 0) > 0,
+      isPastProgressDeadline(context),
       plan && [
+        plan.stuck,
         plan.verdict,
         plan.tell.length > 0,
         plan.overdue.length > 0,

@@ -127,14 +127,14 @@ function answers({ context: { checks } }: Snapshot): InstanceEvent[] {
 
 const delays: readonly InstanceEvent[] = [
   ...workPhases.flatMap((phase) => [
-    after("stuck", `update.APPLYING.${phase}.working`),
+    after(phase === "BUILDING" ? "buildStuck" : "stuck", `update.APPLYING.${phase}.working`),
     after("tryAgain", `update.APPLYING.${phase}.retrying`),
   ]),
-  after("stuck", "update.APPLYING.HEALTH_CHECK.stoppingOld"),
+  after("endStuck", "update.APPLYING.HEALTH_CHECK.stoppingOld"),
   after("unproven", "update.APPLYING.HEALTH_CHECK.proving"),
   after("stuck", "update.STOPPING.withdrawing"),
-  after("stuck", "update.STOPPING.ending"),
-  after("stuck", "update.SWITCHING"),
+  after("endStuck", "update.STOPPING.ending"),
+  after("stuck", "update.SWITCHING.working"),
 ];
 
 const checkDelays = [after("checkOverdue", "checks.checking"), after("betweenChecks", "checks.pausing")];

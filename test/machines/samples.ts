@@ -129,6 +129,7 @@ export function deploymentOf({ spec, ...changes }: DeploymentChanges = {}): Depl
     forced: false,
     clock: { ranMs: 0, runningSinceMs: null },
     movedAtMs: 0,
+    stuckAtMs: null,
     leftFailed: 0,
     ending: null,
     outcome: null,

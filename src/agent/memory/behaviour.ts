@@ -19,6 +19,10 @@ export interface Behaviour {
   readonly failsTimes?: number;
   /** This step never ends by itself. */
   readonly hangsIn?: WorkStep;
+  /** This step takes long, and says the same so often, after so long each time, before it ends well. */
+  readonly tickerIn?: WorkStep;
+  readonly everyMs?: number;
+  readonly ticks?: number;
   /** Added to each step. */
   readonly slowMs?: number;
   /** The health check never succeeds. */

@@ -220,6 +220,11 @@ export class MemoryFiles implements ReleaseFiles {
     const { minMs, maxMs } = this.#stepTimes[step];
     const tookMs = minMs + (maxMs - minMs) * this.#random.unit() + (behaviour.slowMs ?? 0);
     if (behaviour.hangsIn === step) await this.#sleep(Number.POSITIVE_INFINITY, work?.signal);
+    const ticks = behaviour.tickerIn === step ? (behaviour.ticks ?? 0) : 0;
+    for (let tick = 0; tick < ticks; tick++) {
+      await this.#sleep(behaviour.everyMs ?? 0, work?.signal);
+      work?.progress(10, "still at it");
+    }
     await this.#sleep(tookMs / 2, work?.signal);
     work?.progress(50, `${step} of ${work.release.version}`);
     await this.#sleep(tookMs / 2, work?.signal);

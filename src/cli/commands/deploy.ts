@@ -1,4 +1,4 @@
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import type { RequestOf } from "../../contracts/api.js";
 import type { Amount } from "../../contracts/deployment.js";
 import { type Cli, withExamples } from "../cli.js";
@@ -17,6 +17,7 @@ interface DeployOptions {
   readonly minHealthy?: number;
   readonly deadline?: number;
   readonly progressDeadline?: number;
+  readonly onStuck: "fail" | "report";
   /** `--no-rollback` */
   readonly rollback: boolean;
   readonly reason?: string;
@@ -51,6 +52,11 @@ export function addDeployCommand(parent: Command, name: "deploy" | "create", cli
       parseDuration,
     )
     .option("--progress-deadline <duration>", "without any instance moving (default: 20m)", parseDuration)
+    .addOption(
+      new Option("--on-stuck <what>", "when it has passed the progress deadline: fail, or only report it")
+        .choices(["fail", "report"])
+        .default("fail"),
+    )
     .option("--no-rollback", "do not go back when it fails")
     .option("--reason <text>", "kept in the audit log");
   addWaitOptions(command).action(async (options: DeployOptions & WaitOptions, command: Command) => {
@@ -117,6 +123,7 @@ function requestOf(options: DeployOptions, by: string): RequestOf<"deployments.c
     ...(options.minHealthy !== undefined && { minHealthyMs: options.minHealthy }),
     ...(options.deadline !== undefined && { deadlineMs: options.deadline }),
     ...(options.progressDeadline !== undefined && { progressDeadlineMs: options.progressDeadline }),
+    onStuck: options.onStuck,
     rollback: options.rollback ? "auto" : "off",
     by,
     reason: options.reason ?? null,

@@ -46,8 +46,15 @@ function addLs(group: Command, cli: Cli): void {
     .command("ls")
     .description("list the deployments, the newest first")
     .option("--limit <count>", "at most so many", parseCount, 20)
-    .action(async ({ limit }: { limit: number }, command: Command) => {
+    .option("--stuck", "only what does not move: deployments, and instances with a stuck phase")
+    .action(async ({ limit, stuck }: { limit: number; stuck?: boolean }, command: Command) => {
       await cli.session(command, async ({ client }) => {
+        if (stuck === true) {
+          cli.show(command, await client.deployments.stuck({ limit }), (list) =>
+            list.items.length === 0 ? "Nothing is stuck." : stuckTable(list, cli.paint),
+          );
+          return;
+        }
         const reply = await client.deployments.list({ limit });
         cli.show(command, reply, (list) =>
           list.items.length === 0
@@ -56,7 +63,26 @@ function addLs(group: Command, cli: Cli): void {
         );
       });
     });
-  withExamples(command, "rollcall deployments ls", "rollcall deployments ls --limit 100 --json");
+  withExamples(
+    command,
+    "rollcall deployments ls",
+    "rollcall deployments ls --stuck",
+    "rollcall deployments ls --limit 100 --json",
+  );
+}
+
+function stuckTable({ items, asOf }: ReplyOf<"deployments.stuck">, paint: Paint): string {
+  return tableText(
+    items,
+    [
+      { head: "STUCK", cell: ({ kind, id }) => (kind === "phase" ? `instance ${id}` : id) },
+      { head: "DEPLOYMENT", cell: ({ deployment }) => deployment ?? "-" },
+      { head: "ACTION", cell: ({ action }) => action },
+      { head: "FOUND", cell: ({ foundAtMs }) => agoText(foundAtMs, asOf) },
+      { head: "WHY", cell: ({ code, sentence }) => `${code}: ${sentence}` },
+    ],
+    paint,
+  );
 }
 
 function deploymentsTable({ items, asOf }: ReplyOf<"deployments.list">, paint: Paint): string {

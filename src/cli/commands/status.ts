@@ -35,7 +35,11 @@ function statusText(status: FleetStatus, paint: Paint): string {
     ];
     lines.push("", tableText(versions, columns, paint));
   }
-  return [...lines, "", ...rolloutsText(status, paint)].join("\n");
+  const stuck =
+    status.stuck === 0
+      ? []
+      : [paint("red", `${countText(status.stuck, "thing")} stuck: rollcall deployments ls --stuck`)];
+  return [...lines, "", ...rolloutsText(status, paint), ...stuck].join("\n");
 }
 
 function instancesText(counts: FleetStatus["instances"], paint: Paint): string {

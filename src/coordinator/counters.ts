@@ -1,0 +1,22 @@
+/** What a leader has found and done since it leads; numbers that only grow, for metrics. */
+export interface Counters {
+  /** Deployments that were found not to move. */
+  stuckDeployments: number;
+  /** Phases that their agents have marked failed because they did not move. */
+  stuckPhases: number;
+  zombiesFound: number;
+  zombiesRemoved: number;
+  linksRepaired: number;
+  reconciliations: number;
+}
+
+export function freshCounters(): Counters {
+  return {
+    stuckDeployments: 0,
+    stuckPhases: 0,
+    zombiesFound: 0,
+    zombiesRemoved: 0,
+    linksRepaired: 0,
+    reconciliations: 0,
+  };
+}
