@@ -47,6 +47,8 @@ export type CoordinatorCommand =
   | { readonly type: "renew" }
   /** Forget everything that was known by leading. */
   | { readonly type: "drop" }
+  /** Durable: that it gives the lead up by itself, in order. */
+  | { readonly type: "handOver" }
   | { readonly type: "resign" };
 
 export const coordinatorMachine = setup({
@@ -74,6 +76,7 @@ export const coordinatorMachine = setup({
     lead: emit({ type: "lead" }),
     renew: emit({ type: "renew" }),
     drop: emit({ type: "drop" }),
+    handOver: emit({ type: "handOver" }),
     resign: emit({ type: "resign" }),
     noteEpoch: assign(({ event }) =>
       event.type === "acquired"
@@ -168,7 +171,7 @@ export const coordinatorMachine = setup({
       on: {
         deposed: "steppingDown",
         writeFailed: { target: "steppingDown", actions: "noteProblem" },
-        stop: "resigning",
+        stop: { target: "resigning", actions: "handOver" },
       },
     },
     steppingDown: {

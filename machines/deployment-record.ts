@@ -1,4 +1,6 @@
 import type { DeploymentRecord, Mark, Outcome } from "../src/contracts/deployment.js";
+import type { Happening } from "../src/contracts/event-types.js";
+import type { Origin } from "../src/contracts/origin.js";
 import { type Observed, type Plan, plan, type Wanted } from "./deployment-plan.js";
 
 /** What a deployment knows, hears and says, and the arithmetic on its record. */
@@ -18,7 +20,10 @@ export interface DeploymentContext {
   readonly judgeFromMs: number;
 }
 
-export type DeploymentEvent =
+/** What a deployment is told; `origin` goes into the audit log with what comes of it. */
+export type DeploymentEvent = DeploymentNews & { readonly origin?: Origin };
+
+type DeploymentNews =
   /**
    * What is the case. `moved`: an instance took a step since the last observation, `movedAgoMs` ago (0 if left out). `judgeFromMs`: the leader could not
    * hear for a while, and judges nobody before this ledger time.
@@ -60,7 +65,11 @@ export type DeploymentCommand =
   | { readonly type: "wake"; readonly atMs: number }
   | { readonly type: "alert"; readonly code: string; readonly message: string }
   /** Durable: an event of the audit log. */
-  | { readonly type: "note"; readonly what: string; readonly data: Readonly<Record<string, unknown>> };
+  | {
+      readonly type: "note";
+      readonly what: Happening<"deployment">;
+      readonly data: Readonly<Record<string, unknown>>;
+    };
 
 /** How long the deployment's own clock has run. */
 export function ranMs({ clock }: DeploymentRecord, nowMs: number): number {

@@ -1,5 +1,6 @@
 import { assign, emit, enqueueActions, setup } from "xstate";
 import type { DeploymentRecord } from "../src/contracts/deployment.js";
+import type { Happening } from "../src/contracts/event-types.js";
 import type { Reason } from "../src/contracts/instance.js";
 import { stuckReason } from "./deployment-plan.js";
 import {
@@ -114,7 +115,42 @@ export const deploymentRules = setup({
       ({ context }): DeploymentCommand => ({
         type: "note",
         what: "told",
-        data: { instances: context.plan?.tell.length ?? 0 },
+        data: { step: context.step + 1, instances: context.plan?.tell.length ?? 0 },
+      }),
+    ),
+    noteExpired: emit(
+      ({ context }): DeploymentCommand => ({
+        type: "note",
+        what: "expired",
+        data: { step: context.step + 1, instances: context.plan?.overdue.length ?? 0 },
+      }),
+    ),
+    /** After the step in which it takes them. */
+    noteCreated: emit(({ context: { record, step } }): DeploymentCommand => {
+      const { spec, batch, failureThreshold, matched, rollbackOf, retryOf, created } = record;
+      const { release, config, selector } = spec;
+      const asked = { release, config, selector, batch, failureThreshold, matched, rollbackOf, retryOf };
+      return { type: "note", what: "created", data: { step, ...asked, reason: created.reason } };
+    }),
+    /** Before the look in which the record forgets it. */
+    noteUnforced: enqueueActions(({ context, event, enqueue }) => {
+      if (event.type !== "observe" || !context.record.forced) return;
+      if (event.observed.silence.calmSinceMs === null) return;
+      enqueue.emit({ type: "note", what: "unforced", data: {} } satisfies DeploymentCommand);
+    }),
+    noteLeft: enqueueActions(({ event, enqueue }) => {
+      if (event.type !== "left" || !event.failed) return;
+      enqueue.emit({ type: "note", what: "left", data: {} } satisfies DeploymentCommand);
+    }),
+    noteStep: emit(
+      ({ context: { record, step } }, params: { what: Happening<"deployment"> }): DeploymentCommand => ({
+        type: "note",
+        what: params.what,
+        data: {
+          step,
+          outcome: record.ending?.outcome ?? null,
+          reason: record.ending?.reason ?? null,
+        },
       }),
     ),
     expire: emit(
@@ -288,7 +324,7 @@ export const deploymentRules = setup({
       enqueue.emit({ type: "alert", code, message: `${record.id}: ${message}` } satisfies DeploymentCommand);
     }),
     note: emit(
-      ({ context }, params: { what: string }): DeploymentCommand => ({
+      ({ context }, params: { what: Happening<"deployment"> }): DeploymentCommand => ({
         type: "note",
         what: params.what,
         data: {

@@ -21,21 +21,21 @@ export const deploymentMachine = deploymentRules.createMachine({
   }),
   initial: "preparing",
   on: {
-    observe: { actions: ["look", "wake"] },
-    left: { actions: "countLeft" },
+    observe: { actions: ["noteUnforced", "look", "wake"] },
+    left: { actions: ["countLeft", "noteLeft"] },
   },
   states: {
     preparing: {
       description: "It takes its instances as its own; nobody has been told anything.",
-      entry: ["takeStep", "claim", { type: "note", params: { what: "created" } }],
+      entry: ["takeStep", "claim", "noteCreated"],
       always: [
         { guard: "isClaimedInVain", target: "reverting" },
         { guard: "isClaimed", target: "running" },
       ],
       on: {
         // Only what it has taken can be let go: it is ended once it has all of its instances.
-        abort: { actions: "endAborted" },
-        takenOver: { actions: ["takeStep", "claim"] },
+        abort: { actions: ["endAborted", { type: "note", params: { what: "aborted" } }] },
+        takenOver: { actions: ["takeStep", "claim", { type: "noteStep", params: { what: "continued" } }] },
       },
     },
     running: {
@@ -48,7 +48,10 @@ export const deploymentMachine = deploymentRules.createMachine({
         { guard: "isDone", target: "completing" },
       ],
       on: {
-        abort: { target: "reverting", actions: "endAborted" },
+        abort: {
+          target: "reverting",
+          actions: ["endAborted", { type: "note", params: { what: "aborted" } }],
+        },
         rollBack: { guard: "canGoBack", target: "handingOver" },
       },
       states: {
@@ -109,7 +112,7 @@ export const deploymentMachine = deploymentRules.createMachine({
             watching: {
               description: "It waits for instances in flight, or for its turn to go on.",
               always: [
-                { guard: "someOverdue", target: "writing", actions: ["expire", "takeStep"] },
+                { guard: "someOverdue", target: "writing", actions: ["expire", "noteExpired", "takeStep"] },
                 { guard: "mayTell", target: "writing", actions: ["tell", "noteTold", "takeStep"] },
               ],
             },
@@ -150,22 +153,44 @@ export const deploymentMachine = deploymentRules.createMachine({
     },
     completing: {
       description: "Every instance is done: what succeeded becomes stable.",
-      entry: ["keepCounts", "endDone", "takeStep", "complete"],
+      entry: [
+        "keepCounts",
+        "endDone",
+        "takeStep",
+        "complete",
+        { type: "noteStep", params: { what: "completing" } },
+      ],
       always: [
         { guard: "isLetGo", target: "finished" },
-        { guard: "hasNewcomers", actions: ["takeStep", "complete"] },
+        {
+          guard: "hasNewcomers",
+          actions: ["takeStep", "complete", { type: "noteStep", params: { what: "continued" } }],
+        },
       ],
-      on: { takenOver: { actions: ["takeStep", "complete"] } },
+      on: {
+        takenOver: { actions: ["takeStep", "complete", { type: "noteStep", params: { what: "continued" } }] },
+      },
     },
     reverting: {
       description:
         "It ends early: in-flight and failed instances are told what they had before, all are let go.",
-      entry: ["keepCounts", "beginReverting", "takeStep", "revert"],
+      entry: [
+        "keepCounts",
+        "beginReverting",
+        "takeStep",
+        "revert",
+        { type: "noteStep", params: { what: "reverting" } },
+      ],
       always: [
         { guard: "isLetGo", target: "finished" },
-        { guard: "hasNewcomers", actions: ["takeStep", "revert"] },
+        {
+          guard: "hasNewcomers",
+          actions: ["takeStep", "revert", { type: "noteStep", params: { what: "continued" } }],
+        },
       ],
-      on: { takenOver: { actions: ["takeStep", "revert"] } },
+      on: {
+        takenOver: { actions: ["takeStep", "revert", { type: "noteStep", params: { what: "continued" } }] },
+      },
     },
     finished: {
       description: "It is over; its outcome never changes.",

@@ -1,7 +1,8 @@
-import { assign, emit, setup } from "xstate";
+import { assign, emit, enqueueActions, setup } from "xstate";
 import type { ClaimState, InstanceRecord } from "../src/contracts/deployment.js";
-import type { Health, InstanceState, Labels, Reason } from "../src/contracts/instance.js";
-import { sameVersion, type VersionPair } from "../src/contracts/version.js";
+import type { Health, Labels, Reason } from "../src/contracts/instance.js";
+import { sameVersion } from "../src/contracts/version.js";
+import type { MemberCommand, MemberContext, MemberEvent } from "./member-events.js";
 import {
   bound,
   caughtUp,
@@ -22,6 +23,8 @@ import {
   wishOf,
 } from "./member-record.js";
 
+export type { MemberCommand, MemberContext, MemberEvent, Sighting } from "./member-events.js";
+
 /*
  * What the coordinator knows of one instance: its status (what it reports, or UNKNOWN while it is silent) beside its
  * update state (how far it is with what it was told). Driven by reports, by the silence of the instance, and by the
@@ -29,74 +32,6 @@ import {
  * of its instance, and keeps the record by which a new leader knows it. Status follows the facts by eventless
  * transitions; the update state moves by commands first and by facts then.
  */
-
-/** The newest that an instance said of itself. */
-export interface Sighting {
-  readonly incarnation: string;
-  readonly observedGeneration: number;
-  readonly digest: string;
-  readonly healthyForMs: number;
-  readonly phaseAgeMs: number;
-  readonly state: InstanceState;
-}
-
-export interface MemberContext {
-  readonly record: InstanceRecord;
-  readonly seen: Sighting | null;
-  /** It has missed its reports. */
-  readonly silent: boolean;
-  /** Another agent that reports under this instance's name. */
-  readonly stranger: string | null;
-}
-
-export type MemberEvent =
-  | { readonly type: "report"; readonly sighting: Sighting }
-  | { readonly type: "silent" }
-  /** Another agent reports under this name; `null`: it does no more. */
-  | { readonly type: "stranger"; readonly agent: string | null }
-  | {
-      readonly type: "claim";
-      readonly deployment: string;
-      readonly target: VersionPair | null;
-      readonly before: VersionPair | null;
-      readonly urgent: boolean;
-      readonly minHealthyMs: number;
-    }
-  /** Its turn in the deployment that owns it. */
-  | {
-      readonly type: "tell";
-      readonly deployment: string;
-      readonly toldAtMs: number;
-      readonly deadlineMs: number;
-    }
-  /** Its turn to get what a finished deployment owes it. */
-  | { readonly type: "catchUp"; readonly deployment: string; readonly deadlineMs: number }
-  | { readonly type: "expire"; readonly reason: Reason }
-  /** The deployment lets it go; `goBack`: if it was told something and did not succeed, to what was stable before. */
-  | {
-      readonly type: "release";
-      readonly completed: boolean;
-      readonly undoes?: boolean;
-      readonly goBack?: { readonly deadlineMs: number };
-    }
-  | { readonly type: "reset"; readonly deadlineMs: number }
-  /** What a finished deployment owes it from now on; `null`: nothing. */
-  | { readonly type: "owe"; readonly owed: InstanceRecord["owed"] }
-  | { readonly type: "bind"; readonly agent: string; readonly deadlineMs: number };
-
-export type MemberCommand =
-  /** Durable: the desired state of this instance, under its new generation. */
-  | {
-      readonly type: "desire";
-      readonly agent: string;
-      readonly generation: number;
-      readonly deployment: string | null;
-      readonly target: VersionPair | null;
-      readonly minHealthyMs: number;
-      readonly deadlineMs: number;
-    }
-  /** Durable: an event of the audit log. */
-  | { readonly type: "note"; readonly what: string; readonly data: Readonly<Record<string, unknown>> };
 
 /** What the instance says, but for failures that were reset since. */
 export function reportedHealth(context: MemberContext): Health {
@@ -125,6 +60,22 @@ function sameLabels(one: Labels, other: Labels): boolean {
 function reasonIn({ seen }: MemberContext, event: MemberEvent): Reason {
   if (event.type === "expire") return event.reason;
   return seen?.state.reason ?? { code: "UNKNOWN", message: "The instance failed without a reason." };
+}
+
+/** Its record once its deployment has let it go. */
+function afterRelease({
+  context,
+  event,
+}: {
+  readonly context: MemberContext;
+  readonly event: MemberEvent;
+}): InstanceRecord {
+  const { record } = context;
+  if (event.type !== "release" || record.claim === null) return record;
+  const { state } = record.claim;
+  const reached = state === "succeeded" || (state === "notNeeded" && reportedHealth(context) === "HEALTHY");
+  const { completed, undoes = false } = event;
+  return released(record, { completed, undoes }, reached);
 }
 
 export const memberMachine = setup({
@@ -181,6 +132,12 @@ export const memberMachine = setup({
         : { ...context.record, labels };
       return { seen: event.sighting, silent: false, record };
     }),
+    /** Before they are remembered. */
+    noteLabels: enqueueActions(({ context, event, enqueue }) => {
+      if (event.type !== "report" || sameLabels(event.sighting.state.labels, context.record.labels)) return;
+      const { labels } = event.sighting.state;
+      enqueue.emit({ type: "note", what: "relabelled", data: { labels } } satisfies MemberCommand);
+    }),
     fallSilent: assign({ silent: true }),
     rememberStranger: assign(({ event }) => (event.type === "stranger" ? { stranger: event.agent } : {})),
     takeClaim: assign(({ context, event }, params: { state: ClaimState }) =>
@@ -209,6 +166,34 @@ export const memberMachine = setup({
     markFailed: assign(({ context, event }) => ({
       record: failed(context.record, reasonIn(context, event)),
     })),
+    /** Before it is taken; one that a new leader takes again is no news. */
+    noteClaimed: enqueueActions(({ context: { record }, event, enqueue }, params: { state: ClaimState }) => {
+      if (event.type !== "claim") return;
+      const { deployment, target, before } = event;
+      if (record.claim?.deployment === deployment && record.claim.state === params.state) return;
+      const data = { deployment, target, before, state: params.state };
+      enqueue.emit({ type: "note", what: "claimed", data } satisfies MemberCommand);
+    }),
+    /** Before the claim is ended. */
+    noteReleased: emit((now): MemberCommand => {
+      const { deployment = null } = now.context.record.claim ?? {};
+      const { stable, owed } = afterRelease(now);
+      return { type: "note", what: "released", data: { deployment, stable, owed } };
+    }),
+    noteOwed: emit(
+      ({ context: { record } }): MemberCommand => ({
+        type: "note",
+        what: "owed",
+        data: { deployment: record.owed?.deployment ?? null, target: record.owed?.target ?? null },
+      }),
+    ),
+    noteMoved: emit(
+      ({ context: { record } }): MemberCommand => ({
+        type: "note",
+        what: "moved",
+        data: { agent: record.agent, generation: record.generation },
+      }),
+    ),
     noteTold: emit(
       ({ context }): MemberCommand => ({
         type: "note",
@@ -232,15 +217,7 @@ export const memberMachine = setup({
       };
     }),
     noteReset: emit({ type: "note", what: "reset", data: {} } satisfies MemberCommand),
-    endClaim: assign(({ context, event }) => {
-      const { record } = context;
-      if (event.type !== "release" || record.claim === null) return {};
-      const { state } = record.claim;
-      const reached =
-        state === "succeeded" || (state === "notNeeded" && reportedHealth(context) === "HEALTHY");
-      const { completed, undoes = false } = event;
-      return { record: released(record, { completed, undoes }, reached) };
-    }),
+    endClaim: assign((now) => ({ record: afterRelease(now) })),
     forgive: assign(({ context }) => ({ record: forgiven(context.record) })),
     tellAgain: assign(({ context }) => ({ record: toldAgain(forgiven(context.record)) })),
     owe: assign(({ context, event }) =>
@@ -255,10 +232,10 @@ export const memberMachine = setup({
   context: ({ input }) => ({ record: input.record, seen: null, silent: false, stranger: null }),
   type: "parallel",
   on: {
-    report: { actions: "remember" },
+    report: { actions: ["noteLabels", "remember"] },
     silent: { actions: "fallSilent" },
     stranger: { actions: "rememberStranger" },
-    owe: { actions: "owe" },
+    owe: { actions: ["owe", "noteOwed"] },
   },
   states: {
     status: {
@@ -308,19 +285,31 @@ export const memberMachine = setup({
           {
             guard: "runsTarget",
             target: ".NOT_NEEDED",
-            actions: { type: "takeClaim", params: { state: "notNeeded" } },
+            actions: [
+              { type: "noteClaimed", params: { state: "notNeeded" } },
+              { type: "takeClaim", params: { state: "notNeeded" } },
+            ],
           },
-          { target: ".NEEDING_UPDATE", actions: { type: "takeClaim", params: { state: "waiting" } } },
+          {
+            target: ".NEEDING_UPDATE",
+            actions: [
+              { type: "noteClaimed", params: { state: "waiting" } },
+              { type: "takeClaim", params: { state: "waiting" } },
+            ],
+          },
         ],
         tell: { guard: "isItsTurn", target: ".IN_PROGRESS", actions: ["tell", "desire", "noteTold"] },
         catchUp: { guard: "mayCatchUp", target: ".IN_PROGRESS", actions: ["catchUp", "desire", "noteTold"] },
         release: [
           // By way of NOT_NEEDED it comes to where its record says that it is.
           { guard: "isLeftHanging", target: ".NOT_NEEDED", actions: ["sendBack", "desire", "noteTold"] },
-          { target: ".NOT_NEEDED", actions: "endClaim" },
+          { guard: "isClaimed", target: ".NOT_NEEDED", actions: ["noteReleased", "endClaim"] },
         ],
         // It moves to another agent, and stays as far as it is with its deployment.
-        bind: [{ guard: "wasTold", actions: ["bind", "desire"] }, { actions: "bind" }],
+        bind: [
+          { guard: "wasTold", actions: ["bind", "desire", "noteMoved"] },
+          { actions: ["bind", "noteMoved"] },
+        ],
       },
       states: {
         NOT_NEEDED: {
@@ -349,8 +338,8 @@ export const memberMachine = setup({
           always: { guard: "hasFailed", target: "FAILED", actions: ["markFailed", "noteFailed"] },
           on: {
             bind: [
-              { guard: "isClaimed", actions: ["bind", "desire"] },
-              { target: "IN_PROGRESS", actions: ["bind", "desire"] },
+              { guard: "isClaimed", actions: ["bind", "desire", "noteMoved"] },
+              { target: "IN_PROGRESS", actions: ["bind", "desire", "noteMoved"] },
             ],
           },
         },
@@ -363,8 +352,8 @@ export const memberMachine = setup({
               { target: "IN_PROGRESS", actions: ["tellAgain", "desire", "noteReset", "noteTold"] },
             ],
             bind: [
-              { guard: "isClaimed", actions: ["bind", "desire"] },
-              { target: "IN_PROGRESS", actions: ["bind", "desire"] },
+              { guard: "isClaimed", actions: ["bind", "desire", "noteMoved"] },
+              { target: "IN_PROGRESS", actions: ["bind", "desire", "noteMoved"] },
             ],
           },
         },

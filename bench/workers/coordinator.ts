@@ -165,7 +165,8 @@ async function seedInstances(ledger: Ledger, instances: number): Promise<void> {
       const record = settledRecord(from + offset);
       return { key: keys.instance(record.id), value: record };
     });
-    const event = { kind: "ledger", id: "bench", type: "ledger.written", data: { keys: count } };
+    const origin = { actor: "user:bench", cause: "request:bench" };
+    const event = { kind: "ledger", id: "bench", type: "ledger.written", data: { keys: count }, ...origin };
     await leadership.commit({ events: [event], puts, deletes: [] });
   }
   await leadership.resign();

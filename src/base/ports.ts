@@ -115,6 +115,12 @@ export interface LedgerEvent {
   /** What happened, `deployment.batch.started`. */
   readonly type: string;
   readonly data: Readonly<Record<string, unknown>>;
+  /** Who asked for it or brought it about, `user:alice`; what forms there are says `contracts/origin.ts`. */
+  readonly actor: string;
+  /** What led to it, `request:<key>`. */
+  readonly cause: string;
+  /** Of what is asked of the object, where it has one. */
+  readonly generation?: number;
 }
 
 /** What is committed together or not at all. */

@@ -55,6 +55,8 @@ class Tally {
   nextStep = 0;
   /** How long ago something moved that no look has seen yet; `null` if nothing did. */
   movedAgoMs: number | null = null;
+  /** What last changed something of its instances. */
+  cause: string | undefined;
   over = false;
   readonly progress = new Map<string, Progress>();
 
@@ -127,8 +129,8 @@ export class ClaimIndex {
     return count;
   }
 
-  /** Takes in how a member stands now; `undefined` when nothing owns it or it has left. */
-  update(instance: string, standing: Standing | undefined): void {
+  /** Takes in how a member stands now; `undefined` when nothing owns it or it has left. `cause` is what changed it. */
+  update(instance: string, standing: Standing | undefined, cause?: string): void {
     const owner = this.#owners.get(instance);
     const before = owner === undefined ? undefined : this.#tally(owner).members.get(instance);
     if (
@@ -139,6 +141,7 @@ export class ClaimIndex {
       return;
     if (owner !== undefined && before !== undefined) {
       const tally = this.#tally(owner);
+      tally.cause = cause ?? tally.cause;
       tally.count(instance, before, -1);
       tally.members.delete(instance);
       if (before.claim.state !== standing?.claim.state) tally.progress.delete(instance);
@@ -151,6 +154,7 @@ export class ClaimIndex {
     if (standing === undefined) return;
     const { deployment } = standing.claim;
     const tally = this.#tally(deployment);
+    tally.cause = cause ?? tally.cause;
     tally.members.set(instance, standing);
     tally.count(instance, standing, 1);
     this.#owners.set(instance, deployment);
@@ -224,6 +228,11 @@ export class ClaimIndex {
     const agoMs = tally.movedAgoMs;
     tally.movedAgoMs = null;
     return agoMs;
+  }
+
+  /** What last changed something of its instances; `undefined` if nothing has under this leader. */
+  causeOf(deployment: string): string | undefined {
+    return this.#tallies.get(deployment)?.cause;
   }
 
   /** What the planner of a deployment is told. */

@@ -77,29 +77,33 @@ export function createControlPlane(
     "deployments.rollback": async (request) => views.deployment(await commands.rollback(request)),
     "deployments.retry": async (request) => views.deployment(await commands.retry(request)),
 
-    "instances.reset": async ({ instance }) => {
+    "instances.reset": async (request) => {
+      const { instance } = request;
       const member = views.memberOf(instance);
       if (member.value.update !== "FAILED") throw refusal("INSTANCE_NOT_FAILED", { instance });
       const deadlineMs = deadlineMsOf(member);
       await leader.tellMember(
         instance,
-        { type: "reset", deadlineMs },
+        { type: "reset", deadlineMs, origin: commands.originOf(request) },
         ({ value }) => value.update !== "FAILED",
       );
       return views.instance(instance);
     },
-    "instances.remove": async ({ instance, by, reason }) => {
+    "instances.remove": async (request) => {
+      const { instance, by, reason } = request;
       views.memberOf(instance);
-      await leader.remove(instance, `removed by ${by}${reason === null ? "" : `: ${reason}`}`);
+      const why = `removed by ${by}${reason === null ? "" : `: ${reason}`}`;
+      await leader.remove(instance, why, commands.originOf(request));
       return { instance };
     },
-    "instances.takeover": async ({ instance, agent }) => {
+    "instances.takeover": async (request) => {
+      const { instance, agent } = request;
       const deadlineMs = deadlineMsOf(views.memberOf(instance));
       leader.intake.forget(instance);
       leader.watch.hear(instance);
       await leader.tellMember(
         instance,
-        { type: "bind", agent, deadlineMs },
+        { type: "bind", agent, deadlineMs, origin: commands.originOf(request) },
         (snapshot) => snapshot.context.record.agent === agent,
       );
       return views.instance(instance);
@@ -121,7 +125,15 @@ export function createControlPlane(
         catalog.releases.set(version, record);
         await writer.add({
           puts: [{ key: keys.release(version), value: record }],
-          events: [{ kind: "release", id: version, type: "release.pushed", data: { by, digest } }],
+          events: [
+            {
+              kind: "release",
+              id: version,
+              type: "release.pushed",
+              data: { digest },
+              ...commands.originOf({ by }),
+            },
+          ],
         });
       }
       return views.release(record);
@@ -132,7 +144,9 @@ export function createControlPlane(
       catalog.releases.delete(version);
       await writer.add({
         deletes: [keys.release(version)],
-        events: [{ kind: "release", id: version, type: "release.removed", data: { by } }],
+        events: [
+          { kind: "release", id: version, type: "release.removed", data: {}, ...commands.originOf({ by }) },
+        ],
       });
       await dropFile(fileOf(release));
       return { version };
@@ -152,7 +166,15 @@ export function createControlPlane(
         catalog.configs.set(version, record);
         await writer.add({
           puts: [{ key: keys.config(version), value: record }],
-          events: [{ kind: "config", id: version, type: "config.pushed", data: { by } }],
+          events: [
+            {
+              kind: "config",
+              id: version,
+              type: "config.pushed",
+              data: { digest: config.object.digest },
+              ...commands.originOf({ by }),
+            },
+          ],
         });
       }
       return views.config(record);
@@ -163,7 +185,9 @@ export function createControlPlane(
       catalog.configs.delete(version);
       await writer.add({
         deletes: [keys.config(version)],
-        events: [{ kind: "config", id: version, type: "config.removed", data: { by } }],
+        events: [
+          { kind: "config", id: version, type: "config.removed", data: {}, ...commands.originOf({ by }) },
+        ],
       });
       await dropFile(config.object.name);
       return { version };

@@ -1,10 +1,12 @@
 import { nextToConverge } from "../../machines/convergence.js";
 import { targetFor } from "../../machines/deployment-request.js";
 import { isCatchingUp, isOwed } from "../../machines/member-record.js";
+import { messageOf } from "../base/errors.js";
 import type { Timer } from "../base/ports.js";
 import type { InstanceRecord } from "../contracts/deployment.js";
 import { refusal } from "../contracts/errors.js";
 import type { Labels } from "../contracts/instance.js";
+import { byRule } from "../contracts/origin.js";
 import { matches, parseSelector } from "../contracts/selector.js";
 import { sameVersion, type VersionPair } from "../contracts/version.js";
 import type { MemberSnapshot, Members } from "./members.js";
@@ -56,15 +58,29 @@ export class Convergence {
     if (underWay !== undefined && !(isUnderWay && underWay.generation === record.generation)) {
       underWay.deadline.cancel();
       this.#underWay.delete(instance);
-      if (isCatchingUp(record) && value.update === "FAILED")
-        this.#term.log.error(
-          { instance, deployment: underWay.deployment, code: "CONVERGENCE_FAILED" },
-          "an instance failed on the version that it was owed",
-        );
+      if (isCatchingUp(record) && value.update === "FAILED") this.#alert(instance, underWay.deployment);
       // Its place is another's.
       this.review();
     }
     if (isUnderWay && !this.#underWay.has(instance)) this.#watch(record);
+  }
+
+  #alert(instance: string, deployment: string): void {
+    const { log, writer } = this.#term;
+    const code = "CONVERGENCE_FAILED";
+    const message = "an instance failed on the version that it was owed";
+    log.error({ instance, deployment, code }, message);
+    const origin = byRule("convergence", deployment);
+    writer
+      .add({
+        events: [
+          { kind: "instance", id: instance, type: "instance.alerted", data: { code, message }, ...origin },
+        ],
+      })
+      // The term ends with a write that failed.
+      .catch((error: unknown) =>
+        log.debug({ instance, error: messageOf(error) }, "an alert was not written"),
+      );
   }
 
   /** Tells those whose turn it is, soon. */
@@ -105,19 +121,23 @@ export class Convergence {
     if (owed === null) return;
     const { deployment } = owed;
     const deadlineMs = this.#deadlineMsOf(deployment);
-    const deadline = this.#term.clock.setTimer(deadlineMs, () => this.#expire(id, deadlineMs));
+    const deadline = this.#term.clock.setTimer(deadlineMs, () => this.#expire(id, deployment, deadlineMs));
     this.#underWay.set(id, { deployment, generation, deadline });
   }
 
   /** Its place is another's now. */
-  #expire(instance: string, deadlineMs: number): void {
+  #expire(instance: string, deployment: string, deadlineMs: number): void {
     const context = this.#members.find(instance)?.snapshot().context;
     const { message } = refusal("INSTANCE_DEADLINE", {
       deadlineMs,
       version: context?.record.desired?.release ?? "stopped",
       phase: context?.seen?.state.phase ?? "UNKNOWN",
     });
-    this.#members.command(instance, { type: "expire", reason: { code: "INSTANCE_DEADLINE", message } });
+    this.#members.command(instance, {
+      type: "expire",
+      reason: { code: "INSTANCE_DEADLINE", message },
+      origin: byRule("deadline", deployment),
+    });
   }
 
   #converge(): void {
@@ -144,6 +164,7 @@ export class Convergence {
         type: "catchUp",
         deployment,
         deadlineMs: this.#deadlineMsOf(deployment),
+        origin: byRule("convergence", deployment),
       });
     }
   }
@@ -158,15 +179,16 @@ export class Convergence {
         continue;
       // The rollback did not see that it was being told.
       const owed = { ...record.owed, deployment: rollback, target: record.last?.before ?? null };
-      this.#members.command(instance, { type: "owe", owed });
+      this.#members.command(instance, { type: "owe", owed, origin: byRule("convergence", rollback) });
     }
     for (const instance of this.#due) {
       const record = this.#members.find(instance)?.snapshot().context.record;
-      if (record === undefined || record.owed === null || !undone.has(record.owed.deployment)) continue;
+      const rollback = undone.get(record?.owed?.deployment ?? "");
+      if (record === undefined || rollback === undefined) continue;
       const due = this.dueTo(record.labels);
       const owed = due !== null && sameVersion(due.target, record.stable) ? null : due;
       this.#due.delete(instance);
-      this.#members.command(instance, { type: "owe", owed });
+      this.#members.command(instance, { type: "owe", owed, origin: byRule("convergence", rollback) });
     }
   }
 

@@ -7,7 +7,9 @@ import { messageOf, RollcallError } from "../base/errors.js";
 import type { Bus, Clock, Leadership, Ledger, Log, Random, Subscription } from "../base/ports.js";
 import { type ControlPlane, type EndpointName, endpoints } from "../contracts/api.js";
 import { refusal } from "../contracts/errors.js";
+import type { FleetEvent } from "../contracts/event-types.js";
 import { keys } from "../contracts/keys.js";
+import { byCoordinator } from "../contracts/origin.js";
 import { currentFormats, type Formats } from "../contracts/record-formats.js";
 import type { CoordinatorView } from "../contracts/views.js";
 import type { Actor, ActorHost } from "../runtime/actor.js";
@@ -42,6 +44,8 @@ export interface CoordinatorOptions {
 }
 
 const problemEveryMs = 60_000;
+/** What the note that the lead is handed over may take. */
+const handOverNoteMs = 500;
 
 /** A control-plane process: one of those that may lead a fleet. */
 export interface Coordinator {
@@ -91,6 +95,8 @@ class HostedCoordinator implements Coordinator {
   #actor: Actor<typeof coordinatorMachine> | undefined;
   #leadership: Leadership | undefined;
   #leader: Leader | undefined;
+  /** The end of the audit log's note of it. */
+  #handedOver: Promise<void> | undefined;
   #answers: ControlPlane | undefined;
   #role: LeadershipState = "campaigning";
   #roleSinceMs: number;
@@ -193,6 +199,9 @@ class HostedCoordinator implements Coordinator {
         break;
       case "drop":
         this.#drop();
+        break;
+      case "handOver":
+        this.#handedOver = this.#noteHandOver();
         break;
       case "resign":
         this.#do(this.#resign());
@@ -313,11 +322,33 @@ class HostedCoordinator implements Coordinator {
     this.#answers = undefined;
   }
 
+  /** Best effort, for a moment: whoever waits for the lead must not wait for the audit log. */
+  async #noteHandOver(): Promise<void> {
+    const { clock } = this.#ports;
+    const leadership = this.#leadership;
+    if (leadership === undefined) return;
+    const { holder, epoch } = leadership;
+    const origin = byCoordinator(holder, epoch);
+    const event = {
+      kind: "coordinator",
+      id: holder,
+      type: "coordinator.resigned",
+      data: {},
+      ...origin,
+    } as const satisfies FleetEvent;
+    const written = leadership.commit({ events: [event], puts: [], deletes: [] });
+    const tooLate = new Promise<void>((resolve) => clock.setTimer(handOverNoteMs, resolve));
+    await Promise.race([written, tooLate]).catch((error: unknown) =>
+      this.#log.debug({ error: messageOf(error) }, "that the lead is handed over is not in the audit log"),
+    );
+  }
+
   async #resign(): Promise<void> {
     const leadership = this.#leadership;
     this.#leadership = undefined;
     this.#drop();
     try {
+      await this.#handedOver;
       await leadership?.resign();
     } catch (error) {
       // The lease ends by itself.

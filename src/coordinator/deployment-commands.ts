@@ -4,6 +4,7 @@ import { baseOf, type Overlap, type Target } from "../../machines/deployment-tar
 import type { ParsedRequestOf } from "../contracts/api.js";
 import type { DeploymentRecord, DeploymentSpec, Mark } from "../contracts/deployment.js";
 import { refusal } from "../contracts/errors.js";
+import { byUser, type Origin } from "../contracts/origin.js";
 import { matches, parseSelector } from "../contracts/selector.js";
 import type { Leader } from "./leader.js";
 import type { DeploymentSnapshot } from "./roll-out.js";
@@ -18,6 +19,8 @@ export class DeploymentCommands {
   readonly #leader: Leader;
   /** One creation at a time: each sees the claims of the one before it. */
   #creating: Promise<unknown> = Promise.resolve();
+  /** Requests of this epoch without a key of their own. */
+  #keyless = 0;
 
   constructor(leader: Leader) {
     this.#leader = leader;
@@ -59,7 +62,7 @@ export class DeploymentCommands {
       this.#refuseWithoutRelease(spec, matched);
       this.#refuseShared(this.#ownersOf(matched));
       const id = this.#leader.rollOuts.newId();
-      await this.#leader.rollOuts.create(newDeployment({ ...asked, id }));
+      await this.#leader.rollOuts.create(newDeployment({ ...asked, id }), this.originOf(request));
       return id;
     });
   }
@@ -68,7 +71,7 @@ export class DeploymentCommands {
     await this.#untilBegun(request.deployment, "pause");
     return this.#act(
       request.deployment,
-      { type: "pause", mark: this.#mark(request) },
+      { type: "pause", mark: this.#mark(request), origin: this.originOf(request) },
       "pause",
       ({ context }) => context.record.paused !== null,
     );
@@ -80,7 +83,7 @@ export class DeploymentCommands {
       throw refusal("NOT_PAUSED", { deployment: request.deployment });
     return this.#act(
       request.deployment,
-      { type: "resume", mark: this.#mark(request), force: request.force },
+      { type: "resume", mark: this.#mark(request), force: request.force, origin: this.originOf(request) },
       "resume",
       ({ context }) => context.record.paused === null,
     );
@@ -88,7 +91,12 @@ export class DeploymentCommands {
 
   async abort(request: Act): Promise<string> {
     this.#unfinished(request.deployment, "abort");
-    return this.#act(request.deployment, { type: "abort", mark: this.#mark(request) }, "abort", isFinished);
+    return this.#act(
+      request.deployment,
+      { type: "abort", mark: this.#mark(request), origin: this.originOf(request) },
+      "abort",
+      isFinished,
+    );
   }
 
   /** Goes back from a deployment, running or over; resolves with the id of the rollback. */
@@ -126,11 +134,10 @@ export class DeploymentCommands {
       const record = newDeployment({ ...asked, id, matched: targets.length });
       // A rollback has the numbers of what it undoes, whichever try it is.
       const { batch, failureThreshold } = rollbackOf === null ? record : earlier;
-      await rollOuts.create({
-        ...record,
-        batch,
-        failureThreshold: Math.max(1, Math.min(failureThreshold, targets.length)),
-      });
+      await rollOuts.create(
+        { ...record, batch, failureThreshold: Math.max(1, Math.min(failureThreshold, targets.length)) },
+        this.originOf(request),
+      );
       return id;
     });
   }
@@ -149,7 +156,8 @@ export class DeploymentCommands {
       throw refusal("NO_PREVIOUS_DEPLOYMENT", { deployment: record.id });
     this.#refuseMissing(targets);
     const id = rollOuts.newId();
-    await rollOuts.create(newRollback(record, id, this.#mark(request), targets.length));
+    const rollback = newRollback(record, id, this.#mark(request), targets.length);
+    await rollOuts.create(rollback, this.originOf(request));
     return id;
   }
 
@@ -166,6 +174,14 @@ export class DeploymentCommands {
     for (const record of this.#leader.rollOuts.records())
       if (record.requestKey === requestKey) return record.id;
     return undefined;
+  }
+
+  /** Of what a request leads to. One without a key is given an id. */
+  originOf(request: { readonly by: string; readonly requestKey?: string | undefined }): Origin {
+    return byUser(
+      request.by,
+      request.requestKey ?? `${this.#leader.term.leadership.epoch}-${++this.#keyless}`,
+    );
   }
 
   #mark(request: { readonly by: string; readonly reason: string | null }): Mark {
@@ -273,7 +289,11 @@ export class DeploymentCommands {
     const { rollOuts } = this.#leader;
     const id = request.deployment;
     const snapshot = await this.#untilBegun(id, "roll back");
-    const event: DeploymentEvent = { type: "rollBack", mark: this.#mark(request) };
+    const event: DeploymentEvent = {
+      type: "rollBack",
+      mark: this.#mark(request),
+      origin: this.originOf(request),
+    };
     const isOver = isFinished(snapshot) || isEnding(snapshot);
     if (!isOver && !snapshot.can(event)) throw refusal("NO_PREVIOUS_DEPLOYMENT", { deployment: id });
     if (this.#known(id).stage !== "finished") await rollOuts.ask(id, isOver ? undefined : event, isFinished);

@@ -10,6 +10,7 @@ import type { Clock, LedgerReader, Log, Timer } from "../base/ports.js";
 import { refusal } from "../contracts/errors.js";
 import type { RecordFormats } from "../contracts/formats.js";
 import { keys, parseKey } from "../contracts/keys.js";
+import type { Origin } from "../contracts/origin.js";
 import {
   type FormatRanges,
   type Formats,
@@ -93,14 +94,14 @@ export class FleetFormats {
   }
 
   /** Begins to ask, now and then, whether more can be written. */
-  start(writer: Writer): void {
+  start(writer: Writer, origin: Origin): void {
     this.#timer = this.#parts.clock.setTimer(askEveryMs, () => {
-      this.#look(writer)
+      this.#look(writer, origin)
         .catch((error: unknown) =>
           this.#parts.log.debug({ error: messageOf(error) }, "the formats were not looked after"),
         )
         .finally(() => {
-          if (!this.#stopped) this.start(writer);
+          if (!this.#stopped) this.start(writer, origin);
         });
     });
   }
@@ -110,7 +111,7 @@ export class FleetFormats {
     this.#timer?.cancel();
   }
 
-  async #look(writer: Writer): Promise<void> {
+  async #look(writer: Writer, origin: Origin): Promise<void> {
     const { id, clock, log, askPeers } = this.#parts;
     const peers = await askPeers();
     if (this.#stopped) return;
@@ -126,7 +127,9 @@ export class FleetFormats {
     if (written === undefined) return;
     await writer.add({
       puts: [{ key: keys.formats, value: { format: 1, written } }],
-      events: [{ kind: "ledger", id: "formats", type: "ledger.formats.raised", data: { written } }],
+      events: [
+        { kind: "ledger", id: "formats", type: "ledger.formats.raised", data: { written }, ...origin },
+      ],
     });
     this.#written = written;
     log.info({ written }, "every coordinator reads these formats: they are written from now on");

@@ -2,6 +2,7 @@ import type { DeploymentCommand } from "../../machines/deployment-record.js";
 import type { Target } from "../../machines/deployment-targets.js";
 import type { DeploymentRecord } from "../contracts/deployment.js";
 import { refusal } from "../contracts/errors.js";
+import { byRule } from "../contracts/origin.js";
 import type { Members } from "./members.js";
 import type { Term } from "./term.js";
 
@@ -28,6 +29,7 @@ export class Instructions {
 
   #claim(record: DeploymentRecord, step: number): void {
     const { index } = this.#term;
+    const origin = byRule("rollout", record.id, step);
     const targets = this.#targetsOf(record);
     const taken = new Set(targets.map((target) => target.instance));
     for (const { instance, target, before, urgent } of targets) {
@@ -38,6 +40,7 @@ export class Instructions {
         before,
         urgent,
         minHealthyMs: record.spec.minHealthyMs,
+        origin,
       });
     }
     // What the deployment that is undone owned and never told anything is left alone. What it was about to tell when
@@ -46,20 +49,22 @@ export class Instructions {
     if (record.rollbackOf !== null) {
       for (const instance of index.membersOf(record.rollbackOf).keys())
         if (!taken.has(instance))
-          this.#members.command(instance, { type: "release", completed: false, goBack });
+          this.#members.command(instance, { type: "release", completed: false, goBack, origin });
     }
     index.beginStep(record.id, step, taken, (standing) => standing !== undefined);
   }
 
   #tell(record: DeploymentRecord, step: number, instances: readonly string[], toldAtMs: number): void {
     const { deadlineMs } = record.spec;
+    const origin = byRule("rollout", record.id, step);
     for (const instance of instances)
-      this.#members.command(instance, { type: "tell", deployment: record.id, toldAtMs, deadlineMs });
+      this.#members.command(instance, { type: "tell", deployment: record.id, toldAtMs, deadlineMs, origin });
     this.#term.index.beginStep(record.id, step, instances, (standing) => standing?.claim.state !== "waiting");
   }
 
   #expire(record: DeploymentRecord, step: number, instances: readonly string[]): void {
     const { deadlineMs } = record.spec;
+    const origin = byRule("deadline", record.id, step);
     for (const instance of instances) {
       const context = this.#members.find(instance)?.snapshot().context;
       const { phase = "UNKNOWN", note = "" } = context?.seen?.state ?? {};
@@ -68,7 +73,11 @@ export class Instructions {
         version: context?.record.desired?.release ?? "stopped",
         phase: note === "" ? phase : `${phase}, ${note}`,
       });
-      this.#members.command(instance, { type: "expire", reason: { code: "INSTANCE_DEADLINE", message } });
+      this.#members.command(instance, {
+        type: "expire",
+        reason: { code: "INSTANCE_DEADLINE", message },
+        origin,
+      });
     }
     this.#term.index.beginStep(record.id, step, instances, (standing) => standing?.claim.state !== "told");
   }
@@ -77,12 +86,14 @@ export class Instructions {
   #letGo(record: DeploymentRecord, step: number, completed: boolean, goBack: boolean): void {
     const { index } = this.#term;
     const { deadlineMs } = record.spec;
+    const origin = byRule("rollout", record.id, step);
     const owned = [...index.membersOf(record.id).keys()];
     for (const instance of owned)
       this.#members.command(instance, {
         type: "release",
         completed,
         undoes: record.rollbackOf !== null,
+        origin,
         ...(goBack ? { goBack: { deadlineMs } } : {}),
       });
     index.beginStep(record.id, step, owned, (standing) => standing === undefined);

@@ -4,6 +4,7 @@ import type { BusMessage, Subscription } from "../base/ports.js";
 import { formatOf } from "../contracts/formats.js";
 import { type Report, reportSchema } from "../contracts/instance.js";
 import { idSchema } from "../contracts/names.js";
+import { byReport } from "../contracts/origin.js";
 import { instanceOfSubject } from "../contracts/subjects.js";
 import type { MemberState } from "./members.js";
 import type { Hearing, SilenceWatch } from "./silence-watch.js";
@@ -257,6 +258,7 @@ export class Intake {
     const taken = member.send({
       type: "report",
       sighting: { incarnation, observedGeneration, digest, healthyForMs, phaseAgeMs, state },
+      origin: byReport(report),
     });
     // What the mailbox refused is not known: the next report says it again.
     if (!taken) return;

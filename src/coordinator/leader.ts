@@ -2,11 +2,13 @@ import { targetFor } from "../../machines/deployment-request.js";
 import { reportIntervalMs } from "../../machines/liveness.js";
 import type { MemberEvent } from "../../machines/member.js";
 import { minHealthyMsOf } from "../../machines/member-record.js";
-import { messageOf } from "../base/errors.js";
+import { messageOf, RollcallError } from "../base/errors.js";
 import type { Bus, Clock, Leadership, Ledger, Log, Random, Subscription } from "../base/ports.js";
 import type { DeploymentRecord, InstanceRecord } from "../contracts/deployment.js";
+import type { FleetEvent } from "../contracts/event-types.js";
 import type { Labels, Report } from "../contracts/instance.js";
 import { keys } from "../contracts/keys.js";
+import { byClock, byCoordinator, byReport, byRule, type Origin } from "../contracts/origin.js";
 import type { Formats } from "../contracts/record-formats.js";
 import { matches, parseSelector } from "../contracts/selector.js";
 import { subjectsOf } from "../contracts/subjects.js";
@@ -74,7 +76,6 @@ export class Leader {
     const writer = new Writer({
       leadership,
       clock,
-      fleet,
       toStore: (key, record, formatMax) => formats.toStore(key, record, formatMax),
       isBusy: () => host.stats.queued > 0,
       onFailed: (error) => this.term.fail(error),
@@ -100,6 +101,7 @@ export class Leader {
         parts.onFailed(error);
       },
       nowMs: () => Math.round(leadership.ledgerNowMs()),
+      ownOrigin: byCoordinator(leadership.holder, leadership.epoch),
     };
     this.#judgeFromMs = this.#afterListening();
     this.members = new Members(this.term, {
@@ -166,7 +168,7 @@ export class Leader {
   #releaseOrphan(instance: string, deployment: string): void {
     if (this.rollOuts.isOwner(deployment)) return;
     this.term.log.warn({ instance, deployment }, "a claim of a deployment that is over is ended");
-    this.members.command(instance, { type: "release", completed: false });
+    this.members.command(instance, { type: "release", completed: false, origin: this.term.ownOrigin });
   }
 
   /** @throws the reason of {@link drop}, if it was dropped meanwhile */
@@ -178,16 +180,33 @@ export class Leader {
 
   /** Begins to hear and to act. */
   lead(): void {
+    this.#noteLeading();
     this.#listenAfresh();
     this.watch.start();
     this.intake.start();
     this.#convergence.start();
-    this.term.formats.start(this.term.writer);
+    this.term.formats.start(this.term.writer, this.term.ownOrigin);
     this.#busStatus = this.term.bus.onStatus((status) => {
       if (status === "disconnected") this.#goDeaf();
       if (status === "reconnected") this.#listenAfresh();
     });
     this.rollOuts.touchAll();
+  }
+
+  /** A full ledger has no room for this either, and must not end the leadership of whoever may yet make room. */
+  #noteLeading(): void {
+    const { leadership, fleet, ledgerId, log, ownOrigin } = this.term;
+    const { holder, epoch } = leadership;
+    const events: [FleetEvent, ...FleetEvent[]] = [
+      { kind: "coordinator", id: holder, type: "coordinator.leading", data: { epoch }, ...ownOrigin },
+    ];
+    if (epoch === 1)
+      events.unshift({ kind: "ledger", id: fleet, type: "ledger.begun", data: { ledgerId }, ...ownOrigin });
+    leadership.commit({ events, puts: [], deletes: [] }).catch((error: unknown) => {
+      if (error instanceof RollcallError && error.code === "LEDGER_FULL")
+        log.warn({ error: error.message }, "that this coordinator leads is not in the audit log");
+      else this.term.fail(error);
+    });
   }
 
   /** Stops all of it; what waits for an answer gets `reason`. */
@@ -222,12 +241,12 @@ export class Leader {
   }
 
   /** Takes an instance out of the fleet. */
-  async remove(instance: string, why: string): Promise<void> {
+  async remove(instance: string, why: string, origin: Origin): Promise<void> {
     const claim = this.members.find(instance)?.snapshot().context.record.claim ?? null;
-    const written = this.members.remove(instance, why);
+    const written = this.members.remove(instance, why, origin);
     this.intake.forget(instance);
     this.#convergence.forget(instance);
-    if (claim !== null) this.rollOuts.noteLeft(claim.deployment, claim.hasFailed);
+    if (claim !== null) this.rollOuts.noteLeft(claim.deployment, claim.hasFailed, origin);
     await written;
   }
 
@@ -265,7 +284,7 @@ export class Leader {
 
   #forgetGone(instance: string): void {
     this.term.log.warn({ instance }, "an instance was not heard for a day and is taken out of the fleet");
-    this.remove(instance, "it was not heard for a day").catch((error: unknown) =>
+    this.remove(instance, "it was not heard for a day", byClock("gone", "silence")).catch((error: unknown) =>
       this.term.log.debug({ instance, error: messageOf(error) }, "its leaving was not written"),
     );
   }
@@ -295,7 +314,7 @@ export class Leader {
       owed,
       resetGeneration: 0,
     };
-    this.members.join(record);
+    this.members.join(record, byReport(report));
     this.intake.accept(report);
     this.term.log.info({ instance: id, agent }, "an instance has joined");
     const running = this.#runningFor(state.labels);
@@ -309,6 +328,7 @@ export class Leader {
       before,
       urgent: false,
       minHealthyMs: running.spec.minHealthyMs,
+      origin: byRule("rollout", running.id),
     });
   }
 

@@ -11,10 +11,12 @@ import type { InstanceRecord } from "../contracts/deployment.js";
 import { refusal } from "../contracts/errors.js";
 import type { DesiredInstance, Reason } from "../contracts/instance.js";
 import { keys } from "../contracts/keys.js";
+import type { Origin } from "../contracts/origin.js";
 import type { Actor } from "../runtime/actor.js";
 import type { Standing } from "./claim-index.js";
+import { explained } from "./explained.js";
 import type { Term } from "./term.js";
-import type { Put, Unit } from "./writer.js";
+import type { Unit } from "./writer.js";
 
 export type MemberActor = Actor<typeof memberMachine>;
 export type MemberSnapshot = SnapshotFrom<typeof memberMachine>;
@@ -71,24 +73,12 @@ export class Members {
   }
 
   /** An instance that was never seen: its first report is its registration. */
-  join(record: InstanceRecord): MemberActor {
-    void this.#term.writer
-      .add({
-        events: [
-          {
-            kind: "instance",
-            id: record.id,
-            type: "instance.joined",
-            data: { agent: record.agent, labels: record.labels },
-          },
-        ],
-      })
-      .catch((error: unknown) => this.#logLost(record.id, error));
-    return this.#spawn(record, undefined);
+  join(record: InstanceRecord, origin: Origin): MemberActor {
+    return this.#spawn(record, undefined, origin);
   }
 
   /** Takes an instance out of the fleet and out of the ledger, its desired state included. */
-  remove(instance: string, why: string): Promise<void> {
+  remove(instance: string, why: string, origin: Origin): Promise<void> {
     const { index, writer } = this.#term;
     this.#actors.get(instance)?.stop();
     this.#actors.delete(instance);
@@ -96,7 +86,7 @@ export class Members {
     this.#refuseWaiters(instance, refusal("UNKNOWN_INSTANCE", { instance }));
     return writer.add({
       deletes: [keys.instance(instance), keys.desiredInstance(instance)],
-      events: [{ kind: "instance", id: instance, type: "instance.left", data: { why } }],
+      events: [{ kind: "instance", id: instance, type: "instance.left", data: { why }, ...origin }],
     });
   }
 
@@ -153,7 +143,11 @@ export class Members {
     for (const waiter of waiters) if (!left.includes(waiter)) waiter.done();
   }
 
-  #spawn(record: InstanceRecord, restored: ReturnType<typeof memberFromRecord> | undefined): MemberActor {
+  #spawn(
+    record: InstanceRecord,
+    restored: ReturnType<typeof memberFromRecord> | undefined,
+    joinedBy: Origin = this.#term.ownOrigin,
+  ): MemberActor {
     const { id } = record;
     let owner = record.claim?.deployment;
     const actor = this.#term.host.spawn({
@@ -165,11 +159,14 @@ export class Members {
       perform: () => undefined,
       durable: {
         recordOf: (snapshot) => snapshot.context.record,
-        save: (saved, commands) => {
+        save: (saved, commands, event) => {
           const current = (saved as InstanceRecord).claim?.deployment;
           const owners = new Set([owner, current]);
           owner = current;
-          const written = this.#save(saved as InstanceRecord, commands, owners);
+          const written = this.#save(
+            this.#unitOf(saved as InstanceRecord, commands, event, joinedBy),
+            owners,
+          );
           this.#saving.set(id, written);
           const forget = () => {
             if (this.#saving.get(id) === written) this.#saving.delete(id);
@@ -184,8 +181,8 @@ export class Members {
       },
       supervision: { onGiveUp: (error) => this.#term.fail(error) },
       publicView: ({ context: { record, seen, silent } }) => ({ record, seen, silent }),
-      onTransition: (snapshot) => {
-        this.#term.index.update(id, standingOf(snapshot.context));
+      onTransition: (snapshot, _self, event) => {
+        this.#term.index.update(id, standingOf(snapshot.context), event?.origin?.cause);
         this.#listener.onMember(id, snapshot);
         this.#tellWaiters(id, snapshot);
       },
@@ -195,38 +192,40 @@ export class Members {
     return actor;
   }
 
-  async #save(
-    record: InstanceRecord,
-    commands: readonly MemberCommand[],
-    owners: ReadonlySet<string | undefined>,
-  ): Promise<void> {
+  async #save(unit: Unit, owners: ReadonlySet<string | undefined>): Promise<void> {
     const written = [...owners]
       .filter((owner) => owner !== undefined)
       .map((owner) => this.#term.index.writing(owner));
-    await this.#term.writer.add({ ...this.#unitOf(record, commands), instances: 1 });
+    await this.#term.writer.add(unit);
     for (const done of written) done();
   }
 
-  #unitOf(record: InstanceRecord, commands: readonly MemberCommand[]): Unit {
-    const puts: Put[] = [{ key: keys.instance(record.id), value: record }];
-    const events: { kind: string; id: string; type: string; data: Readonly<Record<string, unknown>> }[] = [];
-    for (const command of commands) {
-      if (command.type === "note" && isStuckPhase(command)) this.#term.counters.stuckPhases++;
-      if (command.type === "note")
-        events.push({
-          kind: "instance",
-          id: record.id,
-          type: `instance.${command.what}`,
-          data: command.data,
-        });
-      else
-        puts.push({
-          key: keys.desiredInstance(record.id),
-          value: this.#desired(record, command),
-          formatMax: this.#desiredFormatOf(record.id),
-        });
-    }
-    return { puts, events };
+  /** @param event what led to it; `undefined` for the beginning of a new member */
+  #unitOf(
+    record: InstanceRecord,
+    commands: readonly MemberCommand[],
+    event: MemberEvent | undefined,
+    joinedBy: Origin,
+  ): Unit {
+    const { id, generation, agent, labels } = record;
+    const origin = event === undefined ? joinedBy : (event.origin ?? this.#term.ownOrigin);
+    const notes = commands.filter((command) => command.type === "note");
+    this.#term.counters.stuckPhases += notes.filter(isStuckPhase).length;
+    const joined = { what: "joined", data: { agent, labels } } as const;
+    const happened = event === undefined ? [joined, ...notes] : notes;
+    const desires = commands.filter((command) => command.type === "desire");
+    return {
+      puts: [
+        { key: keys.instance(id), value: record },
+        ...desires.map((desire) => ({
+          key: keys.desiredInstance(id),
+          value: this.#desired(record, desire),
+          formatMax: this.#desiredFormatOf(id),
+        })),
+      ],
+      events: explained({ kind: "instance", id, generation }, happened, () => origin),
+      instances: 1,
+    };
   }
 
   /** What its agent reads: the first format, which all read, as long as it has not said more. */

@@ -19,14 +19,17 @@ import { messageOf } from "../base/errors.js";
 import type { Timer } from "../base/ports.js";
 import type { DeploymentRecord } from "../contracts/deployment.js";
 import { refusal } from "../contracts/errors.js";
+import type { Happening } from "../contracts/event-types.js";
 import { keys } from "../contracts/keys.js";
+import { byRule, type Origin } from "../contracts/origin.js";
+import { noteIn, originOf, rollbackEvent, rolloutRule } from "./deployment-events.js";
+import { explained } from "./explained.js";
 import { History, standingIn, undoneIn } from "./history.js";
 import { Instructions } from "./instructions.js";
 import type { Members } from "./members.js";
 import { byAge } from "./order.js";
 import { type DeploymentActor, type DeploymentSnapshot, RollOut } from "./roll-out.js";
 import type { Term } from "./term.js";
-import type { Unit } from "./writer.js";
 
 export interface RollOutParts {
   readonly silence: () => Silence;
@@ -97,16 +100,17 @@ export class RollOuts {
   restore(record: DeploymentRecord): void {
     this.#lastNumber = Math.max(this.#lastNumber, Number(/^d(\d{1,15})$/.exec(record.id)?.[1] ?? 0));
     if (record.stage === "finished") this.#keepFinished(record);
-    else
-      this.#spawn(record, deploymentFromRecord(record, this.#term.nowMs(), this.#parts.judgeFromMs())).send({
-        type: "takenOver",
-      });
+    else {
+      const restored = deploymentFromRecord(record, this.#term.nowMs(), this.#parts.judgeFromMs());
+      const { ownOrigin } = this.#term;
+      this.#spawn(record, restored, ownOrigin).send({ type: "takenOver", origin: ownOrigin });
+    }
   }
 
   /** Begins a new deployment; resolves when it owns its instances and the ledger has all of it. */
-  async create(record: DeploymentRecord): Promise<void> {
+  async create(record: DeploymentRecord, origin: Origin): Promise<void> {
     if (this.#ended !== undefined) throw this.#ended.reason;
-    this.#spawn(record, undefined);
+    this.#spawn(record, undefined, origin);
     await this.ask(record.id, undefined, (snapshot) => snapshot.value !== "preparing");
   }
 
@@ -133,8 +137,8 @@ export class RollOuts {
   }
 
   /** An instance has left; `failed` if it had failed under its deployment. */
-  noteLeft(id: string, failed: boolean): void {
-    this.#active.get(id)?.actor.send({ type: "left", failed });
+  noteLeft(id: string, failed: boolean, origin: Origin): void {
+    this.#active.get(id)?.actor.send({ type: "left", failed, origin });
   }
 
   /** Something of this deployment's instances changed: it is shown the new numbers in a later turn. */
@@ -175,6 +179,10 @@ export class RollOuts {
           ...this.#movement(id),
           nowMs,
           judgeFromMs,
+          origin: {
+            actor: `rule:${rolloutRule}`,
+            cause: this.#term.index.causeOf(id) ?? this.#term.ownOrigin.cause,
+          },
         });
     }
     this.#dirty.clear();
@@ -194,6 +202,7 @@ export class RollOuts {
   #spawn(
     record: DeploymentRecord,
     restored: ReturnType<typeof deploymentFromRecord> | undefined,
+    origin: Origin,
   ): DeploymentActor {
     const { id } = record;
     const input = { record, nowMs: this.#term.nowMs(), judgeFromMs: this.#parts.judgeFromMs() };
@@ -209,8 +218,8 @@ export class RollOuts {
         },
         durable: {
           recordOf: (snapshot) => snapshot.context.record,
-          save: (saved, commands) => {
-            this.#save(saved as DeploymentRecord, commands, self);
+          save: (saved, commands, event) => {
+            this.#save(saved as DeploymentRecord, commands, self, originOf(event, origin));
             return self.saved;
           },
           onSaveFailed: (error) => {
@@ -261,45 +270,60 @@ export class RollOuts {
     this.#standing = undefined;
     const dropped = this.#history.keep(record);
     if (dropped === undefined) return;
-    this.#term.writer.add({ deletes: [keys.deployment(dropped)] }).catch((error: unknown) => {
-      const facts = { deployment: dropped, error: messageOf(error) };
-      this.#term.log.debug(facts, "an old deployment was not removed");
-    });
+    const event = {
+      kind: "deployment",
+      id: dropped,
+      type: "deployment.forgotten",
+      data: {},
+      ...byRule("history", record.id),
+    } as const;
+    this.#term.writer
+      .add({ deletes: [keys.deployment(dropped)], events: [event] })
+      .catch((error: unknown) => {
+        const facts = { deployment: dropped, error: messageOf(error) };
+        this.#term.log.debug(facts, "an old deployment was not removed");
+      });
   }
 
   /**
    * The record and everything of the commands that the ledger keeps are one unit. Commands to members are given
    * at once: what the members write follows in the same queue, so the ledger sees it in this order.
    */
-  #save(record: DeploymentRecord, commands: readonly DeploymentCommand[], rollOut: RollOut): void {
+  #save(
+    record: DeploymentRecord,
+    commands: readonly DeploymentCommand[],
+    rollOut: RollOut,
+    originOf: (what: Happening<"deployment">) => Origin,
+  ): void {
     const puts: { key: string; value: unknown }[] = [];
     // Most looks change nothing, and write nothing.
     if (record !== rollOut.written) puts.push({ key: keys.deployment(record.id), value: record });
     rollOut.written = record;
     this.#standing = undefined;
-    const events: { kind: string; id: string; type: string; data: Readonly<Record<string, unknown>> }[] = [];
-    let rollback: DeploymentRecord | undefined;
-    for (const command of commands) {
-      if (command.type === "note" && command.what === "stuck") this.#term.counters.stuckDeployments++;
-      if (command.type === "note")
-        events.push({
-          kind: "deployment",
-          id: record.id,
-          type: `deployment.${command.what}`,
-          data: command.data,
-        });
-      if (command.type === "beginRollback") {
-        rollback = newRollback(record, this.newId(), command.mark, this.#touched(record.id));
-        puts.push({ key: keys.deployment(rollback.id), value: rollback });
-      }
+    const rollback = this.#rollbackIn(record, commands);
+    if (rollback !== undefined) puts.push({ key: keys.deployment(rollback.id), value: rollback });
+    const notes = commands.flatMap(noteIn);
+    this.#term.counters.stuckDeployments += notes.filter(({ what }) => what === "stuck").length;
+    if (puts.length > 0 || notes.length > 0) {
+      const events = [
+        ...explained({ kind: "deployment", ...record }, notes, originOf),
+        ...(rollback === undefined ? [] : [rollbackEvent(rollback, originOf("rollback"))]),
+      ] as const;
+      rollOut.saved = this.#term.writer.add({ puts, events });
     }
-    const unit: Unit = { puts, events };
-    if (puts.length > 0 || events.length > 0) rollOut.saved = this.#term.writer.add(unit);
     for (const command of commands) {
       if (command.type === "wake") this.#wake(record.id, command.atMs);
       else this.#instructions.carryOut(record, command);
     }
-    if (rollback !== undefined) this.#spawn(rollback, undefined);
+    if (rollback !== undefined) this.#spawn(rollback, undefined, byRule(rolloutRule, record.id));
+  }
+
+  #rollbackIn(
+    record: DeploymentRecord,
+    commands: readonly DeploymentCommand[],
+  ): DeploymentRecord | undefined {
+    const begin = commands.find((command) => command.type === "beginRollback");
+    return begin && newRollback(record, this.newId(), begin.mark, this.#touched(record.id));
   }
 
   #touched(deployment: string): number {

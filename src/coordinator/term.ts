@@ -1,4 +1,5 @@
 import type { Bus, Clock, Leadership, Log, Random } from "../base/ports.js";
+import type { Origin } from "../contracts/origin.js";
 import type { subjectsOf } from "../contracts/subjects.js";
 import type { ActorHost } from "../runtime/actor.js";
 import type { Catalog } from "./catalog.js";
@@ -27,4 +28,6 @@ export interface Term {
   fail(error: unknown): void;
   /** Ledger time now. */
   nowMs(): number;
+  /** Of what a leader does because it leads. */
+  readonly ownOrigin: Origin;
 }

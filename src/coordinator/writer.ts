@@ -1,5 +1,6 @@
-import type { Clock, Leadership, LedgerEvent } from "../base/ports.js";
+import type { Clock, Leadership, LedgerBatch } from "../base/ports.js";
 import { batchMessagesMax } from "../base/ports.js";
+import type { FleetEvent } from "../contracts/event-types.js";
 
 /** A record to be written, as the program works with it. */
 export interface Put {
@@ -9,11 +10,11 @@ export interface Put {
   readonly formatMax?: number;
 }
 
-/** What one decision writes; committed whole, in the order of the decisions. */
+/** What one decision writes, and the events that explain it; committed whole, in the order of the decisions. */
 export interface Unit {
   readonly puts?: readonly Put[];
   readonly deletes?: readonly string[];
-  readonly events?: readonly LedgerEvent[];
+  readonly events: readonly [FleetEvent, ...FleetEvent[]];
   /** How many instances it is about; 0 if left out. */
   readonly instances?: number;
 }
@@ -36,7 +37,6 @@ const gatherMs = 5;
 export interface WriterParts {
   readonly leadership: Leadership;
   readonly clock: Clock;
-  readonly fleet: string;
   /** What stands in the ledger for a record. */
   readonly toStore: (key: string, record: unknown, formatMax?: number) => unknown;
   /** True while actors have events to handle, whose decisions may join the batch. */
@@ -52,7 +52,6 @@ export interface WriterParts {
 export class Writer {
   readonly #leadership: Leadership;
   readonly #clock: Clock;
-  readonly #fleet: string;
   readonly #toStore: WriterParts["toStore"];
   /** True while actors have events to handle, whose decisions may join the batch. */
   readonly #isBusy: () => boolean;
@@ -64,7 +63,6 @@ export class Writer {
   constructor(parts: WriterParts) {
     this.#leadership = parts.leadership;
     this.#clock = parts.clock;
-    this.#fleet = parts.fleet;
     this.#toStore = parts.toStore;
     this.#isBusy = parts.isBusy;
     this.#onFailed = parts.onFailed;
@@ -73,8 +71,7 @@ export class Writer {
   /** Resolves once the unit is durable. @throws what the ledger said, for this and every later unit */
   add(unit: Unit): Promise<void> {
     if (this.#failure !== undefined) return Promise.reject(this.#failure);
-    const size = (unit.puts?.length ?? 0) + (unit.deletes?.length ?? 0) + (unit.events?.length ?? 0);
-    if (size === 0) return Promise.resolve();
+    const size = (unit.puts?.length ?? 0) + (unit.deletes?.length ?? 0) + unit.events.length;
     return new Promise((done, failed) => {
       this.#queue.push({ unit, size, done, failed });
       if (!this.#running) {
@@ -100,8 +97,10 @@ export class Writer {
   }
 
   async #write(): Promise<void> {
-    while (this.#queue.length > 0 && this.#failure === undefined) {
-      const batch = this.#take();
+    while (this.#failure === undefined) {
+      const [first, ...rest] = this.#take();
+      if (first === undefined) break;
+      const batch = [first, ...rest] as const;
       try {
         await this.#leadership.commit(this.#batchOf(batch));
         for (const { done } of batch) done();
@@ -127,24 +126,19 @@ export class Writer {
     return this.#queue.splice(0, end < 0 ? this.#queue.length : Math.max(1, end));
   }
 
-  #batchOf(batch: readonly Waiting[]) {
+  #batchOf([first, ...rest]: readonly [Waiting, ...Waiting[]]): LedgerBatch {
     // Within a batch the last write of a key wins.
     const changes = new Map<string, unknown>();
-    const events: LedgerEvent[] = [];
-    for (const { unit } of batch) {
+    for (const { unit } of [first, ...rest]) {
       for (const { key, value, formatMax } of unit.puts ?? [])
         changes.set(key, this.#toStore(key, value, formatMax));
       for (const key of unit.deletes ?? []) changes.set(key, undefined);
-      events.push(...(unit.events ?? []));
     }
     const puts = [...changes]
       .filter(([, value]) => value !== undefined)
       .map(([key, value]) => ({ key, value }));
     const deletes = [...changes].filter(([, value]) => value === undefined).map(([key]) => key);
-    const [
-      first = { kind: "ledger", id: this.#fleet, type: "ledger.written", data: { keys: changes.size } },
-      ...rest
-    ] = events;
-    return { events: [first, ...rest] as const, puts, deletes };
+    const events = [...first.unit.events, ...rest.flatMap(({ unit }) => unit.events)] as const;
+    return { events, puts, deletes };
   }
 }

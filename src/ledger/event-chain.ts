@@ -16,6 +16,9 @@ export interface NewEvent {
   readonly type: string;
   /** Its data as JSON. */
   readonly body: string;
+  readonly actor: string;
+  readonly cause: string;
+  readonly generation?: number | undefined;
 }
 
 /** What all events of one batch share. */
@@ -41,6 +44,12 @@ export interface AuditEvent {
   readonly time: string;
   readonly epoch: number;
   readonly sequence: number;
+  /** Who asked for it or brought it about; events of the first format do not say. */
+  readonly actor?: string;
+  /** What led to it; of the same events as `actor`. */
+  readonly cause?: string;
+  /** Of what is asked of the object, where it has one. */
+  readonly generation?: number;
   /** The hash of the event before it. */
   readonly previous: string;
   readonly hash: string;
@@ -72,7 +81,8 @@ export function sealEvents(
   return { writes, head: end };
 }
 
-function seal(head: ChainHead, { kind, id, type, body }: NewEvent, context: ChainContext): AuditEvent {
+function seal(head: ChainHead, sealed: NewEvent, context: ChainContext): AuditEvent {
+  const { kind, id, type, body, actor, cause, generation } = sealed;
   const sequence = head.sequence + 1;
   const event = {
     id: `${context.ledgerId}-${sequence}`,
@@ -82,18 +92,28 @@ function seal(head: ChainHead, { kind, id, type, body }: NewEvent, context: Chai
     time: new Date(context.nowMs).toISOString(),
     epoch: context.epoch,
     sequence,
+    actor,
+    cause,
+    ...(generation === undefined ? {} : { generation }),
     previous: head.hash,
     body,
   };
   return { ...event, hash: hashOf(event) };
 }
 
+/**
+ * Of what an event says, and of the event before it. One without an actor is of the first format, which had no origin; none
+ * of one format has the hash of one of the other, for they are lists of different lengths.
+ */
 function hashOf(event: Omit<AuditEvent, "hash">): string {
-  const { previous, id, source, type, subject, time, epoch, sequence, body } = event;
-  return digest([previous, id, source, type, subject, time, epoch, sequence, body]);
+  const { previous, id, source, type, subject, time, epoch, sequence, body, actor, cause, generation } =
+    event;
+  const parts = [previous, id, source, type, subject, time, epoch, sequence, body];
+  if (actor === undefined) return digest(parts);
+  return digest([...parts, actor, cause ?? null, generation ?? null]);
 }
 
-function digest(parts: readonly (string | number)[]): string {
+function digest(parts: readonly (string | number | null)[]): string {
   return createHash("sha256").update(JSON.stringify(parts)).digest("base64url");
 }
 
@@ -108,6 +128,9 @@ function headersOf(event: AuditEvent): Record<string, string> {
     "ce-datacontenttype": "application/json",
     "ce-epoch": String(event.epoch),
     "ce-sequence": String(event.sequence),
+    ...(event.actor === undefined ? {} : { "ce-actor": encodeAttribute(event.actor) }),
+    ...(event.cause === undefined ? {} : { "ce-cause": encodeAttribute(event.cause) }),
+    ...(event.generation === undefined ? {} : { "ce-generation": String(event.generation) }),
     "ce-previous": event.previous,
     "ce-hash": event.hash,
   };
@@ -119,6 +142,7 @@ export function readEvent(message: {
   readonly data: Uint8Array;
 }): AuditEvent | undefined {
   const attribute = (name: string) => decodeAttribute(message.header(`ce-${name}`) ?? "");
+  const [actor, cause, generation] = [attribute("actor"), attribute("cause"), attribute("generation")];
   const event = {
     id: attribute("id"),
     source: attribute("source"),
@@ -127,6 +151,9 @@ export function readEvent(message: {
     time: attribute("time"),
     epoch: Number(attribute("epoch")),
     sequence: Number(attribute("sequence")),
+    ...(actor === "" ? {} : { actor }),
+    ...(cause === "" ? {} : { cause }),
+    ...(generation === "" ? {} : { generation: Number(generation) }),
     previous: attribute("previous"),
     hash: attribute("hash"),
     body: new TextDecoder().decode(message.data),

@@ -124,7 +124,7 @@ export class StoreLeadership implements Leadership {
   /** As text, now: what the caller changes afterwards is not written. */
   #prepare({ events, puts, deletes }: LedgerBatch): Prepared {
     const prepared = {
-      events: events.map(({ kind, id, type, data }) => ({ kind, id, type, body: jsonOf(type, data) })),
+      events: events.map(({ data, ...event }) => ({ ...event, body: jsonOf(event.type, data) })),
       writes: [
         ...puts.map(({ key, value }) => ({ key, body: jsonOf(key, value) })),
         ...deletes.map((key) => ({ key, body: "", deleted: true, ttlMs: deletionTtlMs })),

@@ -29,8 +29,14 @@ export interface Durable<M extends AnyStateMachine> {
    * the order of the transitions, the next while earlier ones are still under way. The commands are
    * performed after it resolved: what the world sees is never ahead of what would survive. Called for
    * each transition with a changed record or with commands.
+   *
+   * @param event what led to the transition; `undefined` for the start and for a restart in another state
    */
-  save(record: unknown, commands: readonly EmittedFrom<M>[]): Promise<void>;
+  save(
+    record: unknown,
+    commands: readonly EmittedFrom<M>[],
+    event: EventFromLogic<M> | undefined,
+  ): Promise<void>;
   /** A save that failed for good. The actor stops; its owner decides what to do. */
   onSaveFailed(error: unknown): void;
 }
@@ -72,8 +78,8 @@ export interface ActorSpec<M extends AnyStateMachine> {
   readonly supervision?: Partial<Supervision>;
   /** Its turn comes before those of all others that wait. For the one whose delay would cost all of them, such as the holder of a lease. */
   readonly urgent?: boolean;
-  /** Called after each handled event, to keep derived views; must be cheap. */
-  onTransition?(snapshot: SnapshotFrom<M>, self: Actor<M>): void;
+  /** Called after each handled event, to keep derived views; must be cheap. `event` is left out for a restart in another state. */
+  onTransition?(snapshot: SnapshotFrom<M>, self: Actor<M>, event?: EventFromLogic<M>): void;
   /** What of the context anybody on the bus may see; nothing of it by default. */
   publicView?(snapshot: SnapshotFrom<M>): Readonly<Record<string, unknown>>;
 }

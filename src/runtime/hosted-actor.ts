@@ -184,7 +184,7 @@ export class HostedActor implements Worker, Inspected, OutboxOwner {
 
   #begin({ commands }: Effects): void {
     this.#beginning = undefined;
-    this.#outbox.commit(commands);
+    this.#outbox.commit(commands, undefined);
   }
 
   #handleNext(): void {
@@ -217,9 +217,9 @@ export class HostedActor implements Worker, Inspected, OutboxOwner {
     this.#change(effects.timers);
     if (this.#snapshot.status === "done") this.#finish();
     if (this.#host.inspection.active) this.#host.inspection.saw(this, event.type, before, this.#snapshot);
-    this.#tellTransition();
+    this.#tellTransition(event);
     const changed = this.#snapshot !== before || delayed !== undefined || effects !== noEffects;
-    if (changed) this.#outbox.commit(effects.commands);
+    if (changed) this.#outbox.commit(effects.commands, event);
   }
 
   #finish(): void {
@@ -267,12 +267,12 @@ export class HostedActor implements Worker, Inspected, OutboxOwner {
   #startedElsewhere(): void {
     if (this.#snapshot.status === "done") this.#finish();
     this.#tellTransition();
-    this.#outbox.commit([]);
+    this.#outbox.commit([], undefined);
   }
 
-  #tellTransition(): void {
+  #tellTransition(event?: EventObject): void {
     if (this.#spec.onTransition === undefined) return;
-    this.#guard("a view of an actor", () => this.#spec.onTransition?.(this.#snapshot, this));
+    this.#guard("a view of an actor", () => this.#spec.onTransition?.(this.#snapshot, this, event));
   }
 
   #guard(what: string, run: () => void): void {

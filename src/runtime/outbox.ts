@@ -57,7 +57,7 @@ export class Outbox {
   }
 
   /** Makes the actor's state durable, if it is to be, and does what its machine asked for. */
-  commit(commands: readonly EventObject[]): void {
+  commit(commands: readonly EventObject[], event: EventObject | undefined): void {
     const durable = this.#spec.durable;
     if (durable === undefined || this.#owner.stopped) {
       this.#perform(commands);
@@ -74,7 +74,7 @@ export class Outbox {
     }
     this.#lastRecord = record;
     if (!isNews) return;
-    this.#save(commands, () => durable.save(record, commands));
+    this.#save(commands, () => durable.save(record, commands, event));
   }
 
   #save(commands: readonly EventObject[], begin: () => Promise<void>): void {

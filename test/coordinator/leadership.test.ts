@@ -289,7 +289,14 @@ async function damage(
   if (!("commit" in leadership)) throw new Error("the lease is held");
   const entries = await of.during(ledger.readAll());
   const found = entries.find((entry) => entry.key === key)?.value as Readonly<Record<string, unknown>>;
-  const event = { kind: "test", id: "damage", type: "test.damaged", data: {} };
+  const event = {
+    kind: "test",
+    id: "damage",
+    type: "test.damaged",
+    data: {},
+    actor: "user:test",
+    cause: "request:test",
+  };
   await of.during(leadership.commit({ events: [event], puts: [{ key, value: change(found) }], deletes: [] }));
   await of.during(leadership.resign());
 }

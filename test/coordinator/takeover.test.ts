@@ -53,7 +53,14 @@ async function seed(world: FleetWorld, instances: number): Promise<void> {
   for (let from = 0; from < instances; from += atOnce) {
     const count = Math.min(atOnce, instances - from);
     const puts = Array.from({ length: count }, (_, offset) => record(`web-${from + offset}`));
-    const event = { kind: "ledger", id: fleet, type: "ledger.written", data: {} };
+    const event = {
+      kind: "ledger",
+      id: fleet,
+      type: "ledger.written",
+      data: {},
+      actor: "user:test",
+      cause: "request:test",
+    };
     await world.during(leadership.commit({ events: [event], puts, deletes: [] }));
   }
   await world.during(leadership.resign());

@@ -45,8 +45,11 @@ export interface LedgerWorld {
 
 const leaseMs = 2_000;
 
+/** Who and why: of no interest to a ledger. */
+export const anOrigin = { actor: "user:alice", cause: "request:k1" } as const;
+
 export function event(type = "deployment.created", data: Record<string, unknown> = {}) {
-  return { kind: "deployment", id: "d1", type, data } as const;
+  return { kind: "deployment", id: "d1", type, data, ...anOrigin } as const;
 }
 
 export function batch(puts: Record<string, unknown>, deletes: string[] = []): LedgerBatch {
@@ -529,7 +532,9 @@ export function ledgerSuite(name: string, openWorld: () => Promise<LedgerWorld>)
           deletes: [],
         });
         await first.commit({
-          events: [{ kind: "deployment", id: "d2", type: "deployment.created", data: { text: 'é %"' } }],
+          events: [
+            { kind: "deployment", id: "d2", type: "deployment.created", data: { text: 'é %"' }, ...anOrigin },
+          ],
           puts: [],
           deletes: [],
         });

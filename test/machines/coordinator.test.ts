@@ -120,12 +120,15 @@ test.each([
 );
 
 describe("it stops acting first, then gives the lease back", () => {
-  test.each<CoordinatorEvent>([
-    { type: "deposed" },
-    { type: "writeFailed", problem: "refused" },
-    { type: "stop" },
-  ])("on %o", (event) => {
-    expect(leading().send(event)).toEqual(["drop", "resign"]);
+  test.each<CoordinatorEvent>([{ type: "deposed" }, { type: "writeFailed", problem: "refused" }])(
+    "on %o",
+    (event) => {
+      expect(leading().send(event)).toEqual(["drop", "resign"]);
+    },
+  );
+
+  test("on a stop, which is noted for the audit log", () => {
+    expect(leading().send({ type: "stop" })).toEqual(["drop", "handOver", "resign"]);
   });
 });
 

@@ -309,5 +309,8 @@ test("each thing that happens to it is noted for the audit log, in its order", (
   deployment.send(resume(3_000, true), pause(4_000), resume(5_000), abort(6_000));
   look(deployment, 7_000, letGo);
   const notes = deployment.commands.flatMap((command) => (command.type === "note" ? command.what : []));
-  expect(notes).toEqual(["created", "started", "told", "held", "forced", "paused", "resumed", "finished"]);
+  expect(notes).toEqual([
+    ...["created", "started", "told", "held", "forced", "paused", "resumed"],
+    ...["aborted", "reverting", "unforced", "finished"],
+  ]);
 });

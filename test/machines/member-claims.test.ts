@@ -61,14 +61,14 @@ describe("when its deployment ends early", () => {
   test("an instance that has succeeded stays where it is", () => {
     const member = inProgress();
     member.send(onV2());
-    expect(member.send(letGo)).toEqual([]);
+    expect(member.send(letGo)).toEqual([expect.objectContaining({ type: "note", what: "released" })]);
     expect([update(member), recordOf(member).desired]).toEqual(["COMPLETED", v2]);
   });
 
   test("an instance that was told nothing is left alone", () => {
     const member = driveMember(onV1);
     member.send(report({ observedGeneration: 1 }), claim());
-    expect(member.send(letGo)).toEqual([]);
+    expect(member.send(letGo)).toEqual([expect.objectContaining({ type: "note", what: "released" })]);
     expect(update(member)).toBe("NOT_NEEDED");
     expect(recordOf(member)).toEqual(onV1);
   });
@@ -220,6 +220,7 @@ describe("an instance that moves to another agent", () => {
     const commands = member.send(bind);
     expect(commands).toEqual([
       expect.objectContaining({ type: "desire", agent: "a2", generation: 2, target: v1, deadlineMs: 50_000 }),
+      { type: "note", what: "moved", data: { agent: "a2", generation: 2 } },
     ]);
     expect(member.snapshot.context).toMatchObject({ stranger: null, seen: null });
     expect(update(member)).toBe("IN_PROGRESS");
@@ -240,7 +241,9 @@ describe("an instance that moves to another agent", () => {
 
   test("is told nothing if it never was: it keeps what it runs", () => {
     const member = driveMember(instanceOf());
-    expect(member.send(bind)).toEqual([]);
+    expect(member.send(bind)).toEqual([
+      { type: "note", what: "moved", data: { agent: "a2", generation: 0 } },
+    ]);
     expect(recordOf(member)).toMatchObject({ agent: "a2", generation: 0, desired: null });
     expect(update(member)).toBe("NOT_NEEDED");
   });
