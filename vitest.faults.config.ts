@@ -3,7 +3,7 @@ import { defineConfig } from "vitest/config";
 /** Faults with real processes: killed servers, coordinators, agents and services. `npm run test:faults`, after a build. */
 export default defineConfig({
   test: {
-    include: ["test/e2e/faults.test.ts"],
+    include: ["test/e2e/**/*faults.test.ts"],
     environment: "node",
     pool: "forks",
     maxWorkers: 2,
