@@ -14,6 +14,24 @@ export interface Delivery {
 
 type Which = (delivery: Delivery) => boolean;
 
+/** One message as it goes out, the same object at each moment in which it is seen. */
+export interface Passing {
+  readonly from: string;
+  readonly to: readonly string[];
+  readonly subject: string;
+  readonly data: Uint8Array;
+}
+
+/** Sees all that is sent, whatever faults make of it. It may close connections: a sender that ended has sent nothing. */
+export interface Tap {
+  /** It is about to be sent. */
+  sending?(passing: Passing): void;
+  /** It is on its way. */
+  sent?(passing: Passing): void;
+  /** One receiver has taken it. */
+  taken?(passing: Passing, by: string): void;
+}
+
 /** All processes of a test or a simulation, and what goes wrong between them. */
 export interface MemoryHub {
   /** The connection of one process. `name` must be free: never used, or closed. */
@@ -27,6 +45,8 @@ export interface MemoryHub {
   duplicate(which: Which): Subscription;
   /** Delivers them later by `delayMs`, so behind what is sent after them. */
   delay(delayMs: number, which: Which): Subscription;
+  /** Shows every message that somebody listens to, until unsubscribed. */
+  tap(tap: Tap): Subscription;
   /** Messages delivered so far. */
   readonly delivered: number;
 }
@@ -51,6 +71,7 @@ class Hub implements MemoryHub {
   readonly #drops = new Set<Which>();
   readonly #duplicates = new Set<Which>();
   readonly #delays = new Set<{ readonly delayMs: number; readonly which: Which }>();
+  readonly #taps = new Set<Tap>();
   /** Whose turn it is in each queue group. */
   readonly #turns = new Map<string, number>();
   #delivered = 0;
@@ -99,6 +120,10 @@ class Hub implements MemoryHub {
     return entered(this.#delays, { delayMs, which });
   }
 
+  tap(tap: Tap): Subscription {
+    return entered(this.#taps, tap);
+  }
+
   #listen(listener: Listener): Subscription {
     this.#listeners.add(listener.pattern, listener);
     return {
@@ -112,7 +137,11 @@ class Hub implements MemoryHub {
   /** Sends to all who listen now. @returns how many that are */
   #send(message: Sent): number {
     const receivers = this.#receiversOf(message.subject);
-    for (const listener of receivers) this.#dispatch(message, listener);
+    const passing = this.#taps.size === 0 ? undefined : passingOf(message, receivers);
+    if (passing !== undefined) for (const tap of this.#taps) tap.sending?.(passing);
+    if (!message.from.connected) return 0;
+    for (const listener of receivers) this.#dispatch(message, listener, passing);
+    if (passing !== undefined) for (const tap of this.#taps) tap.sent?.(passing);
     return receivers.length;
   }
 
@@ -133,7 +162,7 @@ class Hub implements MemoryHub {
     return receivers;
   }
 
-  #dispatch(message: Sent, listener: Listener): void {
+  #dispatch(message: Sent, listener: Listener, passing: Passing | undefined): void {
     const delivery: Delivery = {
       from: message.from.name,
       to: listener.bus.name,
@@ -145,13 +174,14 @@ class Hub implements MemoryHub {
     for (const delay of this.#delays) if (delay.which(delivery)) delayMs += delay.delayMs;
     const copies = anyOf(this.#duplicates, delivery) ? 2 : 1;
     for (let copy = 0; copy < copies; copy++)
-      this.#clock.setTimer(delayMs, () => this.#deliver(message, listener));
+      this.#clock.setTimer(delayMs, () => this.#deliver(message, listener, passing));
   }
 
-  #deliver(message: Sent, listener: Listener): void {
+  #deliver(message: Sent, listener: Listener, passing: Passing | undefined): void {
     if (!listener.open || !listener.bus.connected) return;
     this.#delivered++;
     listener.bus.receive(message, listener);
+    if (passing !== undefined) for (const tap of this.#taps) tap.taken?.(passing, listener.bus.name);
   }
 
   #busOf(name: string): MemoryBus {
@@ -164,6 +194,10 @@ class Hub implements MemoryHub {
 function entered<T>(set: Set<T>, item: T): Subscription {
   set.add(item);
   return { unsubscribe: () => void set.delete(item) };
+}
+
+function passingOf({ from, subject, data }: Sent, receivers: readonly Listener[]): Passing {
+  return { from: from.name, to: receivers.map(({ bus }) => bus.name), subject, data };
 }
 
 function anyOf(faults: ReadonlySet<Which>, delivery: Delivery): boolean {

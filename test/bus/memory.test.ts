@@ -129,3 +129,25 @@ test("the bytes that a sender reuses do not change what is on its way", async ()
   await clock.advance(1);
   expect(got).toEqual(["before"]);
 });
+
+test("a tap sees each message as it goes out and as it is taken; a sender that ends there has sent nothing", async () => {
+  const { clock, hub } = world();
+  const seen: string[] = [];
+  hub.connect("listener").subscribe("a", () => seen.push("handled"));
+  const sender = hub.connect("sender");
+  const tap = hub.tap({
+    sending: ({ from, to, subject }) => {
+      seen.push(`${from} sends ${subject} to ${to.join()}`);
+      if (seen.length > 4) void sender.close();
+    },
+    sent: () => seen.push("sent"),
+    taken: (_, by) => seen.push(`taken by ${by}`),
+  });
+  sender.publish("a", "one");
+  await clock.advance(1);
+  expect(seen).toEqual(["sender sends a to listener", "sent", "handled", "taken by listener"]);
+  sender.publish("a", "two");
+  await clock.advance(1);
+  expect(seen.slice(4)).toEqual(["sender sends a to listener"]);
+  tap.unsubscribe();
+});

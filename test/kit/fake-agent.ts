@@ -47,6 +47,8 @@ export class FakeAgent {
   labels: Labels;
   /** Everything that it was told and acted on. */
   readonly told: DesiredInstance[] = [];
+  /** What it did: `begin v2 #3` (told by the third generation), `up v2`, `stop`, `fail v2`. */
+  readonly effects: string[] = [];
   behaviour: (desired: DesiredInstance) => Behaviour = () => ({});
   intervalMs = 2_000;
   #state: InstanceState;
@@ -154,6 +156,12 @@ export class FakeAgent {
     );
   }
 
+  /** What hangs goes on, and ends well. */
+  proceed(): void {
+    const under = this.#desired;
+    if (under !== undefined && this.#isUnderWay) this.#done(under.state, {});
+  }
+
   fail(message: string): void {
     this.#healthySinceMs = null;
     this.set({ health: "FAILED", reason: { code: "PROCESS_EXITED", message } });
@@ -238,6 +246,7 @@ export class FakeAgent {
       return;
     }
     this.#healthySinceMs = null;
+    this.effects.push(run === null ? "stop" : `begin ${run.release.version} #${desired.generation}`);
     if (run === null) {
       this.set({ phase: "STOPPED", running: null, health: "UNKNOWN", reason: null });
       return;
@@ -249,6 +258,7 @@ export class FakeAgent {
   }
 
   #done(desired: DesiredInstance, behaviour: Behaviour): void {
+    this.effects.push(`${behaviour.fails ? "fail" : "up"} ${desired.run?.release.version}`);
     if (behaviour.fails) {
       const reason = { code: "HEALTH_CHECK_FAILED", message: "no answer" };
       this.set({ phase: "FAILED", progress: 0, health: "FAILED", reason });

@@ -1,3 +1,6 @@
+import { createClient } from "../../src/api/client.js";
+import type { Client } from "../../src/api/client-types.js";
+import { serveApi } from "../../src/api/service.js";
 import type { Bus, Log, Random, Subscription } from "../../src/base/ports.js";
 import { createMemoryBus, type MemoryHub } from "../../src/bus/memory-bus.js";
 import type {
@@ -84,6 +87,30 @@ export class FleetWorld {
     await world.advance(2_500);
     for (const version of options.releases ?? ["v1", "v2", "v3"]) await world.pushRelease(version);
     return world;
+  }
+
+  /** Serves the API of a coordinator over its own connection, as its process does. */
+  serve(name: string): void {
+    const { coordinator, bus, clock } = this.#process(name);
+    const role = () => {
+      const { name: leader, epoch } = coordinator.leader();
+      return { leading: coordinator.leads(), epoch, leader };
+    };
+    const { plane } = coordinator;
+    serveApi({ bus, fleet, plane, node: name, version: "1.0.0", role, clock, log: this.log });
+  }
+
+  /** What a program of a user has, over a connection of its own. */
+  client(name: string, retries?: number): Client {
+    const { clock, random, log } = this;
+    return createClient({
+      bus: this.hub.connect(name),
+      fleet,
+      clock,
+      random,
+      log,
+      ...(retries === undefined ? {} : { retries }),
+    });
   }
 
   async startCoordinator(name = "c1", lease: number = leaseMs): Promise<Coordinator> {
