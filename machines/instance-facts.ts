@@ -149,6 +149,10 @@ export type InstanceEvent =
     }
   /** A free port for the active version's process; `null` if there is none now. */
   | { readonly type: "port"; readonly port: number | null }
+  /** `current` and the routes are not what they should be. */
+  | { readonly type: "mend" }
+  /** The files of the active release are not whole. */
+  | { readonly type: "repair" }
   /** From the machine to itself: another process is to be checked from now on. */
   | { readonly type: "recheck" };
 
@@ -282,6 +286,13 @@ export function hasEnded(context: InstanceContext, placed: Placed | null): boole
 /** The active version is to go on under another port. What is to replace it is waited for first. */
 export function mustMove(context: InstanceContext): boolean {
   return context.published && !isApart(context) && lostPort(context, context.active);
+}
+
+/** Everything that its record names: none of it is removed by anybody. */
+export function neededOf(context: InstanceContext): readonly string[] {
+  const { candidate, target, wanted } = context;
+  const more = [candidate?.launch, target?.run, wanted?.run].map((run) => run?.release.version);
+  return [...new Set([...keepOf(context), ...more.filter((version) => version !== undefined)])];
 }
 
 /** What really serves: the active version, while its process is up. */

@@ -30,54 +30,20 @@ import {
   vitality,
   watched,
 } from "./instance-facts.js";
+import { type StuckIn, stuckMsIn, unprovenMs } from "./instance-stuck.js";
 import type { Launch } from "./process.js";
 
 /** The guards, actions and delays of the instance machine; its chart is in instance.ts. */
 
-/** Without a manifest to say so: how long the end of a service may take without progress. */
-const stopStuckMs = 300_000;
 /** Before a free port is looked for again on a host that has none. */
 const portAgainMs = 5_000;
 /** How much later than its own time limit a check is given up. */
 const overdueMs = 5_000;
 
-/** How long after its own time limit something is waited for that is ended by it. */
-const limitSlackMs = 30_000;
-
 /** The release that a phase works on. */
 function runOf({ target }: InstanceContext): Run {
   if (target === null || target.run === null) throw new Error("a phase works on a release");
   return target.run;
-}
-
-function manifestOf(context: InstanceContext) {
-  return (context.target?.run ?? context.active?.launch)?.release.manifest;
-}
-
-function stuckMsOf(context: InstanceContext): number {
-  return manifestOf(context)?.stuckMs ?? stopStuckMs;
-}
-
-/** What has a time limit of its own is not taken for stuck before that one has ended it. */
-function notBefore(stuckMs: number, limitMs: number): number {
-  return limitMs >= stuckMs ? limitMs + limitSlackMs : stuckMs;
-}
-
-/** After how long without progress what is being done counts as stuck. */
-const stuckMsIn = {
-  work: stuckMsOf,
-  /** A build may be silent for as long as it may take. */
-  build: (context: InstanceContext) =>
-    notBefore(stuckMsOf(context), manifestOf(context)?.build?.timeoutMs ?? 0),
-  /** A process may take its grace time to end. */
-  end: (context: InstanceContext) =>
-    notBefore(stuckMsOf(context), context.active?.launch.release.manifest.stop.graceMs ?? 0),
-} as const;
-
-/** Where something did not move. */
-export interface StuckIn {
-  readonly phase: Phase;
-  readonly doing: keyof typeof stuckMsIn;
 }
 
 function workOf(context: InstanceContext) {
@@ -122,10 +88,7 @@ export const instanceSetup = setup({
     buildStuck: ({ context }) => stuckMsIn.build(context),
     endStuck: ({ context }) => stuckMsIn.end(context),
     /** A new process has its start period on top. */
-    unproven: ({ context }) => {
-      const manifest = manifestOf(context);
-      return manifest === undefined ? stopStuckMs : manifest.stuckMs + manifest.healthCheck.startPeriodMs;
-    },
+    unproven: ({ context }) => unprovenMs(context),
     tryAgain: ({ context }) => backoffMs(phaseBackoff, context.tries, context.unit),
     portAgain: portAgainMs,
     betweenChecks: ({ context }) => pauseMs(context),

@@ -1,6 +1,7 @@
-import { and, not } from "xstate";
+import { and } from "xstate";
 import type { Phase } from "../src/contracts/instance.js";
 import { freshInstance } from "./instance-facts.js";
+import { checks, contact, health, port } from "./instance-regions.js";
 import { instanceSetup } from "./instance-setup.js";
 
 /*
@@ -58,119 +59,6 @@ function workPhase(
     },
   });
 }
-
-const contact = instanceSetup.createStateConfig({
-  description: "Whether the newest desired state is known.",
-  initial: "asking",
-  states: {
-    asking: {
-      description: "After a start or a reconnect, the desired state is being read.",
-      on: {
-        resume: { actions: ["nextRead", "readDesired"] },
-        reconnected: { actions: ["nextRead", "readDesired"] },
-        asked: { guard: "isThisRead", target: "knowing", actions: "know" },
-      },
-    },
-    knowing: {
-      description: "The desired state was read, or cannot be: what is known is carried out.",
-      on: {
-        reconnected: { target: "asking", actions: ["doubt", "nextRead", "readDesired"] },
-        poll: { actions: ["nextRead", "readDesired"] },
-      },
-    },
-  },
-});
-
-const checks = instanceSetup.createStateConfig({
-  description: "The health checks of the process that serves, or is to serve.",
-  initial: "idle",
-  states: {
-    idle: {
-      description: "No process is there to be checked.",
-      always: { guard: "mayCheck", target: "checking" },
-    },
-    checking: {
-      description: "A check is under way.",
-      entry: ["nextCheck", "check"],
-      always: { guard: not("mayCheck"), target: "idle" },
-      after: { checkOverdue: { target: "pausing", actions: "judgeOverdue" } },
-      on: {
-        checked: { guard: "isThisCheck", target: "pausing", actions: "judge" },
-        recheck: "idle",
-      },
-    },
-    pausing: {
-      description: "The next check is due after its interval.",
-      always: { guard: not("mayCheck"), target: "idle" },
-      after: { betweenChecks: "checking" },
-      on: { recheck: "idle" },
-    },
-  },
-});
-
-const health = instanceSetup.createStateConfig({
-  description: "How well the service is.",
-  initial: "UNKNOWN",
-  states: {
-    UNKNOWN: {
-      description:
-        "Nothing runs, what runs has not been checked yet, or it fails while something newer is on its way.",
-      always: [
-        { guard: "isHealthy", target: "HEALTHY" },
-        { guard: "isDegraded", target: "DEGRADED" },
-        { guard: "isFailed", target: "FAILED" },
-      ],
-    },
-    HEALTHY: {
-      description: "Its health checks succeed.",
-      always: [
-        { guard: "isFailed", target: "FAILED" },
-        { guard: "isDegraded", target: "DEGRADED" },
-        { guard: "isUnknown", target: "UNKNOWN" },
-      ],
-    },
-    DEGRADED: {
-      description: "It serves, and says itself that something is wrong.",
-      always: [
-        { guard: "isFailed", target: "FAILED" },
-        { guard: "isHealthy", target: "HEALTHY" },
-        { guard: "isUnknown", target: "UNKNOWN" },
-      ],
-    },
-    FAILED: {
-      description: "Its update has failed, its process does not stay up, or its health checks fail.",
-      always: [
-        { guard: "isHealthy", target: "HEALTHY" },
-        { guard: "isDegraded", target: "DEGRADED" },
-        { guard: "isUnknown", target: "UNKNOWN" },
-      ],
-    },
-  },
-});
-
-const port = instanceSetup.createStateConfig({
-  description: "Where the active version listens, if nobody asked for a certain port.",
-  initial: "kept",
-  states: {
-    kept: {
-      description: "It keeps the port that it has.",
-      always: { guard: "mustMove", target: "choosing" },
-    },
-    choosing: {
-      description: "Another program has taken the port while the process was down: a free one is looked for.",
-      entry: "choosePort",
-      always: { guard: not("mustMove"), target: "kept" },
-      on: {
-        port: [{ guard: "isPort", target: "kept", actions: ["countMove", "move"] }, { target: "lacking" }],
-      },
-    },
-    lacking: {
-      description: "There is no free port now.",
-      always: { guard: not("mustMove"), target: "kept" },
-      after: { portAgain: "choosing" },
-    },
-  },
-});
 
 const update = instanceSetup.createStateConfig({
   description: "How far it is with what it was told.",
@@ -387,7 +275,12 @@ const update = instanceSetup.createStateConfig({
           actions: { type: "failProcess", params: { phase: "ACTIVE" } },
         },
       ],
-      on: { resume: { actions: ["sweep", "restore", "restoreService"] } },
+      on: {
+        resume: { actions: ["sweep", "restore", "restoreService"] },
+        mend: { actions: "restore" },
+        // Its files are brought again by the phases that brought them first.
+        repair: "#instance.update.APPLYING.PULLING_SOURCE",
+      },
     },
     FAILED: {
       description:
@@ -401,7 +294,10 @@ const update = instanceSetup.createStateConfig({
           always: { guard: "isCleared", target: "resting", actions: ["forgetCandidate", "restoreService"] },
           on: { resume: { actions: ["abandon", "restore", "sweep", "restoreService"] } },
         },
-        resting: { description: "It waits for something else to be asked of it, or for a reset." },
+        resting: {
+          description: "It waits for something else to be asked of it, or for a reset.",
+          on: { mend: { actions: "restore" } },
+        },
       },
     },
   },

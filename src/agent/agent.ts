@@ -11,10 +11,11 @@ import type { ActorHost } from "../runtime/actor.js";
 import { createActorHost } from "../runtime/actor-host.js";
 import { readJournals, reap, unknownOf } from "./adoption.js";
 import { type Complaint, Complaints } from "./complaints.js";
-import type { InstanceJournals } from "./instance-runner.js";
+import type { InstanceJournals, InstanceRunner } from "./instance-runner.js";
 import { agentJournalId, journalFormat, journalKinds, processKey, readJournal } from "./journal.js";
 import type { AgentParts, AgentPorts, InstanceOptions } from "./parts.js";
 import { SupervisedInstance } from "./supervised-instance.js";
+import { Upkeep } from "./upkeep.js";
 
 export interface AgentOptions {
   readonly fleet: string;
@@ -24,6 +25,8 @@ export interface AgentOptions {
   readonly instances: readonly InstanceOptions[];
   /** Until a coordinator assigns another: time between two reports of an instance. Default 2,000. */
   readonly reportIntervalMs?: number;
+  /** Between two looks at the links, routes, folders and processes of this host, which it puts right. Default an hour. */
+  readonly upkeepEveryMs?: number;
   /** The formats that it knows. Default: those of this version; tests of upgrades give others. */
   readonly formats?: Formats;
 }
@@ -62,6 +65,7 @@ export interface Agent {
 
 const instancesMax = 10_000;
 const reportIntervalMs = 2_000;
+const upkeepEveryMs = 3_600_000;
 /** How long a departing agent waits for the control plane to take note. */
 const leaveMaxMs = 2_000;
 /** Beyond the longest grace time of its processes, how long a departing agent waits for their end. */
@@ -89,6 +93,7 @@ class HostAgent implements Agent {
   readonly #complaints: Complaints;
   readonly #instances = new Map<string, SupervisedInstance>();
   #agentId = "";
+  #upkeep: Upkeep | undefined;
   #ownHost: ActorHost | undefined;
   #status: Subscription | undefined;
   #state: "fresh" | "starting" | "running" | "stopped" = "fresh";
@@ -132,9 +137,14 @@ class HostAgent implements Agent {
       const known = ours.get(options.id) ?? { instance: undefined, processes: {} };
       this.#instances.set(
         options.id,
-        new SupervisedInstance(parts, options, known, this.#options.reportIntervalMs ?? reportIntervalMs),
+        new SupervisedInstance(parts, options, known, {
+          intervalMs: this.#options.reportIntervalMs ?? reportIntervalMs,
+          upkeep: () => upkeep,
+        }),
       );
     }
+    const upkeep = new Upkeep(parts, () => this.#runners(), this.#options.upkeepEveryMs ?? upkeepEveryMs);
+    this.#upkeep = upkeep;
     this.#state = "running";
     this.#status = this.#ports.bus.onStatus((status) => {
       if (status === "reconnected") for (const instance of this.#instances.values()) instance.reconnected();
@@ -147,11 +157,16 @@ class HostAgent implements Agent {
     const ends = leave || stopProcesses;
     const wasRunning = this.#state === "running";
     this.#state = "stopped";
+    this.#upkeep?.close();
     this.#status?.unsubscribe();
     if (wasRunning && ends) await this.#endProcesses();
     for (const instance of this.#instances.values()) instance.close({ lastReport: ends });
     this.#ownHost?.stop();
     if (wasRunning && leave) await this.#leave();
+  }
+
+  #runners(): ReadonlyMap<string, InstanceRunner | undefined> {
+    return new Map([...this.#instances].map(([id, { runner }]) => [id, runner] as const));
   }
 
   async #identify(journals: ReadonlyMap<string, InstanceJournals>): Promise<string> {

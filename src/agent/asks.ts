@@ -1,7 +1,8 @@
 import { z } from "zod";
-import type { RollcallError } from "../base/errors.js";
+import { messageOf, type RollcallError } from "../base/errors.js";
 import type { BusMessage, Subscription } from "../base/ports.js";
 import { refusal, statusOf } from "../contracts/errors.js";
+import { type Inventory, inventoryAskSchema, type Mended, mendAskSchema } from "../contracts/inventory.js";
 import { subjectsOf } from "../contracts/subjects.js";
 import type { AgentParts } from "./parts.js";
 
@@ -22,6 +23,33 @@ export interface AskedInstance {
   seeEpoch(epoch: number): void;
   /** Reports, and returns the report as it was sent. */
   report(ask: ReportAsk): unknown;
+  /** What of it, and with `host` of what belongs to no instance here, is not as it should be. */
+  inventory(host: boolean): Promise<Inventory>;
+  /** Puts one of these things right. */
+  mend(key: string): Promise<Mended>;
+}
+
+type Verb = "report" | "inventory" | "mend";
+
+/** The checked request, and what answers it. */
+function answering(verb: string, body: unknown, asked: AskedInstance) {
+  const checked = <T extends { epoch?: number | undefined }>(
+    parsed: z.ZodSafeParseResult<T>,
+    answer: (request: T) => unknown,
+  ) =>
+    parsed.success
+      ? { epoch: parsed.data.epoch, answer: async () => answer(parsed.data) }
+      : { problem: parsed.error.message.slice(0, 512) };
+  switch (verb as Verb) {
+    case "report":
+      return checked(reportAskSchema.safeParse(body), (ask) => asked.report(ask));
+    case "inventory":
+      return checked(inventoryAskSchema.safeParse(body), ({ host }) => asked.inventory(host));
+    case "mend":
+      return checked(mendAskSchema.safeParse(body), ({ key }) => asked.mend(key));
+    default:
+      return { problem: `there is no request ${verb.slice(0, 64)}` };
+  }
 }
 
 /**
@@ -39,22 +67,18 @@ export function answerAsks(parts: AgentParts, instance: string, asked: AskedInst
   };
   return parts.bus.subscribe(subjects.ask(instance, "*"), (message) => {
     const verb = message.subject.slice(message.subject.lastIndexOf(".") + 1);
-    const request = verb === "report" ? reportAskSchema.safeParse(bodyOf(message)) : undefined;
-    if (request?.success !== true) {
-      const problem =
-        request === undefined
-          ? `there is no request ${verb.slice(0, 64)}`
-          : request.error.message.slice(0, 512);
+    const request = answering(verb, bodyOf(message), asked);
+    if (request.problem !== undefined) {
       parts.complaints.add(
         "askGarbage",
         instance,
         { verb: verb.slice(0, 64) },
         "a request cannot be understood and is refused",
       );
-      refuse(message, refusal("BAD_REQUEST", { problem }));
+      refuse(message, refusal("BAD_REQUEST", { problem: request.problem }));
       return;
     }
-    const { epoch } = request.data;
+    const { epoch } = request;
     if (epoch !== undefined && epoch < asked.epoch) {
       parts.complaints.add(
         "askStale",
@@ -66,7 +90,10 @@ export function answerAsks(parts: AgentParts, instance: string, asked: AskedInst
       return;
     }
     if (epoch !== undefined && epoch > asked.epoch) asked.seeEpoch(epoch);
-    message.respond(JSON.stringify(asked.report(request.data)));
+    request.answer().then(
+      (answer) => message.respond(JSON.stringify(answer)),
+      (error: unknown) => refuse(message, refusal("INTERNAL", { problem: messageOf(error) }, error)),
+    );
   });
 }
 

@@ -85,6 +85,21 @@ export class InstanceRunner {
     return [...this.#processes.values()].every((process) => process.isStopped);
   }
 
+  /** What runs in its slots, as far as it knows. */
+  get slots(): readonly ProcessRunner["held"][] {
+    return [...this.#processes.values()].map((process) => process.held);
+  }
+
+  /** Puts `current` and the routes right soon, if nothing is on its way. */
+  mend(): void {
+    this.#actor.send({ type: "mend" });
+  }
+
+  /** Brings the files of what is active again. */
+  repair(): void {
+    this.#actor.send({ type: "repair" });
+  }
+
   /** Takes up what the records tell of: what still runs is adopted, what should run is started, the desired state is read. */
   resume(): void {
     this.#feed.start();

@@ -36,6 +36,25 @@ export interface ActiveRelease {
   readonly routes: Manifest["routes"];
 }
 
+/** What is active, for a look at what lies on the disk of it. */
+export interface SurveyedRelease {
+  readonly release: Release;
+  readonly config: string | null;
+  readonly port: number;
+}
+
+/** What lies on the disk of an instance. */
+export interface DiskSurvey {
+  /** Whether `current` points at what is active. */
+  readonly link: "right" | "missing" | "wrong";
+  /** Whether the published routes are those of what is active. */
+  readonly routes: "right" | "wrong";
+  /** The folder of what is active holds every file that was copied into it. */
+  readonly whole: boolean;
+  /** `complete`: the list of its files is beside it. */
+  readonly releases: readonly { readonly version: string; readonly complete: boolean }[];
+}
+
 /** The releases of this host's instances, on disk. Every method throws `DISK_FULL` where it writes. */
 export interface ReleaseFiles {
   /** After a start of the agent: what its earlier run left at work (a build and its children) is ended, what it was making is removed. */
@@ -63,6 +82,14 @@ export interface ReleaseFiles {
   withdrawRoutes(instance: string): Promise<void>;
   /** Removes the releases of an instance but the named ones and the newest `keepMax`. */
   prune(instance: string, keep: readonly string[], keepMax: number): Promise<void>;
+  /** Looks at what lies on the disk of an instance; changes nothing. */
+  survey(instance: string, active: SurveyedRelease | null): Promise<DiskSurvey>;
+  /** Every instance that has a folder here. */
+  instances(): Promise<readonly string[]>;
+  /** The folder of a release is gone; false if a link or an unfinished activation leads to it, and it stays. */
+  removeRelease(instance: string, version: string): Promise<boolean>;
+  /** The folder of an instance that this agent does not run is gone, its routes too. @throws `RELOAD_FAILED`, it is gone all the same */
+  removeInstance(instance: string): Promise<void>;
   /** The working folder of a release and the path of its configuration file. */
   places(
     instance: string,

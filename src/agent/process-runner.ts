@@ -20,7 +20,7 @@ import {
 import { JournalWriter } from "./journal-writer.js";
 import { surroundingsOf } from "./launching.js";
 import type { AgentParts } from "./parts.js";
-import type { ProcessExit } from "./ports.js";
+import type { ProcessExit, ProcessIdentity } from "./ports.js";
 
 type Told = Extract<ProcessCommand, { type: "tell" }>;
 
@@ -77,6 +77,13 @@ export class ProcessRunner {
   /** The record as it was last written. */
   get saved(): ProcessJournal | undefined {
     return this.#journal.saved as ProcessJournal | undefined;
+  }
+
+  /** The process that it has, and whether it can have no other: one that is being started is known only then. */
+  get held(): { readonly identity: ProcessIdentity | null; readonly isSure: boolean } {
+    const { value, context } = this.#actor.snapshot();
+    const isSure = value === "running" || value === "stopped" || value === "failed" || value === "backoff";
+    return { identity: context.identity, isSure };
   }
 
   get isStopped(): boolean {

@@ -10,6 +10,7 @@ import { type InstanceJournals, InstanceRunner, type InstanceSnapshot } from "./
 import { type InstanceView, viewOf } from "./instance-view.js";
 import type { AgentParts, InstanceOptions } from "./parts.js";
 import { Reporter } from "./reporter.js";
+import type { Upkeep } from "./upkeep.js";
 
 /** Before an instance whose records could not be written is taken up again. */
 const revival: BackoffRule = { firstMs: 1_000, maxMs: 30_000 };
@@ -24,6 +25,7 @@ export class SupervisedInstance {
   readonly id: string;
   readonly #parts: AgentParts;
   readonly #options: InstanceOptions;
+  readonly #upkeep: () => Upkeep;
   readonly #reporter: Reporter;
   #runner: InstanceRunner;
   #asks: Subscription | undefined;
@@ -33,8 +35,14 @@ export class SupervisedInstance {
   #closed = false;
   #ending = false;
 
-  constructor(parts: AgentParts, options: InstanceOptions, journals: InstanceJournals, intervalMs: number) {
+  constructor(
+    parts: AgentParts,
+    options: InstanceOptions,
+    journals: InstanceJournals,
+    { intervalMs, upkeep }: { intervalMs: number; upkeep: () => Upkeep },
+  ) {
     this.id = options.id;
+    this.#upkeep = upkeep;
     this.#parts = parts;
     this.#options = options;
     this.#beganAtMs = parts.clock.monotonicMs();
@@ -62,6 +70,11 @@ export class SupervisedInstance {
     const desiredFormat = formats["desired.instance"].newest;
     const { labels } = this.#options;
     return viewOf(this.#runner.snapshot, { labels, agentId, agentVersion, desiredFormat });
+  }
+
+  /** Who runs it now; `undefined` while it waits to be taken up again. */
+  get runner(): InstanceRunner | undefined {
+    return this.#again === undefined && !this.#closed && !this.#ending ? this.#runner : undefined;
   }
 
   get reportsSent(): number {
@@ -124,6 +137,8 @@ export class SupervisedInstance {
         if (reportFormat !== undefined) this.#reporter.speak(reportFormat);
         return this.#reporter.publish({ whole: true });
       },
+      inventory: (host: boolean) => this.#upkeep().inventory(this.id, host),
+      mend: (key: string) => this.#upkeep().mend(key),
     };
   }
 

@@ -202,6 +202,8 @@ const updating = generatePaths(instanceMachine, {
     ...(isWorking(snapshot) ? outcomes(snapshot) : []),
     ...tellings(snapshot),
     ...answers(snapshot),
+    { type: "mend" },
+    { type: "repair" },
     ...delays,
   ],
   shorten: ({ value, context }) => {

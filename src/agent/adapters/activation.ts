@@ -146,7 +146,8 @@ export class Activator {
   }
 }
 
-function activeWith(
+/** What is published of a release under a port. */
+export function activeWith(
   { release, config }: { readonly release: string; readonly config: string | null },
   instance: string,
   { port, routes }: Pick<RouteTarget, "port" | "routes">,

@@ -41,7 +41,8 @@ export async function pruneInstance(
     if (!used.configs.has(version)) await rm(places.config(version), { force: true });
 }
 
-async function inUse(places: InstancePlaces): Promise<InUse> {
+/** What the files of an instance lead to. */
+export async function inUse(places: InstancePlaces): Promise<InUse> {
   const activation = await readOwnFile(places.activation, activationSchema);
   const active = [
     await readOwnFile(places.published, activeSchema),

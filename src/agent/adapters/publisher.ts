@@ -43,6 +43,11 @@ export class Publisher {
     await removeFile(layout.reloadPending);
   }
 
+  /** The routes file says what the instances' own files say. */
+  async isPublished(): Promise<boolean> {
+    return (await routesText(this.#context.layout)) === (await publishedText(this.#options.routesFile));
+  }
+
   /** The same after something was put back; a reload that fails stays due, and is told in the log only. */
   async publishRestored(): Promise<void> {
     try {

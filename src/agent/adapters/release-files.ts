@@ -2,12 +2,12 @@ import { utimes } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import type { Clock, Log, Objects, Random } from "../../base/ports.js";
 import type { Command } from "../../contracts/release.js";
-import type { ActiveRelease, PhaseWork, ReleaseFiles } from "../ports.js";
+import type { ActiveRelease, DiskSurvey, PhaseWork, ReleaseFiles, SurveyedRelease } from "../ports.js";
 import { Activator } from "./activation.js";
 import { Commands } from "./commands.js";
 import { ifThere, onDisk } from "./disk-errors.js";
 import { removeAllDrafts } from "./drafts.js";
-import { clear, makeFolder } from "./durable.js";
+import { clear, makeFolder, removeFolder } from "./durable.js";
 import { completenessOf, copyRelease } from "./instance-release.js";
 import { layoutOf } from "./layout.js";
 import { defaultReleaseLimits, type ReleaseLimits } from "./limits.js";
@@ -18,6 +18,7 @@ import { digestOf, pullObject } from "./pull-object.js";
 import { ReleaseCache } from "./release-cache.js";
 import { type ReleaseContext, scratchName } from "./release-context.js";
 import { defaultRoutesFile } from "./route-files.js";
+import { instancesOnDisk, removeRelease, surveyInstance } from "./survey.js";
 import { pointAt } from "./symlinks.js";
 import { Turns } from "./turns.js";
 
@@ -65,6 +66,7 @@ class RealReleaseFiles implements ReleaseFiles {
   readonly #context: ReleaseContext;
   readonly #cache: ReleaseCache;
   readonly #activator: Activator;
+  readonly #publisher: Publisher;
   readonly #routesFile: string;
   readonly #turns = new Turns();
   #cleaned: Promise<void> | undefined;
@@ -73,7 +75,8 @@ class RealReleaseFiles implements ReleaseFiles {
     this.#context = context;
     this.#routesFile = publishing.routesFile;
     this.#cache = new ReleaseCache(context);
-    this.#activator = new Activator(context, new Publisher(context, publishing));
+    this.#publisher = new Publisher(context, publishing);
+    this.#activator = new Activator(context, this.#publisher);
   }
 
   async recover(): Promise<void> {
@@ -131,6 +134,32 @@ class RealReleaseFiles implements ReleaseFiles {
   async prune(instance: string, keep: readonly string[], keepMax: number): Promise<void> {
     await this.#inTurn(instance, undefined, () => pruneInstance(this.#context, instance, keep, keepMax));
     await this.#inTurn(" cache", undefined, () => this.#cache.prune());
+  }
+
+  async survey(instance: string, active: SurveyedRelease | null): Promise<DiskSurvey> {
+    return await this.#turns.run(instance, undefined, () =>
+      surveyInstance(this.#context, this.#publisher, instance, active),
+    );
+  }
+
+  async instances(): Promise<readonly string[]> {
+    return await instancesOnDisk(this.#context);
+  }
+
+  async removeRelease(instance: string, version: string): Promise<boolean> {
+    let removed = false;
+    await this.#inTurn(instance, undefined, async () => {
+      removed = await removeRelease(this.#context, instance, version);
+    });
+    return removed;
+  }
+
+  async removeInstance(instance: string): Promise<void> {
+    await this.#publishing(instance, undefined, async () => {
+      const { folder } = this.#context.layout.instance(instance);
+      await removeFolder(folder, scratchName(this.#context));
+      await this.#publisher.publish(undefined);
+    });
   }
 
   places(

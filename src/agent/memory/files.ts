@@ -1,7 +1,14 @@
 import { assert } from "../../base/assert.js";
 import type { Clock, Random } from "../../base/ports.js";
 import { refusal } from "../../contracts/errors.js";
-import type { ActiveRelease, PhaseWork, ReleaseFiles, RouteTarget } from "../ports.js";
+import type {
+  ActiveRelease,
+  DiskSurvey,
+  PhaseWork,
+  ReleaseFiles,
+  RouteTarget,
+  SurveyedRelease,
+} from "../ports.js";
 import type { Behaviour, Behaviours, WorkStep } from "./behaviour.js";
 
 /** How long a step takes, at least and at most. */
@@ -25,6 +32,8 @@ export interface MemoryDisk {
   pulled: Set<string>;
   built: Set<string>;
   copied: Set<string>;
+  /** Release folders that were never complete. */
+  orphans: Set<string>;
   next: string | null;
   current: string | null;
   staged: { readonly release: string; readonly port: number } | null;
@@ -91,6 +100,7 @@ export class MemoryFiles implements ReleaseFiles {
       pulled: new Set(),
       built: new Set(),
       copied: new Set(),
+      orphans: new Set(),
       next: null,
       current: null,
       staged: null,
@@ -172,6 +182,38 @@ export class MemoryFiles implements ReleaseFiles {
     const { copied, current } = this.disk(instance);
     const old = [...copied].filter((version) => !keep.includes(version) && version !== current);
     for (const version of old.slice(0, Math.max(0, copied.size - keepMax))) copied.delete(version);
+  }
+
+  async survey(instance: string, active: SurveyedRelease | null): Promise<DiskSurvey> {
+    const { copied, current, published, orphans } = this.disk(instance);
+    const releases = [
+      ...[...copied].map((version) => ({ version, complete: true })),
+      ...[...orphans].map((version) => ({ version, complete: false })),
+    ];
+    if (active === null) return { link: "right", routes: "right", whole: true, releases };
+    const { version } = active.release;
+    return {
+      link: current === version ? "right" : current === null ? "missing" : "wrong",
+      routes: published?.release === version && published.port === active.port ? "right" : "wrong",
+      whole: copied.has(version),
+      releases,
+    };
+  }
+
+  async instances(): Promise<readonly string[]> {
+    return [...this.#disks.keys()];
+  }
+
+  async removeRelease(instance: string, version: string): Promise<boolean> {
+    const { copied, orphans, current, next } = this.disk(instance);
+    if (version === current || version === next) return false;
+    copied.delete(version);
+    orphans.delete(version);
+    return true;
+  }
+
+  async removeInstance(instance: string): Promise<void> {
+    this.#disks.delete(instance);
   }
 
   places(instance: string, release: string, config: string | null) {
