@@ -13,6 +13,8 @@ const reportAskSchema = z.object({
   /** The newest format of a report that may be sent. */
   reportFormat: z.int().min(1).optional(),
   epoch: z.int().min(1).optional(),
+  /** What it was told last: who acts on less has missed it, and reads it. */
+  generation: z.int().min(1).optional(),
 });
 export type ReportAsk = z.infer<typeof reportAskSchema>;
 

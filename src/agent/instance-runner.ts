@@ -107,6 +107,11 @@ export class InstanceRunner {
     this.#actor.send({ type: "resume" });
   }
 
+  /** It may have missed what it was told. */
+  readAgain(): void {
+    this.#actor.send({ type: "poll" });
+  }
+
   reconnected(): void {
     this.#actor.send({ type: "reconnected" });
   }

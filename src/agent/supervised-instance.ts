@@ -132,7 +132,8 @@ export class SupervisedInstance {
         return runner().snapshot.context.epoch;
       },
       seeEpoch: (epoch: number) => this.#runner.seeEpoch(epoch),
-      report: ({ intervalMs, reportFormat }: ReportAsk) => {
+      report: ({ intervalMs, reportFormat, generation }: ReportAsk) => {
+        if (generation !== undefined && generation > this.view.observedGeneration) this.#runner.readAgain();
         if (intervalMs !== undefined) this.#reporter.reportEvery(intervalMs);
         if (reportFormat !== undefined) this.#reporter.speak(reportFormat);
         return this.#reporter.publish({ whole: true });

@@ -15,7 +15,7 @@ import type { CoordinatorView } from "../contracts/views.js";
 import type { Actor, ActorHost } from "../runtime/actor.js";
 import { type CoordinatorFiles, createControlPlane } from "./control-plane.js";
 import { type AskPeers, assertReadable, writtenFormats } from "./fleet-formats.js";
-import { Leader, type UnsentReports } from "./leader.js";
+import { Leader } from "./leader.js";
 
 export interface CoordinatorPorts {
   readonly clock: Clock;
@@ -28,8 +28,6 @@ export interface CoordinatorPorts {
   readonly files?: CoordinatorFiles;
   /** Who else coordinates this fleet. Without it there is nobody whom newer formats would shut out, nor anybody to say so: none are begun. */
   readonly askPeers?: AskPeers;
-  /** For rehearsals alone: of whom reports were left out. Default: none, who is not heard is silent. */
-  readonly unsentAtMs?: UnsentReports;
 }
 
 export interface CoordinatorOptions {
@@ -264,7 +262,7 @@ class HostedCoordinator implements Coordinator {
   }
 
   async #load(): Promise<void> {
-    const { ledger, clock, random, log, bus, host, unsentAtMs } = this.#ports;
+    const { ledger, clock, random, log, bus, host } = this.#ports;
     const leadership = this.#leadership;
     if (leadership === undefined) return;
     const leader: Leader = new Leader({
@@ -278,7 +276,6 @@ class HostedCoordinator implements Coordinator {
       host,
       formats: this.#formats,
       askPeers: this.#ports.askPeers ?? nobody,
-      unsentAtMs,
       onFailed: (error) => {
         if (this.#leader === leader) this.#termFailed(error);
       },

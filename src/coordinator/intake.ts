@@ -2,10 +2,11 @@ import { livenessWindowMs, reportIntervalMs } from "../../machines/liveness.js";
 import type { MemberEvent } from "../../machines/member.js";
 import type { BusMessage, Subscription } from "../base/ports.js";
 import { formatOf } from "../contracts/formats.js";
-import { type Report, reportSchema } from "../contracts/instance.js";
+import type { Report } from "../contracts/instance.js";
 import { idSchema } from "../contracts/names.js";
 import { byReport } from "../contracts/origin.js";
 import { instanceOfSubject } from "../contracts/subjects.js";
+import { formatNow, isCheckedAlready } from "./checked-report.js";
 import type { MemberState } from "./members.js";
 import type { Hearing, SilenceWatch } from "./silence-watch.js";
 import type { Term } from "./term.js";
@@ -24,6 +25,13 @@ export interface HeardMember {
   send(event: MemberEvent): boolean;
 }
 
+/** How an instance is to report, and from which generation on it is to read what it was told, if it has not heard of it. */
+export interface HowToReport {
+  readonly intervalMs: number;
+  readonly reportFormat: number;
+  readonly generation?: number;
+}
+
 /** What takes part in the taking in. */
 export interface IntakeParts {
   readonly members: { find(instance: string): HeardMember | undefined };
@@ -31,7 +39,7 @@ export interface IntakeParts {
   /** A report of an instance that is not among the members, with its whole state. */
   onJoin(report: Report): void;
   /** An instance is to report its whole state, and like this from now on. */
-  ask(instance: string, how: { readonly intervalMs: number; readonly reportFormat: number }): void;
+  ask(instance: string, how: HowToReport): void;
 }
 
 /** Where it happens. */
@@ -88,59 +96,10 @@ function newlyHeard(report: Report, member: HeardMember, hearing: Hearing, forma
   };
 }
 
-/** The format of reports that are as the program works with them. */
-const formatNow = reportSchema.shape.format.value;
-
-/** Of a report without the whole state. */
-const fieldsOfShortReport = Object.keys(reportSchema.shape).length - 1;
-
-/**
- * Whether the schema would take this, seen without it: it says what reports that were checked have said, but for its numbers.
- * So does nearly every report of a calm fleet, and the schema costs more than all the rest.
- */
-function isCheckedAlready(parsed: unknown, heard: Heard): parsed is Report {
-  const content = parsed as Partial<Record<keyof Report, unknown>>;
-  return (
-    content.format === formatNow &&
-    content.instance === heard.instance &&
-    content.agent === heard.agent &&
-    content.incarnation === heard.incarnation &&
-    content.digest === heard.digest &&
-    content.ledgerId === heard.ledgerId &&
-    isCount(content.seq) &&
-    isCount(content.observedGeneration) &&
-    isCount(content.healthyForMs) &&
-    isCount(content.phaseAgeMs) &&
-    hasCheckedState(content, heard.member)
-  );
-}
-
-function hasCheckedState(content: { readonly state?: unknown }, member: HeardMember): boolean {
-  const fields = Object.keys(content).length;
-  if (content.state === undefined) return fields === fieldsOfShortReport;
-  const { seen } = member.snapshot().context;
-  return fields === fieldsOfShortReport + 1 && seen !== null && isSameJson(content.state, seen.state);
-}
-
-function isSameJson(one: unknown, other: unknown): boolean {
-  if (typeof one !== "object" || typeof other !== "object" || one === null || other === null)
-    return one === other;
-  const names = Object.keys(one) as (keyof typeof one)[];
-  return (
-    Array.isArray(one) === Array.isArray(other) &&
-    names.length === Object.keys(other).length &&
-    names.every((name) => Object.hasOwn(other, name) && isSameJson(one[name], other[name]))
-  );
-}
-
 function nameIn(content: unknown): string {
   const name =
     typeof content === "object" && content !== null && "instance" in content ? content.instance : "";
   return typeof name === "string" ? name : "";
-}
-
-function isCount(value: unknown): boolean {
-  return Number.isSafeInteger(value) && (value as number) >= 0;
 }
 
 function note(heard: Heard, { incarnation, seq }: Report): void {
@@ -211,7 +170,8 @@ export class Intake {
     const content = this.#contentOf(message);
     if (content === undefined) return;
     const heard = this.#heard.get(nameIn(content));
-    if (heard !== undefined && isCheckedAlready(content, heard) && this.#isAbout(heard, message.subject))
+    const state = heard?.member.snapshot().context.seen?.state;
+    if (heard && isCheckedAlready(content, heard, state) && this.#isAbout(heard, message.subject))
       this.#takeOf(heard.member, content, heard, formatNow);
     else this.#check(content, message.subject);
   }
@@ -233,6 +193,10 @@ export class Intake {
       this.#watch.hearAgain(heard.hearing);
       this.#assignInterval(report.instance, heard);
       this.#assignFormat(report.instance, heard);
+      // Twice behind: the message that told it has got lost.
+      const { generation } = context.record;
+      if (Math.max(heard.observedGeneration, report.observedGeneration) < generation)
+        this.#ask(report.instance, heard, generation);
     }
     const isSame =
       heard !== undefined &&
@@ -384,7 +348,7 @@ export class Intake {
   }
 
   /** Asks an instance for its whole state, at most once a second. */
-  #ask(instance: string, heard: Heard | undefined): void {
+  #ask(instance: string, heard: Heard | undefined, generation?: number): void {
     const reportFormat = this.#place.formats.writtenOf("report");
     const now = this.#place.clock.monotonicMs();
     if (heard !== undefined) {
@@ -393,6 +357,11 @@ export class Intake {
       heard.intervalMs = this.#watch.intervalMs;
       heard.format = reportFormat;
     }
-    this.#parts.ask(instance, { intervalMs: this.#watch.intervalMs, reportFormat });
+    const { intervalMs } = this.#watch;
+    this.#parts.ask(instance, {
+      intervalMs,
+      reportFormat,
+      ...(generation === undefined ? {} : { generation }),
+    });
   }
 }

@@ -19,7 +19,7 @@ import { Convergence } from "./convergence.js";
 import { freshCounters } from "./counters.js";
 import { type AskPeers, FleetFormats } from "./fleet-formats.js";
 import { fleetRecordIn } from "./fleet-records.js";
-import { Intake } from "./intake.js";
+import { type HowToReport, Intake } from "./intake.js";
 import { type MemberSnapshot, Members } from "./members.js";
 import { byAge } from "./order.js";
 import { RollOuts } from "./roll-outs.js";
@@ -34,12 +34,6 @@ const listenIntervals = 2;
 /** Records taken over in one go, a few milliseconds: in between the lease is renewed, however large the fleet is. */
 const recordsAtOnceMax = 200;
 
-/**
- * When an instance would have reported last, had it not left out what says nothing new (monotonic milliseconds). For rehearsals,
- * where nearly all reports of a fleet are such.
- */
-export type UnsentReports = (instance: string) => number | undefined;
-
 export interface LeaderParts {
   readonly fleet: string;
   readonly ledger: Ledger;
@@ -51,7 +45,6 @@ export interface LeaderParts {
   readonly host: ActorHost;
   readonly formats: Formats;
   readonly askPeers: AskPeers;
-  readonly unsentAtMs?: UnsentReports | undefined;
   /** What is known may differ from the ledger; at most once. */
   readonly onFailed: (error: unknown) => void;
 }
@@ -124,7 +117,6 @@ export class Leader {
       },
       isInFlight: (instance) => index.isInFlight(instance),
       inFlightCount: () => index.inFlightCount(),
-      unsentAtMs: (instance) => parts.unsentAtMs?.(instance),
     });
     this.rollOuts = new RollOuts(this.term, this.members, {
       silence: () => this.watch.silence(this.term.nowMs()),
@@ -272,7 +264,7 @@ export class Leader {
     return this.intake.heardAgoMs(instance);
   }
 
-  #askToReport(instance: string, how: { readonly intervalMs: number; readonly reportFormat: number }): void {
+  #askToReport(instance: string, how: HowToReport): void {
     const { bus, subjects, leadership } = this.term;
     bus.publish(subjects.ask(instance, "report"), JSON.stringify({ epoch: leadership.epoch, ...how }));
   }
