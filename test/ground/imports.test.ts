@@ -49,12 +49,7 @@ const allowed: Files = {
   "src/agent/adapters/files.ts": importing("node:fs/promises", "tar", "../ports.js"),
   "src/api/service.ts": importing("zod", "../base/ports.js", "../contracts/api.js"),
   "src/nats-server/fetch.ts": importing("node:child_process", "../base-node/free-port.js"),
-  "src/simulator/fleet.ts": importing(
-    "../agent/agent.js",
-    "../agent/memory/memory-host.js",
-    "../coordinator/coordinator.js",
-    "d3-random",
-  ),
+  "src/simulator/fleet.ts": importing("../agent/agent.js", "../coordinator/coordinator.js"),
   "src/cli/main.ts": importing(
     "commander",
     "../agent/agent.js",
@@ -98,8 +93,6 @@ const forbidden: readonly (readonly [file: string, specifier: string])[] = [
   ["src/api/service.ts", "../agent/agent.js"],
   ["src/nats-server/fetch.ts", "../runtime/actor.js"],
   ["src/simulator/fleet.ts", "../../machines/deployment.js"],
-  ["src/simulator/fleet.ts", "xstate"],
-  ["src/simulator/fleet.ts", "../agent/adapters/processes.js"],
   ["src/index.ts", "./cli/main.js"],
   ["src/cli/main.ts", "../../test/kit/eventually.js"],
 ];

@@ -1,9 +1,8 @@
 import { createClient } from "../../src/api/client.js";
 import type { Client } from "../../src/api/client-types.js";
 import { serveApi } from "../../src/api/service.js";
-import type { Log, Random, Subscription } from "../../src/base/ports.js";
+import type { Bus, Log, Random, Subscription } from "../../src/base/ports.js";
 import { createMemoryBus, type MemoryHub } from "../../src/bus/memory-bus.js";
-import type { MemoryBus } from "../../src/bus/memory-connection.js";
 import type {
   ControlPlane,
   EndpointName,
@@ -12,14 +11,8 @@ import type {
   RequestOf,
 } from "../../src/contracts/api.js";
 import { endpoints } from "../../src/contracts/api.js";
-import type { DesiredInstance, Labels } from "../../src/contracts/instance.js";
+import { type DesiredInstance, desiredInstanceSchema, type Labels } from "../../src/contracts/instance.js";
 import { parseKey } from "../../src/contracts/keys.js";
-import {
-  currentFormats,
-  type FormatRanges,
-  type Formats,
-  rangesOf,
-} from "../../src/contracts/record-formats.js";
 import { subjectsOf } from "../../src/contracts/subjects.js";
 import type { DeploymentView } from "../../src/contracts/views.js";
 import { type Coordinator, createCoordinator } from "../../src/coordinator/coordinator.js";
@@ -30,7 +23,6 @@ import { createActorHost } from "../../src/runtime/actor-host.js";
 import { createSeededRandom } from "../../src/runtime/random.js";
 import { createVirtualClock, type VirtualClock } from "../../src/runtime/virtual-clock.js";
 import { type Behaviour, FakeAgent } from "./fake-agent.js";
-import { nextFormats } from "./next-formats.js";
 import { ProcessClock } from "./process-clock.js";
 import { quietLog } from "./quiet-log.js";
 
@@ -48,9 +40,8 @@ export interface SeenDesire {
 interface Process {
   readonly coordinator: Coordinator;
   readonly host: ActorHost;
-  readonly bus: MemoryBus;
+  readonly bus: Bus;
   readonly clock: ProcessClock;
-  readonly formats: Formats;
 }
 
 export type Deploy = Partial<RequestOf<"deployments.create">>;
@@ -80,8 +71,7 @@ export class FleetWorld {
       const at = this.desires.findLastIndex((seen) => seen.revision <= revision);
       if (this.desires[at]?.revision === revision) return;
       const instance = parseKey(key)?.[1] ?? "";
-      const desired =
-        value === undefined ? undefined : nextFormats["desired.instance"].readAt({ fleet, key }, value);
+      const desired = value === undefined ? undefined : desiredInstanceSchema.parse(value);
       this.desires.splice(at + 1, 0, { instance, desired, revision, atMs: clock.nowMs() });
     });
   }
@@ -89,10 +79,10 @@ export class FleetWorld {
   /** A fleet that is ready: a coordinator, `web-1` to `web-<instances>` with `tier=web`, and releases v1 to v3. */
   static async ready(
     instances = 6,
-    options: { seed?: number; log?: Log; releases?: readonly string[]; formats?: Formats } = {},
+    options: { seed?: number; log?: Log; releases?: readonly string[] } = {},
   ): Promise<FleetWorld> {
     const world = new FleetWorld(options);
-    await world.startCoordinator("c1", leaseMs, options.formats);
+    await world.startCoordinator();
     for (let n = 1; n <= instances; n++) world.addAgent(`web-${n}`, { tier: "web" });
     await world.advance(2_500);
     for (const version of options.releases ?? ["v1", "v2", "v3"]) await world.pushRelease(version);
@@ -101,14 +91,13 @@ export class FleetWorld {
 
   /** Serves the API of a coordinator over its own connection, as its process does. */
   serve(name: string): void {
-    const { coordinator, bus, clock, formats } = this.#process(name);
+    const { coordinator, bus, clock } = this.#process(name);
     const role = () => {
       const { name: leader, epoch } = coordinator.leader();
-      return { leading: coordinator.leads(), epoch, leader, problem: coordinator.view().problem };
+      return { leading: coordinator.leads(), epoch, leader };
     };
     const { plane } = coordinator;
-    const reads = rangesOf(formats);
-    serveApi({ bus, fleet, plane, node: name, version: "1.0.0", formats: reads, role, clock, log: this.log });
+    serveApi({ bus, fleet, plane, node: name, version: "1.0.0", role, clock, log: this.log });
   }
 
   /** What a program of a user has, over a connection of its own. */
@@ -124,35 +113,20 @@ export class FleetWorld {
     });
   }
 
-  async startCoordinator(
-    name = "c1",
-    lease: number = leaseMs,
-    formats: Formats = currentFormats,
-  ): Promise<Coordinator> {
+  async startCoordinator(name = "c1", lease: number = leaseMs): Promise<Coordinator> {
     const { random, log } = this;
     const bus = this.hub.connect(name);
     const clock = new ProcessClock(this.clock);
     const ledger = await this.during(this.store.open({ fleet, bus, log }));
     const host = createActorHost({ node: name, clock, random, log });
     const coordinator = createCoordinator(
-      { clock, random, log, bus, ledger, host, askPeers: async () => this.#peersOf(name) },
-      { fleet, name, leaseMs: lease, version: "1.0.0", node: "test", formats },
+      { clock, random, log, bus, ledger, host },
+      { fleet, name, leaseMs: lease, version: "1.0.0", node: "test" },
     );
     coordinator.start();
-    this.#coordinators.set(name, { coordinator, host, bus, clock, formats });
+    this.#coordinators.set(name, { coordinator, host, bus, clock });
     await this.advance(100);
     return coordinator;
-  }
-
-  /** The coordinators that answer one that asks: none, not even itself, while it is cut off. */
-  #peersOf(asking: string): { id: string; formats: FormatRanges }[] {
-    const peers = [...this.knownFormats()].map(([id, formats]) => ({ id, formats: rangesOf(formats) }));
-    return peers.some(({ id }) => id === asking) ? peers : [];
-  }
-
-  /** What each coordinator that can be reached knows. */
-  *knownFormats(): Iterable<readonly [name: string, Formats]> {
-    for (const [name, { bus, formats }] of this.#coordinators) if (bus.connected) yield [name, formats];
   }
 
   /** As by SIGTERM: it hands over. */
@@ -216,7 +190,7 @@ export class FleetWorld {
     return this.leaderName() ?? "";
   }
 
-  addAgent(instance: string, labels: Labels = {}, agent?: string, formats?: Formats): FakeAgent {
+  addAgent(instance: string, labels: Labels = {}, agent?: string): FakeAgent {
     const bus = this.hub.connect(`agent-${instance}${agent === undefined ? "" : `-${agent}`}`);
     const made = new FakeAgent({
       bus,
@@ -226,7 +200,6 @@ export class FleetWorld {
       instance,
       labels,
       ...(agent === undefined ? {} : { agent }),
-      ...(formats === undefined ? {} : { formats }),
     });
     if (agent === undefined) this.agents.set(instance, made);
     made.start();
