@@ -1,3 +1,5 @@
+import { currentFormats, type Formats } from "../../src/contracts/record-formats.js";
+import { AuditCheck } from "./audit-check.js";
 import type { Behaviour } from "./fake-agent.js";
 import { FleetWorld, fleet } from "./fleet.js";
 import { Invariants } from "./invariants.js";
@@ -19,6 +21,7 @@ export class RandomFleet {
   /** What happened, for whoever reads a failure. */
   readonly diary: string[] = [];
   readonly #unit: () => number;
+  readonly #audit: AuditCheck;
   readonly #faults: { end: () => void }[] = [];
   #coordinators = 0;
   #joined = 0;
@@ -32,6 +35,8 @@ export class RandomFleet {
     };
     this.world = new FleetWorld({ seed, log });
     this.#unit = generator(seed);
+    this.written = new WrittenFormats(this.world);
+    this.#audit = new AuditCheck(this.world, { reports: false });
     this.invariants = new Invariants(this.world);
   }
 
@@ -103,6 +108,7 @@ export class RandomFleet {
       if (world.clock.nowMs() > untilMs) throw new Error(`it does not come to rest: ${problem}`);
     }
     this.invariants.checkEnd();
+    if (this.#audit.problems.length > 0) throw new Error(this.#audit.problems.join("; "));
     if (this.#errors.length > 0) throw new Error(`errors were logged: ${this.#errors.join("; ")}`);
   }
 
