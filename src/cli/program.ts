@@ -7,6 +7,7 @@ import { addConfigCommands } from "./commands/configs.js";
 import { addCoordinatorCommands } from "./commands/coordinators.js";
 import { addDeploymentCommands } from "./commands/deployments.js";
 import { addDoctorCommand } from "./commands/doctor.js";
+import { addEventsCommand } from "./commands/events.js";
 import { addInstanceCommands } from "./commands/instances.js";
 import { addLongRunningCommands, type Runners } from "./commands/long-running.js";
 import { addReleaseCommands } from "./commands/releases.js";
@@ -67,6 +68,7 @@ function createProgram(cli: Cli, runners: Partial<Runners>, json: boolean): Comm
   addGlobalOptions(program);
   program.commandsGroup("See:");
   addStatusCommand(program, cli);
+  addEventsCommand(program, cli);
   addDoctorCommand(program, cli);
   program.commandsGroup("Roll out:");
   addDeploymentCommands(program, cli);

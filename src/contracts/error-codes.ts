@@ -207,6 +207,12 @@ export const errorCodes = {
     sentence:
       "The ledger of fleet {fleet} holds something unreadable under {key}: {problem}. Restore it from a backup.",
   },
+  AUDIT_BROKEN: {
+    retry: "never",
+    status: 409,
+    sentence:
+      "The audit log is not whole: {problem}. Somebody or something has changed it: compare it with a copy (--audit-file) and find out who had the rights.",
+  },
   LEDGER_NEWER: {
     retry: "never",
     status: 500,

@@ -15,7 +15,7 @@ interface EventMeaning {
 export const eventTypes = {
   "deployment.created": {
     sentence:
-      "is created: release {release}[, configuration {config}][, to {selector}], {matched} instances, {batch} at a time, ends at {failureThreshold} failures[ (goes back from {rollbackOf})][ (retries {retryOf})][: {reason}]",
+      "is created[: release {release}][, configuration {config}][, to {selector}], {matched} instances, {batch} at a time, ends at {failureThreshold} failures[ (goes back from {rollbackOf})][ (retries {retryOf})][: {reason}]",
     when: "a deployment takes its instances as its own; step 1",
   },
   "deployment.started": { sentence: "owns its instances and begins", when: "all claims are durable" },

@@ -182,7 +182,8 @@ export function chainVerifier(): (event: AuditEvent) => string | undefined {
   };
 }
 
-function ledgerOf(event: AuditEvent): string {
+/** The ledger that an event is of: the chain of each begins anew. */
+export function ledgerOf(event: AuditEvent): string {
   return event.id.slice(0, event.id.lastIndexOf("-"));
 }
 

@@ -12,6 +12,8 @@ const auditMax = 100_000;
 
 /** An event as the audit stream holds it. */
 export interface HeldEvent {
+  /** Its place in that stream. */
+  readonly position: number;
   readonly kind: string;
   readonly id: string;
   readonly headers: Readonly<Record<string, string>>;
@@ -46,6 +48,7 @@ export class MemoryBucket {
   readonly #messageIds = new Map<string, number>();
   #revision = 0;
   #usedBytes = 0;
+  #events = 0;
 
   constructor(clock: Clock, listener: BucketListener) {
     this.#clock = clock;
@@ -105,7 +108,7 @@ export class MemoryBucket {
     });
     const [area, kind, id] = write.key.split(".");
     if (area !== "event" || kind === undefined || id === undefined) return;
-    const event = { kind, id, headers: write.headers ?? {}, body: write.body };
+    const event = { position: ++this.#events, kind, id, headers: write.headers ?? {}, body: write.body };
     this.audit.push(event);
     if (this.audit.length > auditMax) this.audit.shift();
     this.#listener.held(event);

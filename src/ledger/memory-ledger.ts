@@ -5,6 +5,7 @@ import { subjectsOf } from "../contracts/subjects.js";
 import type { AuditEvent } from "./event-chain.js";
 import { readEvent } from "./event-chain.js";
 import { subjectOfKey } from "./ledger-reader.js";
+import { answerAudit } from "./memory-audit.js";
 import type { HeldEvent } from "./memory-bucket.js";
 import { deposition, MemoryBucket } from "./memory-bucket.js";
 import type { StoreCall, StoreResult } from "./memory-exchange.js";
@@ -81,6 +82,7 @@ class LedgerServer implements MemoryLedgerStore {
     this.#log = log;
     this.#bus = bus;
     bus.subscribe("$JS.API.DIRECT.GET.>", (message) => this.#get(message));
+    bus.subscribe("$JS.API.STREAM.MSG.GET.>", (message) => this.#get(message));
   }
 
   open({ fleet, bus, log = this.#log }: { fleet: string; bus: ConnectedBus; log?: Log }): Promise<Ledger> {
@@ -178,6 +180,7 @@ class LedgerServer implements MemoryLedgerStore {
   #get(message: BusMessage): void {
     if (!this.#answers) return;
     for (const { fleet, bucket } of this.#fleets.values()) {
+      answerAudit(fleet, bucket.audit, message);
       const prefix = `$JS.API.DIRECT.GET.KV_${storesOf(fleet).bucket}.${subjectOfKey(fleet, "")}`;
       if (!message.subject.startsWith(prefix)) continue;
       const found = bucket.read(message.subject.slice(prefix.length));

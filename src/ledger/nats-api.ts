@@ -78,11 +78,17 @@ export async function leaderGet(bus: Bus, stream: string, request: object): Prom
  */
 export async function* streamMessages(
   bus: Bus,
-  options: { readonly clock: Clock; readonly stream: string; readonly filter: string },
+  options: {
+    readonly clock: Clock;
+    readonly stream: string;
+    readonly filter: string;
+    /** From which sequence on; 1 if left out. */
+    readonly from?: number;
+  },
 ): AsyncGenerator<BusMessage> {
-  const { clock, stream, filter } = options;
+  const { clock, stream, filter, from = 1 } = options;
   let staleTries = 0;
-  for (let seq = 1; ; ) {
+  for (let seq = from; ; ) {
     const request = { seq, next_by_subj: filter };
     const { messages, atEnd } = await directGetMany(bus, stream, { ...request, batch: batchMessagesMax });
     yield* messages;

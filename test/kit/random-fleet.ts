@@ -1,4 +1,3 @@
-import { currentFormats, type Formats } from "../../src/contracts/record-formats.js";
 import { AuditCheck } from "./audit-check.js";
 import type { Behaviour } from "./fake-agent.js";
 import { FleetWorld, fleet } from "./fleet.js";
@@ -35,7 +34,6 @@ export class RandomFleet {
     };
     this.world = new FleetWorld({ seed, log });
     this.#unit = generator(seed);
-    this.written = new WrittenFormats(this.world);
     this.#audit = new AuditCheck(this.world, { reports: false });
     this.invariants = new Invariants(this.world);
   }

@@ -4,10 +4,10 @@ import type { Leadership, Ledger, Log } from "../../src/base/ports.js";
 import type { NatsBus } from "../../src/bus/nats-bus.js";
 import { connectNatsBus } from "../../src/bus/nats-bus.js";
 import { storesOf } from "../../src/contracts/keys.js";
+import { AuditLog } from "../../src/ledger/audit-log.js";
 import type { AuditEvent } from "../../src/ledger/event-chain.js";
 import { chainVerifier } from "../../src/ledger/event-chain.js";
 import { directGetSubject, openLedgerReader, streamOf } from "../../src/ledger/ledger-reader.js";
-import { auditEvents } from "../../src/ledger/nats-events.js";
 import { openNatsLedger } from "../../src/ledger/nats-ledger.js";
 import { createRealRandom } from "../../src/runtime/random.js";
 import { createRealClock } from "../../src/runtime/real-clock.js";
@@ -43,7 +43,7 @@ async function lead(ledger: Ledger, holder = "one", leaseMs = 10_000): Promise<L
 
 async function eventsOf(bus: NatsBus, fleet: string): Promise<AuditEvent[]> {
   const events: AuditEvent[] = [];
-  for await (const found of auditEvents({ fleet, bus, clock })) events.push(found);
+  for await (const { event } of new AuditLog({ fleet, bus, clock }).read()) events.push(event);
   return events;
 }
 

@@ -11,8 +11,10 @@ import type {
   LedgerReader,
 } from "../../src/base/ports.js";
 import { batchMessagesMax } from "../../src/base/ports.js";
+import { AuditLog } from "../../src/ledger/audit-log.js";
 import type { AuditEvent } from "../../src/ledger/event-chain.js";
 import { chainVerifier } from "../../src/ledger/event-chain.js";
+import { verifyAudit } from "../../src/ledger/verify-audit.js";
 
 /** One process with a connection and a ledger of its own. */
 export interface LedgerProcess {
@@ -589,6 +591,134 @@ export function ledgerSuite(name: string, openWorld: () => Promise<LedgerWorld>)
         expect(problems([a, c, d])).toHaveLength(1);
         expect(problems([a, b, b, c, d])).toHaveLength(1);
         expect(problems([a, c, b, d]).length).toBeGreaterThan(0);
+      });
+
+      test("an actor, a cause or a generation that was changed, added or taken away is found", async () => {
+        const one = await world.open("one");
+        const leadership = await lead(one);
+        for (let n = 0; n < 3; n++) {
+          const told = { ...event(), ...(n === 1 ? { generation: 7 } : {}) };
+          await leadership.commit({ events: [told], puts: [], deletes: [] });
+        }
+        const [a, b, c] = await eventually(async () => {
+          const found = await world.events();
+          return found.length >= 3 && found;
+        });
+        if (a === undefined || b === undefined || c === undefined) throw new Error("three events");
+        expect(b).toMatchObject({ ...anOrigin, generation: 7 });
+        expect(a.generation).toBeUndefined();
+        const { actor: _, ...nobodys } = b;
+        const { generation: __, ...unnumbered } = b;
+        for (const changed of [
+          { ...b, actor: "user:bob" },
+          { ...b, cause: "request:k2" },
+          { ...b, generation: 8 },
+          nobodys,
+          unnumbered,
+        ])
+          expect([a, changed, c].map(chainVerifier()).filter(Boolean)).toHaveLength(1);
+        expect([{ ...a, generation: 1 }, b, c].map(chainVerifier()).filter(Boolean)).toHaveLength(1);
+      });
+
+      test("is read a page at a time from its end, all of it or what is about one object", async () => {
+        const one = await world.open("one");
+        const leadership = await lead(one);
+        const about = (n: number) => ({
+          ...event("deployment.told", { n }),
+          id: n % 100 === 0 ? "d2" : "d1",
+        });
+        for (let from = 0; from < 1_500; from += 500) {
+          const events = Array.from({ length: 500 }, (_, at) => about(from + at)) as unknown;
+          await leadership.commit({ events: events as LedgerBatch["events"], puts: [], deletes: [] });
+        }
+        const { bus } = await world.open("two");
+        const log = new AuditLog({ fleet: world.fleet, bus, clock: world.clock });
+        await eventually(async () => (await log.end()) === 1_500);
+        const numbersIn = (page: Awaited<ReturnType<AuditLog["page"]>>) =>
+          page.entries.map(({ event: { body } }) => JSON.parse(body).n);
+        const newest = await log.page({ limit: 3 });
+        expect(numbersIn(newest)).toEqual([1_497, 1_498, 1_499]);
+        expect(numbersIn(await log.page({ limit: 2, before: newest.before }))).toEqual([1_495, 1_496]);
+        const ofOne = { kind: "deployment", id: "d2" };
+        const few = await log.page({ ...ofOne, limit: 4 });
+        expect(numbersIn(few)).toEqual([1_100, 1_200, 1_300, 1_400]);
+        const rest = await log.page({ ...ofOne, limit: 100, before: few.before });
+        expect(numbersIn(rest)).toEqual([0, 100, 200, 300, 400, 500, 600, 700, 800, 900, 1_000]);
+        expect(rest.before).toBeNull();
+        const odd = await log.page({ accepts: ({ body }) => JSON.parse(body).n % 700 === 1, limit: 9 });
+        expect(numbersIn(odd)).toEqual([1, 701, 1_401]);
+        const [first] = newest.entries;
+        const later = Date.parse(first?.event.time ?? "") + 60_000;
+        expect(await log.page({ limit: 9, sinceMs: later })).toEqual({ entries: [], before: null });
+        expect(await log.page({ limit: 9, accepts: () => false, scanMax: 300 })).toMatchObject({
+          entries: [],
+        });
+        expect((await log.page({ limit: 9, accepts: () => false, scanMax: 300 })).before).toBeGreaterThan(1);
+      });
+
+      test("is followed without loss or repeat while the connection is cut and the store restarts", async () => {
+        const [one, two] = [await world.open("one"), await world.open("two")];
+        const log = new AuditLog({ fleet: world.fleet, bus: two.bus, clock: world.clock });
+        const seen: number[] = [];
+        let refuses = 0;
+        const following = log.follow(
+          0,
+          {},
+          {
+            handle: (entries) => {
+              if (refuses-- > 0) throw new Error("whoever takes them cannot");
+              seen.push(...entries.map(({ event: { sequence } }) => sequence));
+            },
+            onProblem: () => undefined,
+          },
+        );
+        let leadership = await lead(one);
+        for (let n = 0; n < 3; n++) await leadership.commit(batch({ n }));
+        await eventually(() => seen.length >= 3);
+        await world.cutOff("two");
+        for (let n = 0; n < 3; n++) await leadership.commit(batch({ n }));
+        await world.heal("two");
+        await eventually(() => seen.length >= 6);
+        await world.stop();
+        await world.start();
+        refuses = 1;
+        leadership = await eventually(async () => {
+          const taken = await one.ledger.acquire({ holder: "one", leaseMs }).catch(() => undefined);
+          return taken !== undefined && isLeadership(taken) && taken;
+        });
+        await leadership.commit(batch({ n: 9 }));
+        await eventually(() => seen.length >= 7);
+        following.unsubscribe();
+        expect(seen).toEqual([1, 2, 3, 4, 5, 6, 7]);
+      });
+
+      test("ends where the ledger says that it ends", async () => {
+        const [one, two] = [await world.open("one"), await world.open("two")];
+        const log = new AuditLog({ fleet: world.fleet, bus: two.bus, clock: world.clock });
+        expect(await verifyAudit(log, one.ledger, world.clock)).toMatchObject({ events: 0, end: "none" });
+        const leadership = await lead(one);
+        for (let n = 0; n < 3; n++) await leadership.commit(batch({ n }));
+        const verdict = await verifyAudit(log, one.ledger, world.clock);
+        expect(verdict).toMatchObject({ events: 3, ledgers: 1, end: "agrees", first: { sequence: 1 } });
+        const { ledgerId } = one.ledger;
+        const further = (head: object): LedgerReader => ({
+          watch: (key, handle) => one.ledger.watch(key, handle),
+          async get(key) {
+            const entry = await one.ledger.get(key);
+            return key === "event-head" && entry !== undefined ? { ...entry, value: head } : entry;
+          },
+        });
+        await expect(
+          verifyAudit(log, further({ sequence: 5, hash: "h" }), world.clock),
+        ).rejects.toMatchObject({
+          code: "AUDIT_BROKEN",
+          message: expect.stringContaining(
+            `it ends with ${ledgerId}-3, but the ledger has written events up to ${ledgerId}-5`,
+          ),
+        });
+        await expect(
+          verifyAudit(log, further({ sequence: 2, hash: "h" }), world.clock),
+        ).rejects.toMatchObject({ code: "AUDIT_BROKEN" });
       });
 
       test("many events are kept once each, also after the ledger has tidied them up", async () => {

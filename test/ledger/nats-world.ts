@@ -2,9 +2,9 @@ import { jetstreamManager } from "@nats-io/jetstream";
 import type { NatsBus } from "../../src/bus/nats-bus.js";
 import { connectNatsBus } from "../../src/bus/nats-bus.js";
 import { storesOf } from "../../src/contracts/keys.js";
+import { AuditLog } from "../../src/ledger/audit-log.js";
 import type { AuditEvent } from "../../src/ledger/event-chain.js";
 import { openLedgerReader, streamOf } from "../../src/ledger/ledger-reader.js";
-import { auditEvents } from "../../src/ledger/nats-events.js";
 import { openNatsLedger } from "../../src/ledger/nats-ledger.js";
 import { createRealRandom } from "../../src/runtime/random.js";
 import { createRealClock } from "../../src/runtime/real-clock.js";
@@ -70,7 +70,7 @@ export async function openNatsWorld(nats: TestNats): Promise<LedgerWorld> {
     },
     async events() {
       const events: AuditEvent[] = [];
-      for await (const event of auditEvents({ fleet, bus: observer, clock })) events.push(event);
+      for await (const { event } of new AuditLog({ fleet, bus: observer, clock }).read()) events.push(event);
       return events;
     },
     async cutOff(name) {
