@@ -1,8 +1,20 @@
+import type { WhoseWord } from "./member-events.js";
+
 /** Who is told next of what a finished deployment still owes: instances that were away, or joined after it. Pure. */
 
 export interface Owed {
   readonly instance: string;
   readonly deployment: string;
+}
+
+/**
+ * Whether an instance keeps what it runs, whatever a finished deployment owes it. One that acts on the word of another ledger may
+ * be further than a deployment that comes from the backup: it is told by deployments that were made since.
+ *
+ * @param restoredAtMs what was made before it comes from a backup; `null`: nothing does
+ */
+export function keepsWhatItRuns(word: WhoseWord, madeAtMs: number, restoredAtMs: number | null): boolean {
+  return word !== "own" && restoredAtMs !== null && madeAtMs < restoredAtMs;
 }
 
 /**

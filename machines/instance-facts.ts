@@ -1,3 +1,4 @@
+import { isNewerLedger } from "../src/base/ledger-id.js";
 import type { DesiredInstance } from "../src/contracts/instance.js";
 import type { Config, Release } from "../src/contracts/release.js";
 import type { VersionPair } from "../src/contracts/version.js";
@@ -233,11 +234,14 @@ export function isVersion(one: Run, other: Run): boolean {
   return one.release.version === other.release.version && one.config?.version === other.config?.version;
 }
 
-/** The ledger decides what is newer: by revision within one ledger, and a ledger that was never seen before is newer than any. */
+/**
+ * The ledger decides what is newer: by revision within one ledger, and of two ledgers by when they were minted. Where an
+ * identity does not say, a ledger that was never seen before is newer than any.
+ */
 export function isNewer({ accepted, retired }: InstanceContext, ledgerId: string, revision: number): boolean {
   if (accepted === null) return true;
   if (accepted.ledgerId === ledgerId) return revision > accepted.revision;
-  return !retired.includes(ledgerId);
+  return isNewerLedger(ledgerId, accepted.ledgerId) ?? !retired.includes(ledgerId);
 }
 
 /** What is remembered of a desired state by whoever it is for. */

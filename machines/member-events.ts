@@ -6,10 +6,17 @@ import type { VersionPair } from "../src/contracts/version.js";
 
 /** What a member knows, hears and says. */
 
+/**
+ * Whose word an instance acts on: this ledger's, that of one before it, which was lost or restored since, or that of one that is
+ * newer than this one, which it listens to alone.
+ */
+export type WhoseWord = "own" | "earlier" | "newer";
+
 /** The newest that an instance said of itself. */
 export interface Sighting {
   readonly incarnation: string;
   readonly observedGeneration: number;
+  readonly ledger: WhoseWord;
   readonly digest: string;
   readonly healthyForMs: number;
   readonly phaseAgeMs: number;

@@ -42,10 +42,27 @@ export function reportedHealth(context: MemberContext): Health {
   return health === "FAILED" && wasReset ? "UNKNOWN" : health;
 }
 
+/**
+ * It acts on what it was last told. The word of another ledger counts only if this one knows of it: a later one is of a future
+ * that was lost.
+ */
+function isAnswer({ record, seen }: MemberContext): boolean {
+  if (seen === null) return false;
+  return seen.ledger === "own"
+    ? seen.observedGeneration >= record.generation
+    : seen.observedGeneration === record.generation;
+}
+
+/** The record as far as the instance is: what it is told next goes above what any ledger has told it. */
+function above({ record, seen }: MemberContext): InstanceRecord {
+  const generation = Math.max(record.generation, seen?.observedGeneration ?? 0);
+  return generation === record.generation ? record : { ...record, generation };
+}
+
 /** Runs, healthy and for long enough, exactly what it was last told, and says so of that very command. */
 function isThere(context: MemberContext): boolean {
   const { record, seen, silent } = context;
-  if (seen === null || silent || seen.observedGeneration < record.generation) return false;
+  if (seen === null || silent || !isAnswer(context)) return false;
   if (!sameVersion(seen.state.running, record.desired)) return false;
   if (record.desired === null) return seen.state.phase === "STOPPED" && reportedHealth(context) !== "FAILED";
   return seen.state.health === "HEALTHY" && seen.healthyForMs >= minHealthyMsOf(record);
@@ -118,10 +135,7 @@ export const memberMachine = setup({
     /** Without a claim, facts decide: it got there after all. */
     hasRecovered: ({ context }) => context.record.claim === null && isThere(context),
     hasSucceeded: ({ context }) => isThere(context),
-    hasFailed: ({ context }) =>
-      context.seen !== null &&
-      context.seen.observedGeneration >= context.record.generation &&
-      reportedHealth(context) === "FAILED",
+    hasFailed: ({ context }) => isAnswer(context) && reportedHealth(context) === "FAILED",
   },
   actions: {
     remember: assign(({ context, event }) => {
@@ -144,10 +158,10 @@ export const memberMachine = setup({
       event.type === "claim" ? { record: claimed(context.record, { ...event, state: params.state }) } : {},
     ),
     tell: assign(({ context, event }) =>
-      event.type === "tell" ? { record: told(context.record, event.toldAtMs) } : {},
+      event.type === "tell" ? { record: told(above(context), event.toldAtMs) } : {},
     ),
-    catchUp: assign(({ context }) => ({ record: caughtUp(context.record) })),
-    sendBack: assign(({ context }) => ({ record: sentBack(context.record) })),
+    catchUp: assign(({ context }) => ({ record: caughtUp(above(context)) })),
+    sendBack: assign(({ context }) => ({ record: sentBack(above(context)) })),
     /** Under its newest generation. */
     desire: emit(({ context: { record }, event }): MemberCommand => {
       const deadlineMs =
@@ -219,12 +233,12 @@ export const memberMachine = setup({
     noteReset: emit({ type: "note", what: "reset", data: {} } satisfies MemberCommand),
     endClaim: assign((now) => ({ record: afterRelease(now) })),
     forgive: assign(({ context }) => ({ record: forgiven(context.record) })),
-    tellAgain: assign(({ context }) => ({ record: toldAgain(forgiven(context.record)) })),
+    tellAgain: assign(({ context }) => ({ record: toldAgain(forgiven(above(context))) })),
     owe: assign(({ context, event }) =>
       event.type === "owe" ? { record: { ...context.record, owed: event.owed } } : {},
     ),
     bind: assign(({ context, event }) =>
-      event.type === "bind" ? { stranger: null, seen: null, record: bound(context.record, event.agent) } : {},
+      event.type === "bind" ? { stranger: null, seen: null, record: bound(above(context), event.agent) } : {},
     ),
   },
 }).createMachine({

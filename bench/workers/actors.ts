@@ -81,7 +81,7 @@ async function measure(actors: number, rounds: number, { spawn, send, settled }:
   const healths = ["HEALTHY", "DEGRADED"] as const;
   const eventUs = await timed(actors * rounds, async () => {
     for (let round = 0; round < rounds; round++) {
-      const sighting = { ...known, state: { ...state, health: healths[round % 2]! } };
+      const sighting = { ...known, ledger: "own" as const, state: { ...state, health: healths[round % 2]! } };
       for (let index = 0; index < actors; index++) send(index, sighting);
       await settled();
     }

@@ -199,6 +199,7 @@ function meteredBus(bus: Bus, reports: string, meter: Meter): Bus {
 function recordedLedger(ledger: Ledger, note: (written: Written) => void): Ledger {
   return {
     fleet: ledger.fleet,
+    restoredFrom: null,
     get ledgerId() {
       return ledger.ledgerId;
     },

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { messageOf, type RollcallError } from "../base/errors.js";
+import { isNewerLedger } from "../base/ledger-id.js";
 import type { BusMessage, Subscription } from "../base/ports.js";
 import { refusal, statusOf } from "../contracts/errors.js";
 import { type Inventory, inventoryAskSchema, type Mended, mendAskSchema } from "../contracts/inventory.js";
@@ -15,6 +16,8 @@ const reportAskSchema = z.object({
   epoch: z.int().min(1).optional(),
   /** What it was told last: who acts on less has missed it, and reads it. */
   generation: z.int().min(1).optional(),
+  /** Of the sender: epochs compare within one ledger. */
+  ledgerId: z.string().max(64).optional(),
 });
 export type ReportAsk = z.infer<typeof reportAskSchema>;
 
@@ -22,6 +25,8 @@ export type ReportAsk = z.infer<typeof reportAskSchema>;
 export interface AskedInstance {
   /** The highest epoch that it has heard of. */
   readonly epoch: number;
+  /** The ledger whose word it has accepted last. */
+  readonly ledgerId: string | null;
   seeEpoch(epoch: number): void;
   /** Reports, and returns the report as it was sent. */
   report(ask: ReportAsk): unknown;
@@ -35,12 +40,12 @@ type Verb = "report" | "inventory" | "mend";
 
 /** The checked request, and what answers it. */
 function answering(verb: string, body: unknown, asked: AskedInstance) {
-  const checked = <T extends { epoch?: number | undefined }>(
+  const checked = <T extends { epoch?: number | undefined; ledgerId?: string | undefined }>(
     parsed: z.ZodSafeParseResult<T>,
     answer: (request: T) => unknown,
   ) =>
     parsed.success
-      ? { epoch: parsed.data.epoch, answer: async () => answer(parsed.data) }
+      ? { epoch: parsed.data.epoch, ledgerId: parsed.data.ledgerId, answer: async () => answer(parsed.data) }
       : { problem: parsed.error.message.slice(0, 512) };
   switch (verb as Verb) {
     case "report":
@@ -56,7 +61,7 @@ function answering(verb: string, body: unknown, asked: AskedInstance) {
 
 /**
  * Answers what coordinators ask of an instance. A request may name the epoch of its sender; one of an epoch that is over is
- * answered `STALE_EPOCH`, one of no epoch (a person's) is taken.
+ * answered `STALE_EPOCH`, one of no epoch (a person's) is taken, and so is one of a newer ledger: that counts its epochs anew.
  */
 export function answerAsks(parts: AgentParts, instance: string, asked: AskedInstance): Subscription {
   const subjects = subjectsOf(parts.fleet);
@@ -80,7 +85,7 @@ export function answerAsks(parts: AgentParts, instance: string, asked: AskedInst
       refuse(message, refusal("BAD_REQUEST", { problem: request.problem }));
       return;
     }
-    const { epoch } = request;
+    const epoch = isOfNewerLedger(request.ledgerId, asked) ? undefined : request.epoch;
     if (epoch !== undefined && epoch < asked.epoch) {
       parts.complaints.add(
         "askStale",
@@ -97,6 +102,12 @@ export function answerAsks(parts: AgentParts, instance: string, asked: AskedInst
       (error: unknown) => refuse(message, refusal("INTERNAL", { problem: messageOf(error) }, error)),
     );
   });
+}
+
+function isOfNewerLedger(ledgerId: string | undefined, asked: AskedInstance): boolean {
+  return (
+    ledgerId !== undefined && asked.ledgerId !== null && isNewerLedger(ledgerId, asked.ledgerId) === true
+  );
 }
 
 function bodyOf(message: BusMessage): unknown {

@@ -131,6 +131,9 @@ export class SupervisedInstance {
       get epoch(): number {
         return runner().snapshot.context.epoch;
       },
+      get ledgerId(): string | null {
+        return runner().snapshot.context.accepted?.ledgerId ?? null;
+      },
       seeEpoch: (epoch: number) => this.#runner.seeEpoch(epoch),
       report: ({ intervalMs, reportFormat, generation }: ReportAsk) => {
         if (generation !== undefined && generation > this.view.observedGeneration) this.#runner.readAgain();

@@ -172,11 +172,21 @@ export interface LedgerFollower {
   failed(problem: RollcallError): void;
 }
 
+/** The backup that a ledger was restored from. */
+export interface RestoredFrom {
+  readonly ledgerId: string;
+  readonly revision: number;
+  /** When the backup was taken, epoch milliseconds. */
+  readonly takenAtMs: number;
+}
+
 /** The durable record of a fleet: keys, audit events, and who may write them. */
 export interface Ledger extends LedgerReader {
   readonly fleet: string;
   /** Minted with the ledger and anew by a restore: revisions compare only within one `ledgerId`. */
   readonly ledgerId: string;
+  /** `null` for a ledger that began empty. */
+  readonly restoredFrom: RestoredFrom | null;
   /**
    * Every key but events, exactly as of one revision and never stale.
    * @throws RollcallError `LEDGER_UNAVAILABLE`

@@ -12,7 +12,7 @@ import { readContext } from "./context.js";
 import type { GlobalOptions } from "./global-options.js";
 import { type Session, withSession } from "./session.js";
 import { findTarget, type Target } from "./target.js";
-import { countText, sizeText } from "./words.js";
+import { agoText, countText, sizeText } from "./words.js";
 
 /** One thing that was looked at. */
 export interface Check {
@@ -26,7 +26,7 @@ export interface Check {
 }
 
 const vitalNames = ["context", "nats", "jetstream", "control plane", "leader"] as const;
-const otherNames = ["instances", "roll-outs"] as const;
+const otherNames = ["ledger", "instances", "roll-outs"] as const;
 const storageShareMax = 0.9;
 const diskFreeMinBytes = 500_000_000;
 
@@ -76,7 +76,7 @@ async function networkChecks(session: Session, checks: Check[]): Promise<void> {
   checks.push(controlPlaneCheck(coordinators, session.target.fleet));
   if (coordinators.length === 0) return;
   const status = await session.client.status.get();
-  checks.push(leaderCheck(status), instancesCheck(status), rolloutsCheck(status));
+  checks.push(leaderCheck(status), ledgerCheck(status), instancesCheck(status), rolloutsCheck(status));
 }
 
 async function natsCheck({ bus: { connection } }: Session): Promise<Check> {
@@ -151,6 +151,16 @@ function leaderCheck({ leader, epoch, fleet }: FleetStatus): Check {
         "wait for the lease to end (3 s, on a cluster 12 s); then look into the coordinators' logs",
       )
     : vital("leader", "good", `${leader} leads, epoch ${epoch}`);
+}
+
+function ledgerCheck({ ledger, ledgerNowMs }: FleetStatus): Check {
+  if (ledger === undefined)
+    return other("ledger", "skipped", "the coordinator is of a version that does not say");
+  const { notice, sinceMs, restoredFrom } = ledger;
+  const since = sinceMs === null ? "" : `, ${agoText(sinceMs, ledgerNowMs)}`;
+  return notice === null
+    ? other("ledger", "good", `${restoredFrom === null ? "made" : "restored"}${since}`)
+    : other("ledger", "odd", notice, "see what runs by rollcall status; deploy what is to run");
 }
 
 function instancesCheck({ instances: { total, UNKNOWN, HEALTHY, FAILED, DEGRADED } }: FleetStatus): Check {

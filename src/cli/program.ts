@@ -9,6 +9,7 @@ import { addDeploymentCommands } from "./commands/deployments.js";
 import { addDoctorCommand } from "./commands/doctor.js";
 import { addEventsCommand } from "./commands/events.js";
 import { addInstanceCommands } from "./commands/instances.js";
+import { addLedgerCommands } from "./commands/ledger.js";
 import { addLongRunningCommands, type Runners } from "./commands/long-running.js";
 import { addReleaseCommands } from "./commands/releases.js";
 import { addStatusCommand } from "./commands/status.js";
@@ -78,6 +79,7 @@ function createProgram(cli: Cli, runners: Partial<Runners>, json: boolean): Comm
   program.commandsGroup("Run:");
   addLongRunningCommands(program, cli, runners);
   addCoordinatorCommands(program, cli);
+  addLedgerCommands(program, cli);
   return program;
 }
 

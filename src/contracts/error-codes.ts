@@ -1,13 +1,5 @@
-import type { Retry } from "../base/errors.js";
-
-/** What a code means to whoever reads it. */
-export interface Meaning {
-  readonly retry: Retry;
-  /** The HTTP status that fits, also sent as `Nats-Service-Error-Code`. */
-  readonly status: number;
-  /** The sentence with the next step; `{name}` is filled in from the details. */
-  readonly sentence: string;
-}
+import type { Meaning } from "./error-meaning.js";
+import { ledgerErrorCodes } from "./ledger-error-codes.js";
 
 /** Every error code that leaves Rollcall. Codes are for ever; sentences may improve. */
 export const errorCodes = {
@@ -190,47 +182,7 @@ export const errorCodes = {
     status: 409,
     sentence: "The request is of epoch {given}, but epoch {known} has begun: its sender no longer leads.",
   },
-  LEDGER_UNAVAILABLE: {
-    retry: "later",
-    status: 503,
-    sentence:
-      "The ledger of fleet {fleet} cannot be reached: {problem}. Check the NATS server; nothing acknowledged is lost.",
-  },
-  LEDGER_FULL: {
-    retry: "later",
-    status: 507,
-    sentence: "The ledger of fleet {fleet} is full ({problem}): give JetStream more room.",
-  },
-  LEDGER_CORRUPT: {
-    retry: "never",
-    status: 500,
-    sentence:
-      "The ledger of fleet {fleet} holds something unreadable under {key}: {problem}. Restore it from a backup.",
-  },
-  AUDIT_BROKEN: {
-    retry: "never",
-    status: 409,
-    sentence:
-      "The audit log is not whole: {problem}. Somebody or something has changed it: compare it with a copy (--audit-file) and find out who had the rights.",
-  },
-  LEDGER_NEWER: {
-    retry: "never",
-    status: 500,
-    sentence:
-      "The record {key} has format {found}, newer than {known} that this Rollcall knows: upgrade this Rollcall; nothing was changed.",
-  },
-  LEDGER_OLDER: {
-    retry: "never",
-    status: 500,
-    sentence:
-      "The record {key} has format {found}, older than {known}, the oldest that this Rollcall reads: run a version between the two first; nothing was changed.",
-  },
-  BATCH_TOO_LARGE: {
-    retry: "never",
-    status: 500,
-    sentence:
-      "A batch of {count} messages is more than {max}: this is a defect of Rollcall, please report it.",
-  },
+  ...ledgerErrorCodes,
   OBJECT_STORE_FULL: {
     retry: "later",
     status: 507,

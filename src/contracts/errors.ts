@@ -1,5 +1,6 @@
 import { RollcallError } from "../base/errors.js";
-import { errorCodes, type Meaning } from "./error-codes.js";
+import { errorCodes } from "./error-codes.js";
+import type { Meaning } from "./error-meaning.js";
 
 export type ErrorCode = keyof typeof errorCodes;
 

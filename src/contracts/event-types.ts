@@ -129,6 +129,18 @@ export const eventTypes = {
     sentence: "is new: ledger {ledgerId} begins",
     when: "the first leader of a new ledger; the one before it, if any, is lost",
   },
+  "ledger.restoring": {
+    sentence: "is being restored from a backup of ledger {ledgerId}, revision {revision}",
+    when: "somebody restores it; the first event of its new identity, with the end of the log before it",
+  },
+  "ledger.rewritten": {
+    sentence: "has {keys} keys written or removed by a restore",
+    when: "a restore goes on",
+  },
+  "ledger.restored": {
+    sentence: "is restored, {records} records",
+    when: "a restore is done",
+  },
 } as const satisfies Readonly<Record<string, EventMeaning>>;
 
 export type EventType = keyof typeof eventTypes;

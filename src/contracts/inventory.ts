@@ -28,9 +28,11 @@ export const outcomeOfItemSchema = z.enum(["done", "gone", "left", "failed"]);
 export type OutcomeOfItem = z.infer<typeof outcomeOfItemSchema>;
 
 const epoch = z.int().min(1);
+/** Of who asks: epochs compare within one ledger. */
+const ledgerId = z.string().max(64).optional();
 
 /** `ask.<instance>.inventory`; `host`: also what belongs to none of the agent's instances. */
-export const inventoryAskSchema = z.object({ epoch, host: z.boolean().default(false) });
+export const inventoryAskSchema = z.object({ epoch, ledgerId, host: z.boolean().default(false) });
 export const inventorySchema = z.object({
   instance: idSchema,
   agent: idSchema,
@@ -41,6 +43,6 @@ export const inventorySchema = z.object({
 export type Inventory = z.infer<typeof inventorySchema>;
 
 /** `ask.<instance>.mend`: puts one finding right, also one that needs the leader's leave. */
-export const mendAskSchema = z.object({ epoch, key: z.string().min(1).max(256) });
+export const mendAskSchema = z.object({ epoch, ledgerId, key: z.string().min(1).max(256) });
 export const mendedSchema = z.object({ outcome: outcomeOfItemSchema, why: z.string().max(1_024) });
 export type Mended = z.infer<typeof mendedSchema>;

@@ -127,6 +127,21 @@ export const stuckViewSchema = z.object({
 });
 export type StuckView = z.infer<typeof stuckViewSchema>;
 
+/** Which ledger a fleet has, and what its instances know that it does not. */
+export const ledgerViewSchema = z.object({
+  id: z.string(),
+  /** When it was made or restored; `null` for one of an early Rollcall. */
+  sinceMs: z.number().nullable(),
+  restoredFrom: z.object({ ledgerId: z.string(), revision: z.number(), takenAtMs: z.number() }).nullable(),
+  /** Instances that act on what this ledger does not know. */
+  strangers: z.number(),
+  /** Instances that run a version of which there is no record. */
+  unknownVersions: z.number(),
+  /** One sentence about it with what to do; `null` while nothing is strange. */
+  notice: z.string().nullable(),
+});
+export type LedgerView = z.infer<typeof ledgerViewSchema>;
+
 export const fleetStatusSchema = z.object({
   fleet: idSchema,
   leader: idSchema.nullable(),
@@ -140,7 +155,16 @@ export const fleetStatusSchema = z.object({
     FAILED: z.number(),
   }),
   /** How many instances run what, the most frequent first. */
-  versions: z.array(z.object({ version: versionPairSchema.nullable(), instances: z.number() })),
+  versions: z.array(
+    z.object({
+      version: versionPairSchema.nullable(),
+      instances: z.number(),
+      /** There is no record of it: it was pushed to a ledger that was lost, or restored since. */
+      unrecorded: z.literal(true).optional(),
+    }),
+  ),
+  /** Coordinators of earlier versions do not say. */
+  ledger: ledgerViewSchema.optional(),
   /** How many deployments and phases are stuck now. */
   stuck: z.number(),
   active: z.array(deploymentViewSchema),

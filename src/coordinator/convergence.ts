@@ -1,7 +1,9 @@
-import { nextToConverge } from "../../machines/convergence.js";
+import { keepsWhatItRuns, nextToConverge } from "../../machines/convergence.js";
 import { targetFor } from "../../machines/deployment-request.js";
+import type { WhoseWord } from "../../machines/member-events.js";
 import { isCatchingUp, isOwed } from "../../machines/member-record.js";
 import { messageOf } from "../base/errors.js";
+import { mintedAtMsOf } from "../base/ledger-id.js";
 import type { Timer } from "../base/ports.js";
 import type { InstanceRecord } from "../contracts/deployment.js";
 import { refusal } from "../contracts/errors.js";
@@ -106,15 +108,26 @@ export class Convergence {
   /**
    * What the completed deployments have brought to instances with these labels, the rolled back ones left out; the
    * newest one owes it.
+   *
+   * @param word whose word the instance acts on
    */
-  dueTo(labels: Labels): InstanceRecord["owed"] {
+  dueTo(labels: Labels, word: WhoseWord): InstanceRecord["owed"] {
     let due: InstanceRecord["owed"] = null;
     for (const { id, spec } of this.#rollOuts.standing()) {
+      if (this.#keepsWhatItRuns(word, id)) continue;
       if (!matches(parseSelector(spec.selector), labels)) continue;
       const target: VersionPair | undefined = targetFor(spec, due?.target ?? null);
       if (target !== undefined) due = { deployment: id, target, minHealthyMs: spec.minHealthyMs };
     }
     return due;
+  }
+
+  #keepsWhatItRuns(word: WhoseWord, deployment: string): boolean {
+    const madeAtMs = this.#rollOuts.record(deployment)?.created.atMs ?? 0;
+    const { ledgerId, restoredFrom } = this.#term;
+    // What was made before the ledger was comes from the backup.
+    const restoredAtMs = restoredFrom === null ? null : (mintedAtMsOf(ledgerId) ?? null);
+    return keepsWhatItRuns(word, madeAtMs, restoredAtMs);
   }
 
   #watch({ id, owed, generation }: InstanceRecord): void {
@@ -151,7 +164,8 @@ export class Convergence {
       // It was heard of, and not too long ago.
       if (context === undefined || context.seen === null || context.silent) return [];
       const { owed } = context.record;
-      return owed === null ? [] : [{ instance, deployment: owed.deployment }];
+      if (owed === null || this.#keepsWhatItRuns(context.seen.ledger, owed.deployment)) return [];
+      return [{ instance, deployment: owed.deployment }];
     });
     for (const { instance, deployment } of nextToConverge(
       reachable,
@@ -182,10 +196,11 @@ export class Convergence {
       this.#members.command(instance, { type: "owe", owed, origin: byRule("convergence", rollback) });
     }
     for (const instance of this.#due) {
-      const record = this.#members.find(instance)?.snapshot().context.record;
-      const rollback = undone.get(record?.owed?.deployment ?? "");
-      if (record === undefined || rollback === undefined) continue;
-      const due = this.dueTo(record.labels);
+      const context = this.#members.find(instance)?.snapshot().context;
+      const rollback = undone.get(context?.record.owed?.deployment ?? "");
+      if (context === undefined || rollback === undefined) continue;
+      const { record, seen } = context;
+      const due = this.dueTo(record.labels, seen?.ledger ?? "own");
       const owed = due !== null && sameVersion(due.target, record.stable) ? null : due;
       this.#due.delete(instance);
       this.#members.command(instance, { type: "owe", owed, origin: byRule("convergence", rollback) });

@@ -15,7 +15,9 @@ import type { CoordinatorView } from "../contracts/views.js";
 import type { Actor, ActorHost } from "../runtime/actor.js";
 import { type CoordinatorFiles, createControlPlane } from "./control-plane.js";
 import { type AskPeers, assertReadable, writtenFormats } from "./fleet-formats.js";
+import { knownBy } from "./known-fleet.js";
 import { Leader } from "./leader.js";
+import { ledgerView } from "./ledger-view.js";
 
 export interface CoordinatorPorts {
   readonly clock: Clock;
@@ -46,6 +48,8 @@ export interface CoordinatorOptions {
 const problemEveryMs = 60_000;
 /** What the note that the lead is handed over may take. */
 const handOverNoteMs = 500;
+/** After a takeover, until every instance will have reported once. */
+const inventoryMs = 10_000;
 
 /** A control-plane process: one of those that may lead a fleet. */
 export interface Coordinator {
@@ -193,6 +197,7 @@ class HostedCoordinator implements Coordinator {
         break;
       case "lead":
         this.#leader?.lead();
+        this.#sayWhatIsLost();
         break;
       case "renew":
         this.#do(this.#renew());
@@ -293,6 +298,16 @@ class HostedCoordinator implements Coordinator {
       this.#logProblem("error", error, "the fleet's records could not be read");
       this.#actor?.send({ type: "unavailable", problem: messageOf(error) });
     }
+  }
+
+  /** A ledger that was lost or restored knows less than the instances: that is told once a term. */
+  #sayWhatIsLost(): void {
+    const leader = this.#leader;
+    this.#ports.clock.setTimer(inventoryMs, () => {
+      if (leader === undefined || this.#leader !== leader) return;
+      const { notice, ...facts } = ledgerView(knownBy(leader));
+      if (notice !== null) this.#log.warn(facts, notice);
+    });
   }
 
   async #renew(): Promise<void> {

@@ -1,5 +1,5 @@
 import { livenessWindowMs, reportIntervalMs } from "../../machines/liveness.js";
-import type { MemberEvent } from "../../machines/member.js";
+import type { MemberEvent } from "../../machines/member-events.js";
 import type { BusMessage, Subscription } from "../base/ports.js";
 import { formatOf } from "../contracts/formats.js";
 import type { Report } from "../contracts/instance.js";
@@ -10,6 +10,7 @@ import { formatNow, isCheckedAlready } from "./checked-report.js";
 import type { MemberState } from "./members.js";
 import type { Hearing, SilenceWatch } from "./silence-watch.js";
 import type { Term } from "./term.js";
+import { whoseWord } from "./whose-word.js";
 
 /** Instances whose bad reports are remembered, so that a log line a sender and minute is enough. */
 const badSendersMax = 1_000;
@@ -43,7 +44,7 @@ export interface IntakeParts {
 }
 
 /** Where it happens. */
-export interface IntakePlace extends Pick<Term, "clock" | "bus" | "subjects" | "log"> {
+export interface IntakePlace extends Pick<Term, "clock" | "bus" | "subjects" | "log" | "ledgerId"> {
   readonly formats: Pick<Term["formats"], "known" | "writtenOf">;
 }
 
@@ -201,7 +202,8 @@ export class Intake {
     const isSame =
       heard !== undefined &&
       heard.digest === report.digest &&
-      heard.observedGeneration === report.observedGeneration;
+      heard.observedGeneration === report.observedGeneration &&
+      heard.ledgerId === report.ledgerId;
     // Who is on its way is judged by how long it has been healthy, which no digest says.
     const isSettled = value.update !== "IN_PROGRESS" && value.update !== "FAILED";
     if (isSame && isSettled && !context.silent) {
@@ -219,9 +221,10 @@ export class Intake {
       return;
     }
     const { incarnation, digest, observedGeneration, healthyForMs, phaseAgeMs } = report;
+    const ledger = whoseWord(report, this.#place.ledgerId);
     const taken = member.send({
       type: "report",
-      sighting: { incarnation, observedGeneration, digest, healthyForMs, phaseAgeMs, state },
+      sighting: { incarnation, observedGeneration, ledger, digest, healthyForMs, phaseAgeMs, state },
       origin: byReport(report),
     });
     // What the mailbox refused is not known: the next report says it again.

@@ -1,4 +1,5 @@
 import type { Observed } from "../../machines/deployment-plan.js";
+import type { Ledger } from "../base/ports.js";
 import type { DeploymentRecord } from "../contracts/deployment.js";
 import type { Catalog } from "./catalog.js";
 import type { Leader } from "./leader.js";
@@ -18,6 +19,8 @@ export interface KnownDeployment {
 export interface KnownFleet {
   readonly fleet: string;
   readonly catalog: Catalog;
+  /** Which ledger it is, and where that comes from. */
+  ledger(): Pick<Ledger, "ledgerId" | "restoredFrom">;
   /** Who leads; `null` if nobody does. */
   leader(): string | null;
   /** The newest epoch that is known; 0 before the first. */
@@ -39,6 +42,7 @@ export function knownBy(leader: Leader): KnownFleet {
   return {
     fleet: term.fleet,
     catalog: term.catalog,
+    ledger: () => ({ ledgerId: term.ledgerId, restoredFrom: term.restoredFrom }),
     leader: () => term.leadership.holder,
     epoch: () => term.leadership.epoch,
     nowMs: () => term.nowMs(),

@@ -25,6 +25,7 @@ import { byAge } from "./order.js";
 import { RollOuts } from "./roll-outs.js";
 import { SilenceWatch } from "./silence-watch.js";
 import type { Term } from "./term.js";
+import { whoseWord } from "./whose-word.js";
 import { Writer } from "./writer.js";
 
 /** Twice what a fleet is made for; more are refused, lest a program that makes names up fills the memory. */
@@ -83,6 +84,7 @@ export class Leader {
     this.term = {
       fleet,
       ledgerId: ledger.ledgerId,
+      restoredFrom: ledger.restoredFrom,
       leadership,
       clock,
       random,
@@ -265,8 +267,9 @@ export class Leader {
   }
 
   #askToReport(instance: string, how: HowToReport): void {
-    const { bus, subjects, leadership } = this.term;
-    bus.publish(subjects.ask(instance, "report"), JSON.stringify({ epoch: leadership.epoch, ...how }));
+    const { bus, subjects, leadership, ledgerId } = this.term;
+    const ask = { epoch: leadership.epoch, ledgerId, ...how };
+    bus.publish(subjects.ask(instance, "report"), JSON.stringify(ask));
   }
 
   #onMember(instance: string, snapshot: MemberSnapshot): void {
@@ -298,7 +301,7 @@ export class Leader {
       return;
     }
     const { instance: id, agent } = report;
-    const owed = this.#convergence.dueTo(state.labels);
+    const owed = this.#convergence.dueTo(state.labels, whoseWord(report, this.term.ledgerId));
     const record: InstanceRecord = {
       format: 1,
       id,

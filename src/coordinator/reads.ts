@@ -14,6 +14,7 @@ import type {
 } from "../contracts/views.js";
 import { undoneIn } from "./history.js";
 import type { KnownFleet } from "./known-fleet.js";
+import { isKnownVersion, ledgerView } from "./ledger-view.js";
 import type { MemberState } from "./members.js";
 import { byAge } from "./order.js";
 import {
@@ -160,7 +161,10 @@ export class FleetViews {
       epoch: this.#known.epoch(),
       ledgerNowMs: this.#known.nowMs(),
       instances,
-      versions: [...versions.values()].sort((one, other) => other.instances - one.instances),
+      versions: [...versions.values()]
+        .sort((one, other) => other.instances - one.instances)
+        .map((row) => (isKnownVersion(this.#known, row.version) ? row : { ...row, unrecorded: true })),
+      ledger: ledgerView(this.#known),
       stuck: this.stuck().length,
       active: this.deployments(active.map(({ id }) => id)),
       latest: newest === undefined ? null : this.deployment(newest.id),

@@ -1,4 +1,4 @@
-import type { Bus, Clock, Leadership, Log, Random } from "../base/ports.js";
+import type { Bus, Clock, Leadership, Log, Random, RestoredFrom } from "../base/ports.js";
 import type { Origin } from "../contracts/origin.js";
 import type { subjectsOf } from "../contracts/subjects.js";
 import type { ActorHost } from "../runtime/actor.js";
@@ -12,6 +12,8 @@ import type { Writer } from "./writer.js";
 export interface Term {
   readonly fleet: string;
   readonly ledgerId: string;
+  /** `null` for a ledger that began empty. */
+  readonly restoredFrom: RestoredFrom | null;
   readonly leadership: Leadership;
   readonly clock: Clock;
   readonly random: Random;

@@ -150,6 +150,8 @@ function instanceWhy(snapshot: MemberState, reportAgeMs: number | null): string 
   if (silent)
     return `It has missed its reports${reportAgeMs === null ? "" : `; the last one came ${durationText(reportAgeMs)} ago`}.`;
   if (seen === null) return "Nothing was heard of it since this coordinator leads.";
+  if (seen.ledger !== "own" && seen.observedGeneration !== record.generation)
+    return `It acts on what a ledger before this one told it (generation ${seen.observedGeneration}, this one knows ${record.generation}), and keeps ${seen.state.running === null ? "running nothing" : versionText(seen.state.running)} until something is deployed there.`;
   if (seen.observedGeneration < record.generation)
     return `It has not acted on what was asked of it yet (generation ${record.generation}, it is at ${seen.observedGeneration}).`;
   return updateWhy(snapshot, seen);

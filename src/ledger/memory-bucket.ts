@@ -75,6 +75,14 @@ export class MemoryBucket {
     return { usedBytes: this.#usedBytes, maxBytes: this.maxBytes };
   }
 
+  /** Forgets every key; it goes on counting, as a bucket that is made anew beside its audit stream does. */
+  clear(): void {
+    this.#kept.clear();
+    this.#ending.clear();
+    this.#messageIds.clear();
+    this.#usedBytes = 0;
+  }
+
   dropHeldEvents(): void {
     for (const key of this.#kept.keys()) if (key.startsWith("event.")) this.#remove(key);
   }

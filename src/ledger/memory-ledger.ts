@@ -13,12 +13,17 @@ import { StoreExchange } from "./memory-exchange.js";
 import { MemoryStore } from "./memory-store.js";
 import type { ConnectedBus } from "./reachable.js";
 import { isFollowed, type StoredMessage } from "./store.js";
+import type { LedgerParts } from "./store-ledger.js";
 import { openStoreLedger } from "./store-ledger.js";
 
 /** A store that outlives the processes of a test or simulation, and what goes wrong with it. */
 export interface MemoryLedgerStore {
   /** The ledger of one process, over that process's own connection to the hub. */
   open(options: { fleet: string; bus: ConnectedBus; log?: Log }): Promise<Ledger>;
+  /** What a restore needs of a process's way to the ledger. */
+  parts(options: { fleet: string; bus: ConnectedBus; log?: Log }): LedgerParts;
+  /** The server forgets all keys of a fleet, as if its bucket had been deleted; the audit stream stays. */
+  lose(fleet: string): void;
   /** The audit events of a fleet, oldest first. */
   events(fleet: string): AuditEvent[];
   /** Bytes that the keys of a fleet take. */
@@ -85,12 +90,20 @@ class LedgerServer implements MemoryLedgerStore {
     bus.subscribe("$JS.API.STREAM.MSG.GET.>", (message) => this.#get(message));
   }
 
-  open({ fleet, bus, log = this.#log }: { fleet: string; bus: ConnectedBus; log?: Log }): Promise<Ledger> {
+  open(options: { fleet: string; bus: ConnectedBus; log?: Log }): Promise<Ledger> {
+    return openStoreLedger(this.parts(options));
+  }
+
+  parts({ fleet, bus, log = this.#log }: { fleet: string; bus: ConnectedBus; log?: Log }): LedgerParts {
     const { bucket } = storesOf(fleet);
     if (!this.#fleets.has(fleet)) this.#make(fleet);
     const parts = { fleet, bus, clock: this.#clock };
     const store = new MemoryStore({ ...parts, subject: callSubject(bucket), exchange: this.#exchange });
-    return openStoreLedger({ ...parts, store, log, random: this.#random });
+    return { ...parts, store, log, random: this.#random };
+  }
+
+  lose(fleet: string): void {
+    this.#of(fleet).bucket.clear();
   }
 
   events(fleet: string): AuditEvent[] {

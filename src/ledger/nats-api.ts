@@ -8,6 +8,8 @@ const batchBytesMax = 4 * 1_048_576;
 const batchMessagesMax = 1_000;
 /** JetStream's "no message found". */
 const notFoundCode = 10037;
+/** JetStream's "stream not found". */
+const noStreamCode = 10059;
 /** Tries to read what a follower of a cluster does not have yet. */
 const staleTriesMax = 100;
 const staleWaitMs = 50;
@@ -22,6 +24,11 @@ class ApiRefused extends Error {
     super(`${description} (${code})`);
     this.code = code;
   }
+}
+
+/** JetStream says that there is no such stream. */
+export function isNoStream(thrown: unknown): boolean {
+  return thrown instanceof ApiRefused && thrown.code === noStreamCode;
 }
 
 /** Asks the JetStream API. @throws RollcallError of the bus; ApiRefused */

@@ -2,7 +2,7 @@ import type { BusMessage, Clock } from "../base/ports.js";
 import { storesOf } from "../contracts/keys.js";
 import { streamOf, subjectOfKey } from "./ledger-reader.js";
 import type { RawMessage } from "./nats-api.js";
-import { askApi, isObject, leaderGet, orUnavailable, streamMessages } from "./nats-api.js";
+import { askApi, isNoStream, isObject, leaderGet, orUnavailable, streamMessages } from "./nats-api.js";
 import { publishBatch } from "./nats-batch.js";
 import { NatsFollow } from "./nats-follow.js";
 import type { NatsLink } from "./nats-link.js";
@@ -54,6 +54,19 @@ export class NatsStore implements Store {
     } finally {
       stop();
     }
+  }
+
+  /** The bucket has been made. @throws RollcallError `LEDGER_UNAVAILABLE`, `NOT_ALLOWED` */
+  isThere(): Promise<boolean> {
+    return orUnavailable(this.#fleet, async () => {
+      try {
+        await askApi(this.#link, `STREAM.INFO.${this.#stream}`, {});
+        return true;
+      } catch (thrown) {
+        if (isNoStream(thrown)) return false;
+        throw thrown;
+      }
+    });
   }
 
   read(key: string): Promise<StoredMessage | undefined> {

@@ -1,3 +1,4 @@
+import { mintLedgerId } from "../base/ledger-id.js";
 import type {
   Bus,
   Clock,
@@ -9,6 +10,7 @@ import type {
   LedgerReader,
   Log,
   Random,
+  RestoredFrom,
   Subscription,
 } from "../base/ports.js";
 import { refusal } from "../contracts/errors.js";
@@ -18,8 +20,15 @@ import { followLedger } from "./follow-ledger.js";
 import { defaultCommitTimeoutMs, headIn, StoreLeadership } from "./leadership.js";
 import { Lease } from "./lease.js";
 import { openLedgerReader, subjectOfKey } from "./ledger-reader.js";
-import type { ClaimRecord } from "./records.js";
-import { claimRecordSchema, entryOf, ledgerFormat, ledgerRecordSchema, recordIn } from "./records.js";
+import type { ClaimRecord, LedgerRecord } from "./records.js";
+import {
+  claimRecordSchema,
+  entryOf,
+  ledgerFormat,
+  ledgerRecordSchema,
+  recordIn,
+  restoringFormat,
+} from "./records.js";
 import { Room } from "./room.js";
 import type { Store, StoredMessage } from "./store.js";
 
@@ -39,6 +48,8 @@ export interface LedgerParts {
   readonly log: Log;
   /** How long a commit without an answer is tried, a minute at most. */
   readonly commitTimeoutMs?: number | undefined;
+  /** A ledger that is half restored may be led: only by who restores it. */
+  readonly forRestore?: boolean;
 }
 
 /**
@@ -51,20 +62,28 @@ export async function openStoreLedger(parts: LedgerParts): Promise<Ledger> {
 }
 
 /** The identity of the ledger; a new one if there is none yet. */
-async function findOrMint({ fleet, store, random }: LedgerParts): Promise<string> {
+async function findOrMint(parts: LedgerParts): Promise<LedgerRecord> {
+  const { fleet, store, random, clock } = parts;
   for (let tries = 0; tries < triesMax; tries++) {
     const found = await store.read(keys.ledger);
     const record = recordIn(fleet, ledgerRecordSchema, found);
-    if (record !== undefined) {
-      if (record.format <= ledgerFormat) return record.ledgerId;
-      throw refusal("LEDGER_NEWER", { fleet, key: keys.ledger, found: record.format, known: ledgerFormat });
-    }
-    const body = JSON.stringify({ format: ledgerFormat, ledgerId: random.id() });
+    if (record !== undefined) return checked(record, parts);
+    const ledgerId = mintLedgerId(clock.nowMs(), random.id());
+    const body = JSON.stringify({ format: ledgerFormat, ledgerId });
     const expect = { key: keys.ledger, revision: found?.revision ?? 0 };
     const answer = await store.write({ writes: [{ key: keys.ledger, body, expect }] }, writeTimeoutMs);
     if (answer.kind === "full") throw refusal("LEDGER_FULL", { fleet, problem: answer.problem });
   }
   throw refusal("LEDGER_UNAVAILABLE", { fleet, problem: "its identity could not be written" });
+}
+
+/** @throws RollcallError `LEDGER_NEWER`, `LEDGER_HALF_RESTORED` */
+function checked(record: LedgerRecord, { fleet, forRestore = false }: LedgerParts): LedgerRecord {
+  const { format: found } = record;
+  if (found > restoringFormat)
+    throw refusal("LEDGER_NEWER", { fleet, key: keys.ledger, found, known: restoringFormat });
+  if (found === restoringFormat && !forRestore) throw refusal("LEDGER_HALF_RESTORED", { fleet });
+  return record;
 }
 
 class StoreLedger implements Ledger {
@@ -73,20 +92,24 @@ class StoreLedger implements Ledger {
   readonly #reader: LedgerReader;
   readonly #room: Room;
   readonly #watches = new Set<Subscription>();
-  #ledgerId: string;
+  #record: LedgerRecord;
   #leadership: StoreLeadership | undefined;
 
-  constructor(parts: LedgerParts, ledgerId: string) {
+  constructor(parts: LedgerParts, record: LedgerRecord) {
     const { store } = parts;
     this.fleet = parts.fleet;
     this.#parts = parts;
-    this.#ledgerId = ledgerId;
+    this.#record = record;
     this.#reader = openLedgerReader(parts.bus, parts.fleet);
     this.#room = new Room(parts.fleet, { usage: () => store.usage(), tidy: () => store.dropHeldEvents() });
   }
 
   get ledgerId(): string {
-    return this.#ledgerId;
+    return this.#record.ledgerId;
+  }
+
+  get restoredFrom(): RestoredFrom | null {
+    return this.#record.restoredFrom;
   }
 
   get(key: string): Promise<LedgerEntry | undefined> {
@@ -133,14 +156,14 @@ class StoreLedger implements Ledger {
     const ttlMs = Math.max(1_000, Math.ceil(leaseMs / 1_000) * 1_000);
     for (let tries = 0; tries < triesMax; tries++) {
       // Who cannot read what stands there leads nobody; and the identity may be another since a restore.
-      const [lease, epoch, ledgerId] = await Promise.all([
+      const [lease, epoch, ledger] = await Promise.all([
         store.read(keys.lease),
         store.read(keys.epoch),
         findOrMint(this.#parts),
       ]);
       const held = this.#held(lease, epoch);
       if (held !== undefined && held.heldBy !== holder) return held;
-      this.#ledgerId = ledgerId;
+      this.#record = ledger;
       const last = recordIn(this.fleet, claimRecordSchema, epoch)?.epoch ?? 0;
       const record = { holder, epoch: last + 1, claim: random.id() };
       const askedAtMs = clock.monotonicMs();
@@ -188,7 +211,7 @@ class StoreLedger implements Ledger {
     const isOurs = (found: StoredMessage | undefined): found is StoredMessage =>
       recordIn(this.fleet, claimRecordSchema, found)?.claim === record.claim;
     if (!isOurs(lease) || !isOurs(epoch)) return undefined;
-    const ledgerId = this.#ledgerId;
+    const { ledgerId } = this.#record;
     this.#room.forget();
     const announce = (revision: number, value?: ClaimRecord) => this.#announce(revision, value);
     this.#leadership = new StoreLeadership({

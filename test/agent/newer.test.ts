@@ -1,3 +1,4 @@
+import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { Phase } from "../../src/contracts/instance.js";
 import { keys } from "../../src/contracts/keys.js";
@@ -139,6 +140,30 @@ describe("desired states are ordered by the ledger", () => {
     world.ledger.deliver({ ...former, revision: 900 });
     await world.clock.advance(5_000);
     expect(world.state().running?.release).toBe("v2");
+  });
+
+  test("of ledgers that say when they were minted only the newest one is listened to, in whatever order they come", async () => {
+    const ledgers = ["m1000000000000-a", "m2000000000000-b", "m3000000000000-c"];
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.nat(2), { minLength: 1, maxLength: 6 }), async (order) => {
+        const world = new AgentWorld();
+        await world.start();
+        for (const [at, which] of order.entries()) {
+          const state = world.desired(release(`v${which}`), {
+            ledgerId: ledgers[which] ?? "",
+            generation: 1,
+          });
+          world.ledger.put(keys.desiredInstance("i1"), state, 100 - at);
+          await world.clock.advance(20);
+        }
+        const newest = Math.max(...order);
+        await world.untilActive(`v${newest}`);
+        await world.clock.advance(70_000);
+        expect(world.lastReport()).toMatchObject({ ledgerId: ledgers[newest] });
+        await world.agent.stop();
+      }),
+      { numRuns: 30 },
+    );
   });
 
   test("one that was missed is read now and then", async () => {

@@ -155,6 +155,17 @@ describe("requests", () => {
     expect(world.agent.stats.complaints.askStale).toBe(1);
   });
 
+  test("of a newer ledger, which counts its epochs anew, are taken; of an older one they are not", async () => {
+    const world = new AgentWorld();
+    await world.start();
+    world.tell(release("v1"), { ledgerId: "m2000000000000-b" });
+    await world.untilActive("v1");
+    expect((await ask(world, "report", { epoch: 7, ledgerId: "m2000000000000-b" })).code).toBeUndefined();
+    for (const ledgerId of ["m2000000000000-b", "m1000000000000-a", "of an early Rollcall"])
+      expect(await ask(world, "report", { epoch: 1, ledgerId })).toMatchObject({ code: "409" });
+    expect((await ask(world, "report", { epoch: 1, ledgerId: "m3000000000000-c" })).code).toBeUndefined();
+  });
+
   test("that cannot be understood are refused", async () => {
     const world = await active();
     for (const [verb, body] of [

@@ -18,6 +18,7 @@ const healthy: FleetStatus = {
   ledgerNowMs: 1,
   instances: { total: 3, UNKNOWN: 0, HEALTHY: 3, DEGRADED: 0, FAILED: 0 },
   versions: [],
+  ledger: { id: "m1", sinceMs: 1, restoredFrom: null, strangers: 0, unknownVersions: 0, notice: null },
   active: [],
   stuck: 0,
   latest: null,
@@ -40,6 +41,7 @@ const allGood = {
   jetstream: "good",
   "control plane": "good",
   leader: "good",
+  ledger: "good",
   instances: "good",
   "roll-outs": "good",
   disk: "good",
@@ -110,7 +112,13 @@ test("coordinators of different versions are odd", async () => {
 });
 
 test("what cannot be looked at is skipped, and the first missing thing is named", async () => {
-  const rest = { leader: "skipped", instances: "skipped", "roll-outs": "skipped", disk: "good" };
+  const rest = {
+    leader: "skipped",
+    ledger: "skipped",
+    instances: "skipped",
+    "roll-outs": "skipped",
+    disk: "good",
+  };
   const data = makeTempDir();
   const nothing = await examine(["--data", data], {});
   expect(nothing.code).toBe(7);

@@ -109,6 +109,7 @@ function slowAndCutOffOnce(ledger: Ledger, passed: Promise<void>): Ledger {
   return {
     fleet: ledger.fleet,
     ledgerId: ledger.ledgerId,
+    restoredFrom: null,
     get: (key) => ledger.get(key),
     watch: (key, handle) => ledger.watch(key, handle),
     follow: (follower) => ledger.follow(follower),

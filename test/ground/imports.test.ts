@@ -48,6 +48,7 @@ const allowed: Files = {
   "src/agent/agent.ts": importing("../../machines/instance.js", "../contracts/release.js", "./ports.js"),
   "src/agent/adapters/files.ts": importing("node:fs/promises", "tar", "../ports.js"),
   "src/api/service.ts": importing("zod", "../base/ports.js", "../contracts/api.js"),
+  "src/backup/restore.ts": importing("node:fs", "tar", "../../machines/restored.js", "../ledger/restore.js"),
   "src/nats-server/fetch.ts": importing("node:child_process", "../base-node/free-port.js"),
   "src/simulator/fleet.ts": importing("../agent/agent.js", "../coordinator/coordinator.js"),
   "src/cli/main.ts": importing(
@@ -91,6 +92,7 @@ const forbidden: readonly (readonly [file: string, specifier: string])[] = [
   ["src/agent/adapters/files.ts", "../../coordinator/coordinator.js"],
   ["src/api/service.ts", "../coordinator/coordinator.js"],
   ["src/api/service.ts", "../agent/agent.js"],
+  ["src/backup/restore.ts", "../coordinator/coordinator.js"],
   ["src/nats-server/fetch.ts", "../runtime/actor.js"],
   ["src/simulator/fleet.ts", "../../machines/deployment.js"],
   ["src/index.ts", "./cli/main.js"],

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { isNewerLedger } from "../../src/base/ledger-id.js";
 import type { Bus, Clock, LedgerReader, Subscription, Timer } from "../../src/base/ports.js";
 import {
   type DesiredInstance,
@@ -32,6 +33,17 @@ export interface FakeAgentParts {
   readonly agent?: string;
 }
 
+interface Desired {
+  readonly state: DesiredInstance;
+  readonly revision: number;
+}
+
+/** As the real agent orders them. */
+function isNewer(one: Desired, other: Desired): boolean {
+  const newer = isNewerLedger(one.state.ledgerId, other.state.ledgerId);
+  return one.state.ledgerId === other.state.ledgerId ? one.revision > other.revision : newer !== false;
+}
+
 /** Each so manieth report carries the whole state, changed or not; the real agent's number. */
 const wholeEvery = 10;
 /** Between two readings of a desired state whose change may have been missed. */
@@ -52,7 +64,7 @@ export class FakeAgent {
   behaviour: (desired: DesiredInstance) => Behaviour = () => ({});
   intervalMs = 2_000;
   #state: InstanceState;
-  #desired: { readonly state: DesiredInstance; readonly revision: number } | undefined;
+  #desired: Desired | undefined;
   #healthySinceMs: number | null = null;
   #movedAtMs = 0;
   #seq = 0;
@@ -227,12 +239,13 @@ export class FakeAgent {
   #take(value: unknown, revision: number): void {
     const parsed = desiredInstanceSchema.safeParse(value);
     if (!parsed.success || parsed.data.agent !== this.agent) return;
-    if (revision <= (this.#desired?.revision ?? 0)) return;
-    const before = this.#desired?.state.generation;
-    this.#desired = { state: parsed.data, revision };
-    if (before === parsed.data.generation) return;
-    this.told.push(parsed.data);
-    this.#begin(parsed.data);
+    const desired = parsed.data;
+    const known = this.#desired;
+    if (known !== undefined && !isNewer({ state: desired, revision }, known)) return;
+    this.#desired = { state: desired, revision };
+    if (known?.state.ledgerId === desired.ledgerId && known.state.generation === desired.generation) return;
+    this.told.push(desired);
+    this.#begin(desired);
   }
 
   #begin(desired: DesiredInstance): void {

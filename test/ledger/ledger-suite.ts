@@ -131,7 +131,7 @@ export function ledgerSuite(name: string, openWorld: () => Promise<LedgerWorld>)
         const ledgers = await Promise.all(["one", "two", "three"].map((name) => world.open(name)));
         const ids = new Set(ledgers.map(({ ledger }) => ledger.ledgerId));
         expect(ids.size).toBe(1);
-        expect([...ids][0]).toMatch(/^\w{22}$/);
+        expect([...ids][0]).toMatch(/^m\d{13}-\w{22}$/);
       });
 
       test("of many who want to lead at the same time one does", async () => {

@@ -59,6 +59,7 @@ export function sightingOf(changes: SightingChanges = {}): Sighting {
   const {
     incarnation = "n1",
     observedGeneration = 0,
+    ledger = "own",
     digest = "x",
     healthyForMs = 60_000,
     phaseAgeMs = 0,
@@ -67,6 +68,7 @@ export function sightingOf(changes: SightingChanges = {}): Sighting {
   return {
     incarnation,
     observedGeneration,
+    ledger,
     digest,
     healthyForMs,
     phaseAgeMs,

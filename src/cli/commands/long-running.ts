@@ -1,4 +1,4 @@
-import type { Command } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import { checkName } from "../../api/request.js";
 import { type Labels, labelsSchema } from "../../contracts/instance.js";
 import { type Cli, withExamples } from "../cli.js";
@@ -20,10 +20,11 @@ export interface LongRunning {
 export interface UpOptions extends LongRunning {
   /** Of the coordinator; `undefined`: made from the host's name. */
   readonly name: string | undefined;
+  /** Copies of each stream that is made; `undefined`: 3 on a cluster, else 1. */
+  readonly replicas: number | undefined;
 }
 
-export interface CoordinatorOptions extends LongRunning {
-  readonly name: string | undefined;
+export interface CoordinatorOptions extends UpOptions {
   /** `undefined`: 3 s, on a cluster 12 s. */
   readonly leaseMs: number | undefined;
 }
@@ -69,10 +70,14 @@ function addUp(program: Command, cli: Cli, run: Runners["up"]): void {
     .command("up")
     .description("find or start a NATS server and start a control plane, and stay until Ctrl-C")
     .option("--name <id>", "name of the coordinator (default: from the host's name)")
-    .action(async ({ name }: { name?: string }, command: Command) => {
-      cli.endWith(
-        await run({ ...(await longRunning(cli, command)), name: checked(name, "The coordinator") }, cli.io),
-      );
+    .addOption(replicasOption())
+    .action(async ({ name, replicas }: { name?: string; replicas?: number }, command: Command) => {
+      const options = {
+        ...(await longRunning(cli, command)),
+        name: checked(name, "The coordinator"),
+        replicas,
+      };
+      cli.endWith(await run(options, cli.io));
     });
   withExamples(command, "rollcall up", "rollcall up --nats nats://nats.internal:4222 --fleet shop");
 }
@@ -87,15 +92,30 @@ function addCoordinator(program: Command, cli: Cli, run: Runners["coordinator"])
       "time after which a silent leader is replaced (default: 3s, on a cluster 12s)",
       parseDuration,
     )
-    .action(async ({ name, lease }: { name?: string; lease?: number }, command: Command) => {
+    .addOption(replicasOption())
+    .action(async (flags: { name?: string; lease?: number; replicas?: number }, command: Command) => {
       const options = {
         ...(await longRunning(cli, command)),
-        name: checked(name, "The coordinator"),
-        leaseMs: lease,
+        name: checked(flags.name, "The coordinator"),
+        leaseMs: flags.lease,
+        replicas: flags.replicas,
       };
       cli.endWith(await run(options, cli.io));
     });
   withExamples(command, "rollcall coordinator --name coordinator-2");
+}
+
+/** Of streams that are there already an administrator decides. */
+function replicasOption(): Option {
+  return new Option(
+    "--replicas <count>",
+    "copies of the ledger when it is made: 1, 3 or 5 (default: 3 on a NATS cluster, else 1)",
+  ).argParser(parseReplicas);
+}
+
+function parseReplicas(text: string): number {
+  if (!/^[135]$/.test(text)) throw new InvalidArgumentError("Give 1, 3 or 5.");
+  return Number(text);
 }
 
 interface AgentFlags {

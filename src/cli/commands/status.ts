@@ -28,13 +28,17 @@ function statusText(status: FleetStatus, paint: Paint): string {
     const columns = [
       {
         head: "VERSION",
-        cell: ({ version }: (typeof versions)[number]) =>
-          version === null ? "nothing" : versionCell(version),
+        cell: ({ version, unrecorded }: (typeof versions)[number]) =>
+          version === null
+            ? "nothing"
+            : `${versionCell(version)}${unrecorded === true ? " (no record)" : ""}`,
       },
       { head: "INSTANCES", right: true, cell: (row: (typeof versions)[number]) => String(row.instances) },
     ];
     lines.push("", tableText(versions, columns, paint));
   }
+  const notice = status.ledger?.notice ?? null;
+  if (notice !== null) lines.push("", paint("yellow", plainText(notice)));
   const stuck =
     status.stuck === 0
       ? []

@@ -10,11 +10,7 @@ import { openNatsObjects } from "../../ledger/nats-objects.js";
 import { createActorHost } from "../../runtime/actor-host.js";
 import type { CliIo } from "../cli-io.js";
 import { productVersion } from "../product-version.js";
-
-const leaseOnOneServerMs = 3_000;
-/** NATS itself may take 5 to 8 s to replace the leader of a stream. */
-const leaseOnClusterMs = 12_000;
-const clusterServersMin = 3;
+import { clusterDefaults } from "./cluster.js";
 
 export interface ControlPlaneOptions {
   readonly url: string;
@@ -23,6 +19,8 @@ export interface ControlPlaneOptions {
   readonly fleet: string;
   readonly name: string | undefined;
   readonly leaseMs: number | undefined;
+  /** Copies of each stream that is made; `undefined`: 3 on a cluster, else 1. */
+  readonly replicas: number | undefined;
   readonly log: Log;
 }
 
@@ -54,19 +52,18 @@ export async function startControlPlane(
     log,
   });
   try {
-    const servers = bus.connection.info?.connect_urls?.length ?? 1;
-    const isCluster = servers >= clusterServersMin;
+    const defaults = clusterDefaults(bus);
     const ledger = await openNatsLedger({
       fleet,
       bus,
       clock,
       random,
       log,
-      replicas: isCluster ? clusterServersMin : 1,
+      replicas: options.replicas ?? defaults.replicas,
     });
     const host = createActorHost({ node: name, clock, random, log, bus, subjects: subjectsOf(fleet) });
     const version = productVersion();
-    const leaseMs = options.leaseMs ?? (isCluster ? leaseOnClusterMs : leaseOnOneServerMs);
+    const leaseMs = options.leaseMs ?? defaults.leaseMs;
     const coordinator = createCoordinator(
       {
         clock,

@@ -35,7 +35,7 @@ export async function runUp(options: UpOptions, io: CliIo): Promise<ExitCode> {
       password: target.password,
     };
     const plane = await startControlPlane(
-      { url, user, password, fleet, name: options.name, leaseMs: undefined, log },
+      { url, user, password, fleet, name: options.name, leaseMs: undefined, replicas: options.replicas, log },
       io,
     );
     await writeContext(dataDir, {

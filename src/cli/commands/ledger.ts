@@ -1,0 +1,226 @@
+import { basename, dirname, join, resolve } from "node:path";
+import type { Command } from "commander";
+import { checkName } from "../../api/request.js";
+import type { Finding } from "../../backup/findings.js";
+import { type Restored, restoreBackup } from "../../backup/restore.js";
+import type { LedgerSource } from "../../backup/source.js";
+import { type TakenBackup, takeBackup } from "../../backup/take.js";
+import { type OpenBackup, type Verified, verifyLedger, withBackup } from "../../backup/verify.js";
+import { refusal } from "../../contracts/errors.js";
+import { AuditLog } from "../../ledger/audit-log.js";
+import { findNatsStore, natsLedgerParts } from "../../ledger/nats-ledger.js";
+import { openNatsObjects } from "../../ledger/nats-objects.js";
+import { type Cli, withExamples } from "../cli.js";
+import { exitCodes } from "../exit-codes.js";
+import { productVersion } from "../product-version.js";
+import { clusterDefaults } from "../run/cluster.js";
+import type { Session } from "../session.js";
+import { findTarget } from "../target.js";
+import { countText, plainText, sizeText } from "../words.js";
+
+/** Findings that are shown; with `--json` all are. */
+const findingsShownMax = 20;
+
+export function addLedgerCommands(program: Command, cli: Cli): void {
+  const group = program
+    .command("ledger")
+    .description(
+      "back the fleet's record up, restore it, and check it; needs the coordinator's rights at NATS",
+    );
+  addBackup(group, cli);
+  addRestore(group, cli);
+  addVerify(group, cli);
+}
+
+function addBackup(group: Command, cli: Cli): void {
+  const command = group
+    .command("backup <file>")
+    .description("write everything that is needed to get the fleet back into one file, while the fleet lives")
+    .option("--without-files", "leave the files of releases and configurations out")
+    .action(async (file: string, { withoutFiles }: { withoutFiles?: boolean }, command: Command) => {
+      await cli.session(command, async (session) => {
+        const path = resolve(cli.io.cwd, file);
+        const taken = await takeBackup(await sourceOf(session, cli), path, {
+          clock: cli.io.clock,
+          rollcall: productVersion(),
+          withFiles: withoutFiles !== true,
+        });
+        cli.show(command, { ...summaryOf(taken), missing: taken.missing }, () => takenText(taken));
+      });
+    });
+  withExamples(
+    command,
+    "rollcall ledger backup /var/backups/shop.tar.gz",
+    "rollcall ledger backup ./records-only.tar.gz --without-files",
+  );
+}
+
+interface RestoreFlags {
+  readonly force?: boolean;
+  readonly as?: string;
+}
+
+function addRestore(group: Command, cli: Cli): void {
+  const command = group
+    .command("restore <file>")
+    .description(
+      "put a backup in the place of the fleet's record, while no coordinator runs; instances keep what they run",
+    )
+    .option("--force", "also over a ledger that holds records; they are backed up beside the file first")
+    .option("--as <fleet>", "restore the backup of another fleet as this one")
+    .action(async (file: string, flags: RestoreFlags, command: Command) => {
+      const path = resolve(cli.io.cwd, file);
+      const into = flags.as === undefined ? undefined : checkName("name", "The fleet", flags.as);
+      await withBackup(path, async (backup) => {
+        const { fleet } = await findTarget(cli.globals(command), cli.io);
+        if (into === undefined && backup.manifest.fleet !== fleet)
+          throw refusal("BACKUP_OF_ANOTHER_FLEET", { file: path, found: backup.manifest.fleet, fleet });
+        await cli.session(command, async (session) => {
+          const found = { ...session, target: { ...session.target, fleet: into ?? fleet } };
+          const restored = await restore(found, cli, { path, backup, force: flags.force === true });
+          const warnings = backup.findings;
+          cli.show(command, { ...restored, findings: warnings }, () => restoredText(restored, backup));
+        });
+      });
+    });
+  withExamples(
+    command,
+    "rollcall ledger restore /var/backups/shop.tar.gz --fleet shop",
+    "rollcall ledger restore ./shop.tar.gz --as shop-copy",
+  );
+}
+
+async function restore(
+  session: Session,
+  cli: Cli,
+  { path, backup, force }: { path: string; backup: OpenBackup; force: boolean },
+): Promise<Restored> {
+  const { bus, log, target } = session;
+  const { clock, random } = cli.io;
+  const { fleet } = target;
+  const { replicas } = clusterDefaults(bus);
+  const parts = await natsLedgerParts({ fleet, bus, clock, random, log, replicas });
+  return await restoreBackup(parts, openNatsObjects({ fleet, bus, clock, log }), backup, {
+    file: path,
+    by: cli.requester,
+    holder: `restore-${random.id()}`,
+    force,
+    saveFirst: async () => {
+      const stamp = new Date(clock.nowMs()).toISOString().replaceAll(/[:.]/g, "-");
+      const beside = join(dirname(path), `${fleet}-before-restore-${stamp}.tar.gz`);
+      const options = { clock, rollcall: productVersion(), withFiles: true };
+      return (await takeBackup(await sourceOf(session, cli), beside, options)).file;
+    },
+  });
+}
+
+function addVerify(group: Command, cli: Cli): void {
+  const command = group
+    .command("verify [file]")
+    .description(
+      "check a backup, or without a file the living ledger: every record, every reference, the audit log",
+    )
+    .option("--files", "of the living ledger also read every file of releases and configurations whole")
+    .action(async (file: string | undefined, { files }: { files?: boolean }, command: Command) => {
+      const what = file === undefined ? "the ledger" : basename(file);
+      const verified =
+        file === undefined
+          ? await cli.session(command, async (session) =>
+              verifyLedger(await sourceOf(session, cli), { clock: cli.io.clock, readFiles: files === true }),
+            )
+          : await withBackup(resolve(cli.io.cwd, file), async (backup) => verifiedOf(backup));
+      const ok = verified.findings.length === 0;
+      cli.show(command, { ok, ...verified }, () => verifiedText(verified, what));
+      cli.endWith(ok ? exitCodes.done : exitCodes.refused);
+    });
+  withExamples(command, "rollcall ledger verify", "rollcall ledger verify /var/backups/shop.tar.gz");
+  command.addHelpText("after", "\nEnds with 0 when nothing is wrong, with 3 when something is.");
+}
+
+/** @throws RollcallError `NO_LEDGER` */
+async function sourceOf({ bus, target: { fleet }, log }: Session, cli: Cli): Promise<LedgerSource> {
+  const { clock } = cli.io;
+  return {
+    fleet,
+    store: await findNatsStore({ fleet, bus, clock }),
+    async *events() {
+      for await (const { event } of new AuditLog({ fleet, bus, clock }).read()) yield event;
+    },
+    objects: openNatsObjects({ fleet, bus, clock, log }),
+  };
+}
+
+function summaryOf({ file, sizeBytes, sha256, manifest }: TakenBackup) {
+  const { fleet, ledgerId, revision, takenAtMs, counts, withFiles } = manifest;
+  return { file, sizeBytes, sha256, fleet, ledgerId, revision, takenAtMs, counts, withFiles };
+}
+
+function takenText({ file, sizeBytes, sha256, manifest, missing }: TakenBackup): string {
+  const { counts, fleet, revision } = manifest;
+  const parts = [
+    countText(counts.instances, "instance"),
+    countText(counts.deployments, "deployment"),
+    countText(counts.releases, "release"),
+    countText(counts.configs, "configuration"),
+    countText(counts.events, "event"),
+    manifest.withFiles ? countText(counts.files, "file") : "no files",
+  ];
+  return [
+    `${file} holds fleet ${fleet} as of revision ${revision}: ${parts.join(", ")} (${sizeText(sizeBytes)}).`,
+    `sha256 ${sha256}`,
+    ...missing.map((one) => `left out, since it cannot be read: ${plainText(one)}`),
+  ].join("\n");
+}
+
+function restoredText(
+  { records, files, paused, ended, saved, ledgerId }: Restored,
+  { manifest, findings }: OpenBackup,
+): string {
+  const taken = new Date(manifest.takenAtMs).toISOString();
+  return [
+    `Restored ${countText(records, "record")} and ${countText(files, "file")} as of ${taken}; the ledger is ${ledgerId} now.`,
+    ...(saved === null ? [] : [`What was there before is in ${saved}.`]),
+    ...(paused.length === 0 ? [] : [`Paused, to be resumed or aborted by a person: ${paused.join(", ")}.`]),
+    ...(ended.length === 0
+      ? []
+      : [`Ended, since nothing is told because of a restore: ${ended.join(", ")}.`]),
+    ...(manifest.withFiles
+      ? []
+      : ["The backup holds no files: rollcall ledger verify says which are missing."]),
+    ...findingLines(findings),
+    "Start the coordinators now. Every instance keeps what it runs; rollcall status says what differs.",
+  ].join("\n");
+}
+
+function verifiedOf({ manifest, entries, events, findings }: OpenBackup): Verified {
+  const { ledgerId, revision, withFiles, files } = manifest;
+  return {
+    ledgerId,
+    revision,
+    records: entries.length,
+    events: events.length,
+    files: withFiles ? files.length : null,
+    findings,
+  };
+}
+
+function verifiedText({ records, events, files, revision, findings }: Verified, what: string): string {
+  const looked = [
+    countText(records, "record"),
+    countText(events, "event"),
+    files === null ? "no files" : countText(files, "file"),
+  ].join(", ");
+  const found =
+    findings.length === 0
+      ? "nothing is wrong"
+      : `${countText(findings.length, "thing is", "things are")} wrong`;
+  return [`${what}, as of revision ${revision}: ${looked}; ${found}.`, ...findingLines(findings)].join("\n");
+}
+
+function findingLines(findings: readonly Finding[]): string[] {
+  const shown = findings
+    .slice(0, findingsShownMax)
+    .map(({ where, problem }) => `  ${plainText(where)}: ${plainText(problem)}`);
+  const others = findings.length - shown.length;
+  return others > 0 ? [...shown, `  and ${others} more: --json lists all`] : shown;
+}

@@ -1,0 +1,22 @@
+import type { NatsBus } from "../../bus/nats-bus.js";
+
+const leaseOnOneServerMs = 3_000;
+/** NATS itself may take 5 to 8 s to replace the leader of a stream. */
+const leaseOnClusterMs = 12_000;
+const clusterServersMin = 3;
+
+/** What fits the NATS servers that there are, as far as the one that this process is connected to knows the others. */
+export interface ClusterDefaults {
+  /** Copies of each stream that is made. */
+  readonly replicas: number;
+  readonly leaseMs: number;
+}
+
+export function clusterDefaults({ connection }: NatsBus): ClusterDefaults {
+  const servers = connection.info?.connect_urls?.length ?? 1;
+  const isCluster = servers >= clusterServersMin;
+  return {
+    replicas: isCluster ? clusterServersMin : 1,
+    leaseMs: isCluster ? leaseOnClusterMs : leaseOnOneServerMs,
+  };
+}

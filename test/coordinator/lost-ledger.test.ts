@@ -1,0 +1,85 @@
+import { beforeEach, expect, test } from "vitest";
+import type { Log } from "../../src/base/ports.js";
+import { FleetWorld, fleet } from "../kit/fleet.js";
+import { quietLog } from "../kit/quiet-log.js";
+
+let world: FleetWorld;
+let warnings: string[];
+
+beforeEach(async () => {
+  warnings = [];
+  const log: Log = {
+    ...quietLog,
+    warn: (_facts, sentence) => void warnings.push(sentence),
+    child: () => log,
+  };
+  world = await FleetWorld.ready(6, { log });
+  await world.rolledOut("v1", { batch: 6 });
+  await world.rolledOut("v2", { selector: "tier=web", batch: 6 });
+  await world.stopCoordinator("c1");
+  world.store.lose(fleet);
+  await world.startCoordinator("c1");
+  await world.untilLed();
+});
+
+const lost =
+  /^The ledger is new since 20\d\d-.*Z, and what the one before it knew is lost: 6 instances act on what that one asked, and versions that no record knows run \(v2: 6\)\. They keep what they run until something is deployed there\.$/;
+
+test("the inventory is taken from the reports, and nobody is told anything because records are missing", async () => {
+  await world.advance(120_000);
+  const { items } = await world.call("instances.list", {});
+  expect(items).toHaveLength(6);
+  for (const item of items)
+    expect(item).toMatchObject({
+      labels: { tier: "web" },
+      status: "HEALTHY",
+      running: { release: "v2" },
+      desired: null,
+      stable: null,
+      updateState: "NOT_NEEDED",
+    });
+  for (const { story } of world.agents.values()) expect(story).toEqual(["v1", "v2"]);
+});
+
+test("what was lost is said in the log and by status, until something is deployed there", async () => {
+  await world.advance(15_000);
+  expect(warnings.filter((warning) => lost.test(warning))).toHaveLength(1);
+  const { ledger, versions } = await world.call("status.get", {});
+  expect(ledger).toMatchObject({ restoredFrom: null, strangers: 6, unknownVersions: 6 });
+  expect(ledger?.notice).toMatch(lost);
+  expect(versions).toEqual([{ version: { release: "v2", config: null }, instances: 6, unrecorded: true }]);
+
+  await world.pushRelease("v3");
+  expect(await world.rolledOut("v3")).toMatchObject({
+    id: "d1",
+    outcome: "completed",
+    counts: { succeeded: 6 },
+  });
+  expect(world.versions()).toEqual(["v3"]);
+  const after = await world.call("status.get", {});
+  expect(after.ledger).toMatchObject({ strangers: 0, unknownVersions: 0, notice: null });
+  expect(after.versions[0]).not.toHaveProperty("unrecorded");
+});
+
+test("an agent that was away while the ledger was lost is brought to what was deployed since", async () => {
+  await world.advance(5_000);
+  world.agent("web-6").stop();
+  await world.call("instances.remove", { instance: "web-6" });
+  await world.pushRelease("v3");
+  await world.rolledOut("v3");
+  world.agent("web-6").start();
+  await world.until(() => world.agent("web-6").running === "v3");
+  await world.advance(5_000);
+  expect(await world.instance("web-6")).toMatchObject({ status: "HEALTHY", stable: { release: "v3" } });
+});
+
+test("a roll-out of a version that nobody knows is refused, and the one that runs can be pushed again", async () => {
+  await world.advance(5_000);
+  await expect(world.deploy("v2")).rejects.toMatchObject({ code: "UNKNOWN_RELEASE" });
+  await world.pushRelease("v2");
+  const told = world.agent("web-1").told.length;
+  expect(await world.rolledOut("v2", { batch: 6 })).toMatchObject({ outcome: "completed" });
+  // They run it already; from now on this ledger's word is what they act on.
+  expect(world.agent("web-1").told.length).toBe(told + 1);
+  expect((await world.instance("web-1")).stable).toMatchObject({ release: "v2" });
+});
