@@ -13,4 +13,5 @@ process.exitCode = await runCli(process.argv.slice(2), processIo(), {
   up: async (options, io) => (await import("./run/up.js")).runUp(options, io),
   coordinator: async (options, io) => (await import("./run/coordinator.js")).runCoordinator(options, io),
   agent: async (options, io) => (await import("./run/agent.js")).runAgent(options, io),
+  rehearse: async (...work) => (await import("./run/rehearsal-threads.js")).playOnThreads(...work),
 });

@@ -12,6 +12,7 @@ import { addInstanceCommands } from "./commands/instances.js";
 import { addLedgerCommands } from "./commands/ledger.js";
 import { addLongRunningCommands, type Runners } from "./commands/long-running.js";
 import { addReleaseCommands } from "./commands/releases.js";
+import { addSimulateCommand } from "./commands/simulate.js";
 import { addStatusCommand } from "./commands/status.js";
 import { type ExitCode, exitCodeOf, exitCodes } from "./exit-codes.js";
 import { addGlobalOptions } from "./global-options.js";
@@ -73,6 +74,7 @@ function createProgram(cli: Cli, runners: Partial<Runners>, json: boolean): Comm
   addDoctorCommand(program, cli);
   program.commandsGroup("Roll out:");
   addDeploymentCommands(program, cli);
+  addSimulateCommand(program, cli, runners.rehearse);
   addReleaseCommands(program, cli);
   addConfigCommands(program, cli);
   addInstanceCommands(program, cli);

@@ -19,6 +19,14 @@ export function parseAmount(text: string): Amount {
   return text.endsWith("%") ? text : Number(text);
 }
 
+/** `2%` or `0.02`, as a share of 1. */
+export function parseShare(text: string): number {
+  const [, number, percent] = /^(\d{1,3}(?:\.\d{1,6})?)(%?)$/.exec(text) ?? [];
+  const share = Number(number) / (percent === "%" ? 100 : 1);
+  if (number === undefined || share > 1) throw new InvalidArgumentError("Give a share: 2% or 0.02.");
+  return share;
+}
+
 export function parseCount(text: string): number {
   if (!/^[1-9]\d{0,8}$/.test(text)) throw new InvalidArgumentError("Give a whole number from 1.");
   return Number(text);

@@ -28,6 +28,11 @@ export const errorCodes = {
     sentence:
       "The instance deadline of {deadlineMs} ms is not longer than the {minHealthyMs} ms for which an instance must be healthy, so no instance could ever succeed: give a longer deadline or a shorter healthy time.",
   },
+  CONTRADICTORY_ROLLOUT: {
+    retry: "never",
+    status: 400,
+    sentence: "The roll-out contradicts itself: {problem}. Change one of the two and ask again.",
+  },
   BAD_SELECTOR: {
     retry: "never",
     status: 400,

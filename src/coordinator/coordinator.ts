@@ -16,7 +16,7 @@ import type { Actor, ActorHost } from "../runtime/actor.js";
 import { type CoordinatorFiles, createControlPlane } from "./control-plane.js";
 import { type AskPeers, assertReadable, writtenFormats } from "./fleet-formats.js";
 import { knownBy } from "./known-fleet.js";
-import { Leader } from "./leader.js";
+import { Leader, type UnsentReports } from "./leader.js";
 import { ledgerView } from "./ledger-view.js";
 
 export interface CoordinatorPorts {
@@ -30,6 +30,8 @@ export interface CoordinatorPorts {
   readonly files?: CoordinatorFiles;
   /** Who else coordinates this fleet. Without it there is nobody whom newer formats would shut out, nor anybody to say so: none are begun. */
   readonly askPeers?: AskPeers;
+  /** For rehearsals alone: of whom reports were left out. Default: none, who is not heard is silent. */
+  readonly unsentAtMs?: UnsentReports;
 }
 
 export interface CoordinatorOptions {
@@ -267,7 +269,7 @@ class HostedCoordinator implements Coordinator {
   }
 
   async #load(): Promise<void> {
-    const { ledger, clock, random, log, bus, host } = this.#ports;
+    const { ledger, clock, random, log, bus, host, unsentAtMs } = this.#ports;
     const leadership = this.#leadership;
     if (leadership === undefined) return;
     const leader: Leader = new Leader({
@@ -281,6 +283,7 @@ class HostedCoordinator implements Coordinator {
       host,
       formats: this.#formats,
       askPeers: this.#ports.askPeers ?? nobody,
+      unsentAtMs,
       onFailed: (error) => {
         if (this.#leader === leader) this.#termFailed(error);
       },

@@ -35,6 +35,12 @@ const listenIntervals = 2;
 /** Records taken over in one go, a few milliseconds: in between the lease is renewed, however large the fleet is. */
 const recordsAtOnceMax = 200;
 
+/**
+ * When an instance would have reported last, had it not left out what says nothing new (monotonic milliseconds). For rehearsals,
+ * where nearly all reports of a fleet are such.
+ */
+export type UnsentReports = (instance: string) => number | undefined;
+
 export interface LeaderParts {
   readonly fleet: string;
   readonly ledger: Ledger;
@@ -46,6 +52,7 @@ export interface LeaderParts {
   readonly host: ActorHost;
   readonly formats: Formats;
   readonly askPeers: AskPeers;
+  readonly unsentAtMs?: UnsentReports | undefined;
   /** What is known may differ from the ledger; at most once. */
   readonly onFailed: (error: unknown) => void;
 }
@@ -119,6 +126,7 @@ export class Leader {
       },
       isInFlight: (instance) => index.isInFlight(instance),
       inFlightCount: () => index.inFlightCount(),
+      unsentAtMs: (instance) => parts.unsentAtMs?.(instance),
     });
     this.rollOuts = new RollOuts(this.term, this.members, {
       silence: () => this.watch.silence(this.term.nowMs()),

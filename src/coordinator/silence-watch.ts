@@ -24,6 +24,8 @@ export interface SilenceListener {
   onLook(): void;
   isInFlight(instance: string): boolean;
   inFlightCount(): number;
+  /** When a report was left out that would have said nothing new, in monotonic time; only rehearsals leave any out. */
+  unsentAtMs(instance: string): number | undefined;
 }
 
 /**
@@ -143,7 +145,10 @@ export class SilenceWatch {
 
   #findSilent(now: number): void {
     const windowMs = livenessWindowMs(this.intervalMs);
-    for (const [instance, { atMs }] of this.#heard) {
+    for (const [instance, hearing] of this.#heard) {
+      if (now - hearing.atMs < windowMs) continue;
+      hearing.atMs = Math.max(hearing.atMs, this.#listener.unsentAtMs(instance) ?? 0);
+      const { atMs } = hearing;
       if (now - atMs < windowMs) continue;
       if (now - atMs >= goneAfterMs) this.#listener.onGone(instance);
       else if (!this.#silent.has(instance)) {

@@ -1,10 +1,16 @@
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { manifestSchema } from "../../src/contracts/release.js";
-import { manifestSchemaPath, manifestSchemaText } from "../kit/manifest-schema.js";
+import {
+  manifestSchemaPath,
+  manifestSchemaText,
+  planSchemaPath,
+  planSchemaText,
+} from "../kit/manifest-schema.js";
 
-test("the JSON Schema that is shipped is the one that manifests are checked by; npm run docs:schemas writes it anew", () => {
+test("the JSON Schemas that are shipped are the ones that files are checked by; npm run docs:schemas writes them anew", () => {
   expect(readFileSync(manifestSchemaPath, "utf8")).toBe(manifestSchemaText());
+  expect(readFileSync(planSchemaPath, "utf8")).toBe(planSchemaText());
 });
 
 test("a manifest of two lines gets the defaults of the design", () => {

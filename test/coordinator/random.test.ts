@@ -9,8 +9,8 @@ const seeds = only === undefined ? Array.from({ length: count }, (_, at) => at +
 /** A busy machine lives slowly. */
 const patienceMs = 60_000 + seeds.length * 2_000;
 
-async function live(seed: number): Promise<RandomFleet> {
-  const life = new RandomFleet(seed);
+async function live(seed: number, options: { upgrade?: boolean } = {}): Promise<RandomFleet> {
+  const life = new RandomFleet(seed, options);
   try {
     await life.live(25);
   } catch (error) {
@@ -38,6 +38,20 @@ describe("whatever happens to a fleet", () => {
         expect(outcomes.get(outcome) ?? 0, `${outcome} in ${JSON.stringify([...outcomes])}`).toBeGreaterThan(
           0,
         );
+    },
+    patienceMs,
+  );
+
+  test(
+    "also while coordinators and agents of two versions come and go",
+    async () => {
+      let raised = 0;
+      for (const seed of seeds.slice(0, Math.ceil(seeds.length / 2))) {
+        const { written } = await live(seed, { upgrade: true });
+        if (written.of("deployment") > 1) raised++;
+      }
+      if (only !== undefined) return;
+      expect(raised).toBeGreaterThan(0);
     },
     patienceMs,
   );

@@ -50,7 +50,12 @@ const allowed: Files = {
   "src/api/service.ts": importing("zod", "../base/ports.js", "../contracts/api.js"),
   "src/backup/restore.ts": importing("node:fs", "tar", "../../machines/restored.js", "../ledger/restore.js"),
   "src/nats-server/fetch.ts": importing("node:child_process", "../base-node/free-port.js"),
-  "src/simulator/fleet.ts": importing("../agent/agent.js", "../coordinator/coordinator.js"),
+  "src/simulator/fleet.ts": importing(
+    "../agent/agent.js",
+    "../agent/memory/memory-host.js",
+    "../coordinator/coordinator.js",
+    "d3-random",
+  ),
   "src/cli/main.ts": importing(
     "commander",
     "../agent/agent.js",
@@ -95,6 +100,8 @@ const forbidden: readonly (readonly [file: string, specifier: string])[] = [
   ["src/backup/restore.ts", "../coordinator/coordinator.js"],
   ["src/nats-server/fetch.ts", "../runtime/actor.js"],
   ["src/simulator/fleet.ts", "../../machines/deployment.js"],
+  ["src/simulator/fleet.ts", "xstate"],
+  ["src/simulator/fleet.ts", "../agent/adapters/processes.js"],
   ["src/index.ts", "./cli/main.js"],
   ["src/cli/main.ts", "../../test/kit/eventually.js"],
 ];

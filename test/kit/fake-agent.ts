@@ -1,14 +1,9 @@
 import { createHash } from "node:crypto";
 import { isNewerLedger } from "../../src/base/ledger-id.js";
 import type { Bus, Clock, LedgerReader, Subscription, Timer } from "../../src/base/ports.js";
-import {
-  type DesiredInstance,
-  desiredInstanceSchema,
-  type InstanceState,
-  type Labels,
-  type Report,
-} from "../../src/contracts/instance.js";
+import type { DesiredInstance, InstanceState, Labels, Report } from "../../src/contracts/instance.js";
 import { keys } from "../../src/contracts/keys.js";
+import { currentFormats, type Formats } from "../../src/contracts/record-formats.js";
 import { subjectsOf } from "../../src/contracts/subjects.js";
 
 /** How an instance takes a release: by default it is healthy after 500 ms. */
@@ -31,6 +26,7 @@ export interface FakeAgentParts {
   readonly instance: string;
   readonly labels?: Labels;
   readonly agent?: string;
+  readonly formats?: Formats;
 }
 
 interface Desired {
@@ -61,8 +57,12 @@ export class FakeAgent {
   readonly told: DesiredInstance[] = [];
   /** What it did: `begin v2 #3` (told by the third generation), `up v2`, `stop`, `fail v2`. */
   readonly effects: string[] = [];
+  /** Desired states of a format newer than it reads. */
+  unread = 0;
   behaviour: (desired: DesiredInstance) => Behaviour = () => ({});
   intervalMs = 2_000;
+  /** Of its reports: the newest that it knows, until it is asked for an older one. */
+  reportFormat: number;
   #state: InstanceState;
   #desired: Desired | undefined;
   #healthySinceMs: number | null = null;
@@ -70,6 +70,7 @@ export class FakeAgent {
   #seq = 0;
   #incarnation = 0;
   #sentDigest: string | undefined;
+  readonly #formats: Formats;
   #beats: Timer | undefined;
   #work: Timer | undefined;
   #poll: Timer | undefined;
@@ -78,6 +79,8 @@ export class FakeAgent {
 
   constructor(parts: FakeAgentParts) {
     this.#parts = parts;
+    this.#formats = parts.formats ?? currentFormats;
+    this.reportFormat = this.#formats.report.newest;
     this.instance = parts.instance;
     this.agent = parts.agent ?? `agent-of-${parts.instance}`;
     this.labels = parts.labels ?? {};
@@ -93,6 +96,7 @@ export class FakeAgent {
       pid: null,
       restarts: 0,
       agentVersion: "test",
+      desiredFormat: this.#formats["desired.instance"].newest,
     };
   }
 
@@ -121,6 +125,7 @@ export class FakeAgent {
   start(): void {
     const { bus, fleet, ledger } = this.#parts;
     this.#incarnation++;
+    this.reportFormat = this.#formats.report.newest;
     this.#seq = 0;
     this.#sentDigest = undefined;
     this.#listening = [
@@ -129,9 +134,12 @@ export class FakeAgent {
         const asked = JSON.parse(new TextDecoder().decode(data)) as {
           intervalMs?: number;
           generation?: number;
+          reportFormat?: number;
         };
         if ((asked.generation ?? 0) > (this.#desired?.state.generation ?? 0)) this.read();
         if (asked.intervalMs !== undefined) this.intervalMs = asked.intervalMs;
+        if (asked.reportFormat !== undefined)
+          this.reportFormat = Math.min(this.#formats.report.newest, asked.reportFormat);
         this.report({ whole: true });
       }),
       bus.onStatus((status) => {
@@ -217,7 +225,7 @@ export class FakeAgent {
   }
 
   report(options: { whole?: boolean } = {}): void {
-    if (this.started) this.publish(this.next(options));
+    if (this.started) this.publish(this.#formats.report.write(this.next(options), this.reportFormat));
   }
 
   publish(report: unknown): void {
@@ -237,9 +245,10 @@ export class FakeAgent {
   }
 
   #take(value: unknown, revision: number): void {
-    const parsed = desiredInstanceSchema.safeParse(value);
-    if (!parsed.success || parsed.data.agent !== this.agent) return;
-    const desired = parsed.data;
+    const read = this.#formats["desired.instance"].read(value);
+    if ("newer" in read) this.unread++;
+    if (!("record" in read) || read.record.agent !== this.agent) return;
+    const desired = read.record;
     const known = this.#desired;
     if (known !== undefined && !isNewer({ state: desired, revision }, known)) return;
     this.#desired = { state: desired, revision };

@@ -1,8 +1,9 @@
 import { createClient } from "../../src/api/client.js";
 import type { Client } from "../../src/api/client-types.js";
 import { serveApi } from "../../src/api/service.js";
-import type { Bus, Log, Random, Subscription } from "../../src/base/ports.js";
+import type { Log, Random, Subscription } from "../../src/base/ports.js";
 import { createMemoryBus, type MemoryHub } from "../../src/bus/memory-bus.js";
+import type { MemoryBus } from "../../src/bus/memory-connection.js";
 import type {
   ControlPlane,
   EndpointName,
@@ -11,8 +12,14 @@ import type {
   RequestOf,
 } from "../../src/contracts/api.js";
 import { endpoints } from "../../src/contracts/api.js";
-import { type DesiredInstance, desiredInstanceSchema, type Labels } from "../../src/contracts/instance.js";
+import type { DesiredInstance, Labels } from "../../src/contracts/instance.js";
 import { parseKey } from "../../src/contracts/keys.js";
+import {
+  currentFormats,
+  type FormatRanges,
+  type Formats,
+  rangesOf,
+} from "../../src/contracts/record-formats.js";
 import { subjectsOf } from "../../src/contracts/subjects.js";
 import type { DeploymentView } from "../../src/contracts/views.js";
 import { type Coordinator, createCoordinator } from "../../src/coordinator/coordinator.js";
@@ -23,6 +30,7 @@ import { createActorHost } from "../../src/runtime/actor-host.js";
 import { createSeededRandom } from "../../src/runtime/random.js";
 import { createVirtualClock, type VirtualClock } from "../../src/runtime/virtual-clock.js";
 import { type Behaviour, FakeAgent } from "./fake-agent.js";
+import { nextFormats } from "./next-formats.js";
 import { ProcessClock } from "./process-clock.js";
 import { quietLog } from "./quiet-log.js";
 
@@ -40,8 +48,9 @@ export interface SeenDesire {
 interface Process {
   readonly coordinator: Coordinator;
   readonly host: ActorHost;
-  readonly bus: Bus;
+  readonly bus: MemoryBus;
   readonly clock: ProcessClock;
+  readonly formats: Formats;
 }
 
 export type Deploy = Partial<RequestOf<"deployments.create">>;
@@ -71,7 +80,8 @@ export class FleetWorld {
       const at = this.desires.findLastIndex((seen) => seen.revision <= revision);
       if (this.desires[at]?.revision === revision) return;
       const instance = parseKey(key)?.[1] ?? "";
-      const desired = value === undefined ? undefined : desiredInstanceSchema.parse(value);
+      const desired =
+        value === undefined ? undefined : nextFormats["desired.instance"].readAt({ fleet, key }, value);
       this.desires.splice(at + 1, 0, { instance, desired, revision, atMs: clock.nowMs() });
     });
   }
@@ -79,10 +89,10 @@ export class FleetWorld {
   /** A fleet that is ready: a coordinator, `web-1` to `web-<instances>` with `tier=web`, and releases v1 to v3. */
   static async ready(
     instances = 6,
-    options: { seed?: number; log?: Log; releases?: readonly string[] } = {},
+    options: { seed?: number; log?: Log; releases?: readonly string[]; formats?: Formats } = {},
   ): Promise<FleetWorld> {
     const world = new FleetWorld(options);
-    await world.startCoordinator();
+    await world.startCoordinator("c1", leaseMs, options.formats);
     for (let n = 1; n <= instances; n++) world.addAgent(`web-${n}`, { tier: "web" });
     await world.advance(2_500);
     for (const version of options.releases ?? ["v1", "v2", "v3"]) await world.pushRelease(version);
@@ -91,13 +101,14 @@ export class FleetWorld {
 
   /** Serves the API of a coordinator over its own connection, as its process does. */
   serve(name: string): void {
-    const { coordinator, bus, clock } = this.#process(name);
+    const { coordinator, bus, clock, formats } = this.#process(name);
     const role = () => {
       const { name: leader, epoch } = coordinator.leader();
-      return { leading: coordinator.leads(), epoch, leader };
+      return { leading: coordinator.leads(), epoch, leader, problem: coordinator.view().problem };
     };
     const { plane } = coordinator;
-    serveApi({ bus, fleet, plane, node: name, version: "1.0.0", role, clock, log: this.log });
+    const reads = rangesOf(formats);
+    serveApi({ bus, fleet, plane, node: name, version: "1.0.0", formats: reads, role, clock, log: this.log });
   }
 
   /** What a program of a user has, over a connection of its own. */
@@ -113,20 +124,35 @@ export class FleetWorld {
     });
   }
 
-  async startCoordinator(name = "c1", lease: number = leaseMs): Promise<Coordinator> {
+  async startCoordinator(
+    name = "c1",
+    lease: number = leaseMs,
+    formats: Formats = currentFormats,
+  ): Promise<Coordinator> {
     const { random, log } = this;
     const bus = this.hub.connect(name);
     const clock = new ProcessClock(this.clock);
     const ledger = await this.during(this.store.open({ fleet, bus, log }));
     const host = createActorHost({ node: name, clock, random, log });
     const coordinator = createCoordinator(
-      { clock, random, log, bus, ledger, host },
-      { fleet, name, leaseMs: lease, version: "1.0.0", node: "test" },
+      { clock, random, log, bus, ledger, host, askPeers: async () => this.#peersOf(name) },
+      { fleet, name, leaseMs: lease, version: "1.0.0", node: "test", formats },
     );
     coordinator.start();
-    this.#coordinators.set(name, { coordinator, host, bus, clock });
+    this.#coordinators.set(name, { coordinator, host, bus, clock, formats });
     await this.advance(100);
     return coordinator;
+  }
+
+  /** The coordinators that answer one that asks: none, not even itself, while it is cut off. */
+  #peersOf(asking: string): { id: string; formats: FormatRanges }[] {
+    const peers = [...this.knownFormats()].map(([id, formats]) => ({ id, formats: rangesOf(formats) }));
+    return peers.some(({ id }) => id === asking) ? peers : [];
+  }
+
+  /** What each coordinator that can be reached knows. */
+  *knownFormats(): Iterable<readonly [name: string, Formats]> {
+    for (const [name, { bus, formats }] of this.#coordinators) if (bus.connected) yield [name, formats];
   }
 
   /** As by SIGTERM: it hands over. */
@@ -190,7 +216,7 @@ export class FleetWorld {
     return this.leaderName() ?? "";
   }
 
-  addAgent(instance: string, labels: Labels = {}, agent?: string): FakeAgent {
+  addAgent(instance: string, labels: Labels = {}, agent?: string, formats?: Formats): FakeAgent {
     const bus = this.hub.connect(`agent-${instance}${agent === undefined ? "" : `-${agent}`}`);
     const made = new FakeAgent({
       bus,
@@ -200,6 +226,7 @@ export class FleetWorld {
       instance,
       labels,
       ...(agent === undefined ? {} : { agent }),
+      ...(formats === undefined ? {} : { formats }),
     });
     if (agent === undefined) this.agents.set(instance, made);
     made.start();

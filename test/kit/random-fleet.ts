@@ -1,8 +1,11 @@
+import { currentFormats, type Formats } from "../../src/contracts/record-formats.js";
 import { AuditCheck } from "./audit-check.js";
 import type { Behaviour } from "./fake-agent.js";
-import { FleetWorld, fleet } from "./fleet.js";
+import { FleetWorld, fleet, leaseMs } from "./fleet.js";
 import { Invariants } from "./invariants.js";
+import { nextFormats } from "./next-formats.js";
 import { quietLog } from "./quiet-log.js";
+import { WrittenFormats } from "./written-formats.js";
 
 const releases = ["v1", "v2", "v3", "v4"] as const;
 const selectors = [null, "tier=web", "tier!=web", "zone=a"] as const;
@@ -25,8 +28,12 @@ export class RandomFleet {
   #coordinators = 0;
   #joined = 0;
   readonly #errors: string[] = [];
+  /** Coordinators and agents are of two versions, at random. */
+  readonly #isUpgrade: boolean;
+  readonly written: WrittenFormats;
 
-  constructor(seed: number) {
+  constructor(seed: number, options: { upgrade?: boolean } = {}) {
+    this.#isUpgrade = options.upgrade ?? false;
     const log = {
       ...quietLog,
       error: (facts: object, sentence: string) => this.#noteError(facts, sentence),
@@ -35,6 +42,7 @@ export class RandomFleet {
     this.world = new FleetWorld({ seed, log });
     this.#unit = generator(seed);
     this.#audit = new AuditCheck(this.world, { reports: false });
+    this.written = new WrittenFormats(this.world);
     this.invariants = new Invariants(this.world);
   }
 
@@ -43,6 +51,7 @@ export class RandomFleet {
     for (let step = 0; step < steps; step++) {
       await this.#step();
       await this.world.advance(this.#int(0, this.#chance(0.3) ? 30_000 : 3_000));
+      if (this.#isUpgrade && this.#chance(0.15)) await this.world.advance(this.#int(100_000, 500_000));
     }
     await this.#rest();
   }
@@ -98,6 +107,8 @@ export class RandomFleet {
       if (!agent.started) agent.start();
     }
     if (world.coordinators.size === 0) await this.#startCoordinator();
+    // One that can lead whatever is written by now.
+    if (this.#isUpgrade) await this.#startCoordinator(nextFormats);
     const untilMs = world.clock.nowMs() + restMs;
     for (;;) {
       await world.advance(20_000);
@@ -183,7 +194,7 @@ export class RandomFleet {
     const name = `i${this.#joined}`;
     this.diary.push(`${name} joins`);
     const labels = { tier: this.#pick(["web", "db"]), ...(this.#chance(0.5) ? { zone: "a" } : {}) };
-    const agent = this.world.addAgent(name, labels);
+    const agent = this.world.addAgent(name, labels, undefined, this.#formats());
     const seeds = Object.fromEntries(releases.map((release) => [release, this.#unit()] as const));
     agent.behaviour = ({ run }) => this.#behaviourOf(seeds[run?.release.version ?? "v1"] ?? 0);
   }
@@ -283,20 +294,24 @@ export class RandomFleet {
     });
   }
 
-  async #startCoordinator(): Promise<void> {
+  #formats(): Formats {
+    return this.#isUpgrade && this.#chance(0.5) ? nextFormats : currentFormats;
+  }
+
+  async #startCoordinator(formats: Formats = this.#formats()): Promise<void> {
     this.#coordinators++;
     const name = `c${this.#coordinators}`;
-    this.diary.push(`start ${name}`);
+    this.diary.push(`start ${name}${formats === nextFormats ? ", a newer one" : ""}`);
     for (;;) {
       try {
-        await this.world.startCoordinator(name);
+        await this.world.startCoordinator(name, leaseMs, formats);
         return;
       } catch (error) {
         // Without the ledger no coordinator starts; whoever runs it tries again.
         this.diary.push(`  ${name} does not start: ${String(error)}`);
         this.#endFault();
         this.#coordinators++;
-        return this.#startCoordinator();
+        return this.#startCoordinator(formats);
       }
     }
   }
@@ -314,7 +329,7 @@ export class RandomFleet {
     const isExpected =
       ("code" in facts &&
         /^(DEPLOYMENT_FAILED|ROLLBACK_FAILED|CONVERGENCE_FAILED)$/.test(String(facts.code))) ||
-      /could not be saved|records could not be read/.test(sentence);
+      /could not be saved|records could not be read|coordinator cannot lead/.test(sentence);
     if (!isExpected) this.#errors.push(`${sentence} ${JSON.stringify(facts)}`);
   }
 

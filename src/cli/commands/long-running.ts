@@ -1,6 +1,7 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { checkName } from "../../api/request.js";
 import { type Labels, labelsSchema } from "../../contracts/instance.js";
+import type { Player } from "../../simulator/rehearsal.js";
 import { type Cli, withExamples } from "../cli.js";
 import type { CliIo } from "../cli-io.js";
 import type { ExitCode } from "../exit-codes.js";
@@ -52,6 +53,8 @@ export interface Runners {
   readonly up: (options: UpOptions, io: CliIo) => Promise<ExitCode>;
   readonly coordinator: (options: CoordinatorOptions, io: CliIo) => Promise<ExitCode>;
   readonly agent: (options: AgentOptions, io: CliIo) => Promise<ExitCode>;
+  /** Plays the runs of a rehearsal; without it they are played in this thread. */
+  readonly rehearse?: Player;
 }
 
 /** Adds those that there is a runner for. */
