@@ -48,7 +48,7 @@ export interface LedgerWorld {
 const leaseMs = 2_000;
 
 /** Who and why: of no interest to a ledger. */
-export const anOrigin = { actor: "user:alice", cause: "request:k1" } as const;
+const anOrigin = { actor: "user:alice", cause: "request:k1" } as const;
 
 export function event(type = "deployment.created", data: Record<string, unknown> = {}) {
   return { kind: "deployment", id: "d1", type, data, ...anOrigin } as const;

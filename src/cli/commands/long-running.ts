@@ -1,3 +1,4 @@
+import { resolve } from "node:path";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { checkName } from "../../api/request.js";
 import { type Labels, labelsSchema } from "../../contracts/instance.js";
@@ -23,6 +24,8 @@ export interface UpOptions extends LongRunning {
   readonly name: string | undefined;
   /** Copies of each stream that is made; `undefined`: 3 on a cluster, else 1. */
   readonly replicas: number | undefined;
+  /** Where the audit log is copied to; `undefined`: nowhere. */
+  readonly auditFile: string | undefined;
 }
 
 export interface CoordinatorOptions extends UpOptions {
@@ -68,21 +71,40 @@ export function addLongRunningCommands(
   if (agent !== undefined) addAgent(program, cli, agent);
 }
 
+const auditFileOption = [
+  "--audit-file <file>",
+  "append every event of the audit log to this file too (env ROLLCALL_AUDIT_FILE)",
+] as const;
+
+function auditFileOf(flag: string | undefined, { env, cwd }: CliIo): string | undefined {
+  const path = flag ?? env.ROLLCALL_AUDIT_FILE ?? "";
+  return path === "" ? undefined : resolve(cwd, path);
+}
+
 function addUp(program: Command, cli: Cli, run: Runners["up"]): void {
   const command = program
     .command("up")
     .description("find or start a NATS server and start a control plane, and stay until Ctrl-C")
     .option("--name <id>", "name of the coordinator (default: from the host's name)")
     .addOption(replicasOption())
-    .action(async ({ name, replicas }: { name?: string; replicas?: number }, command: Command) => {
+    .option(...auditFileOption)
+    .action(async (flags: { name?: string; replicas?: number; auditFile?: string }, command: Command) => {
       const options = {
         ...(await longRunning(cli, command)),
-        name: checked(name, "The coordinator"),
-        replicas,
+        name: checked(flags.name, "The coordinator"),
+        replicas: flags.replicas,
+        auditFile: auditFileOf(flags.auditFile, cli.io),
       };
       cli.endWith(await run(options, cli.io));
     });
   withExamples(command, "rollcall up", "rollcall up --nats nats://nats.internal:4222 --fleet shop");
+}
+
+interface CoordinatorFlags {
+  readonly name?: string;
+  readonly lease?: number;
+  readonly replicas?: number;
+  readonly auditFile?: string;
 }
 
 function addCoordinator(program: Command, cli: Cli, run: Runners["coordinator"]): void {
@@ -96,12 +118,14 @@ function addCoordinator(program: Command, cli: Cli, run: Runners["coordinator"])
       parseDuration,
     )
     .addOption(replicasOption())
-    .action(async (flags: { name?: string; lease?: number; replicas?: number }, command: Command) => {
+    .option(...auditFileOption)
+    .action(async (flags: CoordinatorFlags, command: Command) => {
       const options = {
         ...(await longRunning(cli, command)),
         name: checked(flags.name, "The coordinator"),
         leaseMs: flags.lease,
         replicas: flags.replicas,
+        auditFile: auditFileOf(flags.auditFile, cli.io),
       };
       cli.endWith(await run(options, cli.io));
     });

@@ -5,11 +5,13 @@ import type { Log } from "../../base/ports.js";
 import { connectNatsBus } from "../../bus/nats-bus.js";
 import { subjectsOf } from "../../contracts/subjects.js";
 import { type Coordinator, createCoordinator } from "../../coordinator/coordinator.js";
+import { AuditLog } from "../../ledger/audit-log.js";
 import { openNatsLedger } from "../../ledger/nats-ledger.js";
 import { openNatsObjects } from "../../ledger/nats-objects.js";
 import { createActorHost } from "../../runtime/actor-host.js";
 import type { CliIo } from "../cli-io.js";
 import { productVersion } from "../product-version.js";
+import { AuditCopy } from "./audit-copy.js";
 import { clusterDefaults } from "./cluster.js";
 
 export interface ControlPlaneOptions {
@@ -21,6 +23,8 @@ export interface ControlPlaneOptions {
   readonly leaseMs: number | undefined;
   /** Copies of each stream that is made; `undefined`: 3 on a cluster, else 1. */
   readonly replicas: number | undefined;
+  /** Where the audit log is copied to. */
+  readonly auditFile: string | undefined;
   readonly log: Log;
 }
 
@@ -93,12 +97,15 @@ export async function startControlPlane(
       clock,
       log,
     });
+    const { auditFile: path } = options;
+    const copy = path && new AuditCopy({ audit: new AuditLog({ fleet, bus, clock }), path, clock, log });
     return {
       coordinator,
       name,
       stop: async () => {
         api.unsubscribe();
         await coordinator.stop();
+        if (copy) await copy.stop();
         host.stop();
         await ledger.close();
         await bus.close();

@@ -35,7 +35,17 @@ export async function runUp(options: UpOptions, io: CliIo): Promise<ExitCode> {
       password: target.password,
     };
     const plane = await startControlPlane(
-      { url, user, password, fleet, name: options.name, leaseMs: undefined, replicas: options.replicas, log },
+      {
+        url,
+        user,
+        password,
+        fleet,
+        name: options.name,
+        leaseMs: undefined,
+        replicas: options.replicas,
+        auditFile: options.auditFile,
+        log,
+      },
       io,
     );
     await writeContext(dataDir, {
