@@ -92,7 +92,9 @@ export async function openBackup(file: string, folder: string): Promise<BackupMa
       strict: true,
       preserveOwner: false,
       filter: (path, entry) => {
-        const isPart = "type" in entry && entry.type === "File" && partPattern.test(path);
+        const type = "type" in entry ? entry.type : undefined;
+        const isPart =
+          (type === "File" && partPattern.test(path)) || (type === "Directory" && path === "files/");
         if (!isPart) strangers.push(path);
         return isPart;
       },

@@ -43,7 +43,8 @@ export async function withBackup<T>(file: string, work: (backup: OpenBackup) => 
     const findings = findingsIn({ fleet, ledgerId, head, entries, events, files });
     return await work({ manifest, entries, events, findings, pathOf: ({ part }) => join(folder, part.file) });
   } finally {
-    await rm(folder, { recursive: true, force: true });
+    // What failed in the middle of unpacking may still be writing.
+    await rm(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 20 });
   }
 }
 

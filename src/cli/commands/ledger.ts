@@ -12,9 +12,12 @@ import { findNatsStore, natsLedgerParts } from "../../ledger/nats-ledger.js";
 import { openNatsObjects } from "../../ledger/nats-objects.js";
 import { type Cli, withExamples } from "../cli.js";
 import { exitCodes } from "../exit-codes.js";
+import { logLevelOf } from "../global-options.js";
+import { createLog } from "../log.js";
 import { productVersion } from "../product-version.js";
 import { clusterDefaults } from "../run/cluster.js";
-import type { Session } from "../session.js";
+import { withFolderNats } from "../run/folder-nats.js";
+import { type Session, withSession } from "../session.js";
 import { findTarget } from "../target.js";
 import { countText, plainText, sizeText } from "../words.js";
 
@@ -40,7 +43,7 @@ function addBackup(group: Command, cli: Cli): void {
     .action(async (file: string, { withoutFiles }: { withoutFiles?: boolean }, command: Command) => {
       await cli.session(command, async (session) => {
         const path = resolve(cli.io.cwd, file);
-        const taken = await takeBackup(await sourceOf(session, cli), path, {
+        const taken = await takeBackup(await sourceOf(session, session.target.fleet, cli), path, {
           clock: cli.io.clock,
           rollcall: productVersion(),
           withFiles: withoutFiles !== true,
@@ -75,12 +78,9 @@ function addRestore(group: Command, cli: Cli): void {
         const { fleet } = await findTarget(cli.globals(command), cli.io);
         if (into === undefined && backup.manifest.fleet !== fleet)
           throw refusal("BACKUP_OF_ANOTHER_FLEET", { file: path, found: backup.manifest.fleet, fleet });
-        await cli.session(command, async (session) => {
-          const found = { ...session, target: { ...session.target, fleet: into ?? fleet } };
-          const restored = await restore(found, cli, { path, backup, force: flags.force === true });
-          const warnings = backup.findings;
-          cli.show(command, { ...restored, findings: warnings }, () => restoredText(restored, backup));
-        });
+        const options = { path, backup, fleet: into ?? fleet, force: flags.force === true };
+        const restored = await whileNobodyRuns(cli, command, (session) => restore(session, cli, options));
+        cli.show(command, { ...restored, findings: backup.findings }, () => restoredText(restored, backup));
       });
     });
   withExamples(
@@ -90,14 +90,35 @@ function addRestore(group: Command, cli: Cli): void {
   );
 }
 
-async function restore(
-  session: Session,
+/** Where nothing says where NATS is, its server may have ended with the `rollcall up` of this folder: it is run for so long. */
+async function whileNobodyRuns<T>(
   cli: Cli,
-  { path, backup, force }: { path: string; backup: OpenBackup; force: boolean },
+  command: Command,
+  work: (session: Session) => Promise<T>,
+): Promise<T> {
+  const globals = cli.globals(command);
+  const { source, dataDir } = await findTarget(globals, cli.io);
+  if (source !== "nowhere") return await cli.session(command, work);
+  const log = createLog({ level: logLevelOf(globals, cli.io, "error"), name: "rollcall" });
+  return await withFolderNats(dataDir, cli.io, {
+    log,
+    work: ({ url, user, password }) => withSession({ ...globals, nats: url, user, password }, cli.io, work),
+  });
+}
+
+interface Restoring {
+  readonly path: string;
+  readonly backup: OpenBackup;
+  readonly fleet: string;
+  readonly force: boolean;
+}
+
+async function restore(
+  { bus, log }: Session,
+  cli: Cli,
+  { path, backup, fleet, force }: Restoring,
 ): Promise<Restored> {
-  const { bus, log, target } = session;
   const { clock, random } = cli.io;
-  const { fleet } = target;
   const { replicas } = clusterDefaults(bus);
   const parts = await natsLedgerParts({ fleet, bus, clock, random, log, replicas });
   return await restoreBackup(parts, openNatsObjects({ fleet, bus, clock, log }), backup, {
@@ -109,7 +130,7 @@ async function restore(
       const stamp = new Date(clock.nowMs()).toISOString().replaceAll(/[:.]/g, "-");
       const beside = join(dirname(path), `${fleet}-before-restore-${stamp}.tar.gz`);
       const options = { clock, rollcall: productVersion(), withFiles: true };
-      return (await takeBackup(await sourceOf(session, cli), beside, options)).file;
+      return (await takeBackup(await sourceOf({ bus, log }, fleet, cli), beside, options)).file;
     },
   });
 }
@@ -126,7 +147,10 @@ function addVerify(group: Command, cli: Cli): void {
       const verified =
         file === undefined
           ? await cli.session(command, async (session) =>
-              verifyLedger(await sourceOf(session, cli), { clock: cli.io.clock, readFiles: files === true }),
+              verifyLedger(await sourceOf(session, session.target.fleet, cli), {
+                clock: cli.io.clock,
+                readFiles: files === true,
+              }),
             )
           : await withBackup(resolve(cli.io.cwd, file), async (backup) => verifiedOf(backup));
       const ok = verified.findings.length === 0;
@@ -138,7 +162,11 @@ function addVerify(group: Command, cli: Cli): void {
 }
 
 /** @throws RollcallError `NO_LEDGER` */
-async function sourceOf({ bus, target: { fleet }, log }: Session, cli: Cli): Promise<LedgerSource> {
+async function sourceOf(
+  { bus, log }: Pick<Session, "bus" | "log">,
+  fleet: string,
+  cli: Cli,
+): Promise<LedgerSource> {
   const { clock } = cli.io;
   return {
     fleet,

@@ -1,9 +1,6 @@
 import { mkdir, rm } from "node:fs/promises";
 import type { RollcallError } from "../../base/errors.js";
-import type { Log } from "../../base/ports.js";
 import { lockFolder } from "../../base-node/folder-lock.js";
-import { findNatsServer } from "../../nats-server/find.js";
-import { runNatsServer } from "../../nats-server/run.js";
 import type { RunningNats } from "../../nats-server/running-nats.js";
 import type { CliIo } from "../cli-io.js";
 import type { UpOptions } from "../commands/long-running.js";
@@ -11,6 +8,7 @@ import { contextPath, writeContext } from "../context.js";
 import { type ExitCode, exitCodes } from "../exit-codes.js";
 import { createLog } from "../log.js";
 import { startControlPlane } from "./control-plane.js";
+import { startNats } from "./folder-nats.js";
 import { untilSignal } from "./until-signal.js";
 
 /**
@@ -68,12 +66,6 @@ export async function runUp(options: UpOptions, io: CliIo): Promise<ExitCode> {
     await nats?.stop();
     await lock.release();
   }
-}
-
-async function startNats(dataDir: string, { clock, env }: CliIo, log: Log): Promise<RunningNats> {
-  const { path, version, foundBy } = await findNatsServer({ env, dataDir, log });
-  log.info({ path, version, foundBy }, "a nats-server was found");
-  return runNatsServer({ binary: path, dataDir, clock, log });
 }
 
 /** Resolves with the reason if the server cannot be kept running; never otherwise. */
