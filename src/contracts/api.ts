@@ -6,6 +6,7 @@ import {
   configViewSchema,
   coordinatorViewSchema,
   deploymentViewSchema,
+  eventViewSchema,
   fleetStatusSchema,
   instanceViewSchema,
   releaseViewSchema,
@@ -40,6 +41,8 @@ const durationMs = z
 
 /** Instances in one answer, which must fit a message of the server's largest size. */
 export const instancesPageMax = 500;
+/** Events in one answer. */
+export const eventsPageMax = 100;
 
 /**
  * Every endpoint of the control plane, `rollcall.v1.<fleet>.api.<resource>.<verb>`. A `write` is answered by the leader
@@ -202,6 +205,35 @@ export const endpoints = {
     summary: "Removes a configuration that nothing needs",
     request: z.strictObject({ version: versionSchema, by }),
     reply: z.object({ version: versionSchema }),
+  },
+  "events.list": {
+    kind: "read",
+    summary: "The newest events of the audit log, a page at a time from its end, each page oldest first",
+    request: z.strictObject({
+      kind: idSchema
+        .nullable()
+        .default(null)
+        .meta({ description: "Only of objects of this kind: deployment" }),
+      id: versionSchema.nullable().default(null).meta({ description: "Only of this object; with its kind" }),
+      type: z
+        .string()
+        .max(64)
+        .nullable()
+        .default(null)
+        .meta({ description: "Only of this type: instance.failed" }),
+      before: z
+        .int()
+        .min(1)
+        .nullable()
+        .default(null)
+        .meta({ description: "The `before` of the page before" }),
+      limit: z.int().min(1).max(eventsPageMax).default(50),
+    }),
+    reply: z.object({
+      items: z.array(eventViewSchema),
+      /** What to ask for `before`, also after a page with few or no items; `null` where there is nothing before. */
+      before: z.number().nullable(),
+    }),
   },
   "coordinators.list": {
     kind: "read",

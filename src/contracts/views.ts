@@ -142,6 +142,27 @@ export const ledgerViewSchema = z.object({
 });
 export type LedgerView = z.infer<typeof ledgerViewSchema>;
 
+/** An event of the audit log: what happened to which object, who asked for it and what led to it. */
+export const eventViewSchema = z.object({
+  id: z.string(),
+  /** `deployment.told`. */
+  type: z.string(),
+  /** `deployment/d1`, its tokens escaped as in subjects. */
+  subject: z.string(),
+  /** RFC 3339, in ledger time. */
+  time: z.string(),
+  /** The event in words, to be read after the name of its object. */
+  sentence: z.string(),
+  /** `null` for events that were written before they had an origin. */
+  actor: z.string().nullable(),
+  cause: z.string().nullable(),
+  generation: z.number().nullable(),
+  epoch: z.number(),
+  sequence: z.number(),
+  data: z.json(),
+});
+export type EventView = z.infer<typeof eventViewSchema>;
+
 export const fleetStatusSchema = z.object({
   fleet: idSchema,
   leader: idSchema.nullable(),

@@ -11,7 +11,7 @@ import { DeploymentCommands } from "./deployment-commands.js";
 import { knownBy } from "./known-fleet.js";
 import type { Leader } from "./leader.js";
 import type { MemberState } from "./members.js";
-import { createReads, FleetViews } from "./reads.js";
+import { type AuditPages, createReads, FleetViews } from "./reads.js";
 
 /** What the control plane does to the store of files: whoever pushes may add to it, and nobody else may remove. */
 export type CoordinatorFiles = Pick<Objects, "remove">;
@@ -23,6 +23,7 @@ export function createControlPlane(
   leader: Leader,
   self: () => CoordinatorView,
   files: CoordinatorFiles,
+  audit: AuditPages,
 ): ControlPlane {
   const { term, rollOuts } = leader;
   const { catalog, writer } = term;
@@ -69,7 +70,7 @@ export function createControlPlane(
   }
 
   return {
-    ...createReads(known, self),
+    ...createReads(known, self, audit),
     "deployments.create": async (request) => views.deployment(await commands.create(request)),
     "deployments.pause": async (request) => views.deployment(await commands.pause(request)),
     "deployments.resume": async (request) => views.deployment(await commands.resume(request)),

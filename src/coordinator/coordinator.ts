@@ -7,17 +7,17 @@ import { messageOf, RollcallError } from "../base/errors.js";
 import type { Bus, Clock, Leadership, Ledger, Log, Random, Subscription } from "../base/ports.js";
 import { type ControlPlane, type EndpointName, endpoints } from "../contracts/api.js";
 import { refusal } from "../contracts/errors.js";
-import type { FleetEvent } from "../contracts/event-types.js";
 import { keys } from "../contracts/keys.js";
-import { byCoordinator } from "../contracts/origin.js";
 import { currentFormats, type Formats } from "../contracts/record-formats.js";
 import type { CoordinatorView } from "../contracts/views.js";
 import type { Actor, ActorHost } from "../runtime/actor.js";
 import { type CoordinatorFiles, createControlPlane } from "./control-plane.js";
 import { type AskPeers, assertReadable, writtenFormats } from "./fleet-formats.js";
+import { noteHandOver } from "./hand-over.js";
 import { knownBy } from "./known-fleet.js";
 import { Leader, type UnsentReports } from "./leader.js";
 import { ledgerView } from "./ledger-view.js";
+import type { AuditPages } from "./reads.js";
 
 export interface CoordinatorPorts {
   readonly clock: Clock;
@@ -30,6 +30,8 @@ export interface CoordinatorPorts {
   readonly files?: CoordinatorFiles;
   /** Who else coordinates this fleet. Without it there is nobody whom newer formats would shut out, nor anybody to say so: none are begun. */
   readonly askPeers?: AskPeers;
+  /** Reads the audit log. Default: it cannot be read. */
+  readonly audit?: AuditPages;
   /** For rehearsals alone: of whom reports were left out. Default: none, who is not heard is silent. */
   readonly unsentAtMs?: UnsentReports;
 }
@@ -48,8 +50,6 @@ export interface CoordinatorOptions {
 }
 
 const problemEveryMs = 60_000;
-/** What the note that the lead is handed over may take. */
-const handOverNoteMs = 500;
 /** After a takeover, until every instance will have reported once. */
 const inventoryMs = 10_000;
 
@@ -70,6 +70,11 @@ export interface Coordinator {
 type LeadershipState = CoordinatorView["role"];
 
 const nobody: AskPeers = async () => [];
+const noAudit =
+  (fleet: string): AuditPages =>
+  async () => {
+    throw refusal("LEDGER_UNAVAILABLE", { fleet, problem: "this coordinator cannot read the audit log" });
+  };
 const noFiles: CoordinatorFiles = { remove: async () => undefined };
 
 const roles: Readonly<Record<string, LeadershipState>> = {
@@ -208,7 +213,7 @@ class HostedCoordinator implements Coordinator {
         this.#drop();
         break;
       case "handOver":
-        this.#handedOver = this.#noteHandOver();
+        this.#handedOver = noteHandOver(this.#leadership, this.#ports.clock, this.#log);
         break;
       case "resign":
         this.#do(this.#resign());
@@ -293,7 +298,8 @@ class HostedCoordinator implements Coordinator {
       await leader.load();
       // Lost in the meantime: what was read is dropped already.
       if (this.#leader !== leader) return;
-      this.#answers = createControlPlane(leader, () => this.view(), this.#ports.files ?? noFiles);
+      const { files = noFiles, audit = noAudit(this.#options.fleet) } = this.#ports;
+      this.#answers = createControlPlane(leader, () => this.view(), files, audit);
       this.#actor?.send({ type: "loaded" });
     } catch (error) {
       if (this.#leader !== leader) return;
@@ -338,27 +344,6 @@ class HostedCoordinator implements Coordinator {
     this.#leader?.drop(refusal("NO_LEADER", { fleet: this.#options.fleet }));
     this.#leader = undefined;
     this.#answers = undefined;
-  }
-
-  /** Best effort, for a moment: whoever waits for the lead must not wait for the audit log. */
-  async #noteHandOver(): Promise<void> {
-    const { clock } = this.#ports;
-    const leadership = this.#leadership;
-    if (leadership === undefined) return;
-    const { holder, epoch } = leadership;
-    const origin = byCoordinator(holder, epoch);
-    const event = {
-      kind: "coordinator",
-      id: holder,
-      type: "coordinator.resigned",
-      data: {},
-      ...origin,
-    } as const satisfies FleetEvent;
-    const written = leadership.commit({ events: [event], puts: [], deletes: [] });
-    const tooLate = new Promise<void>((resolve) => clock.setTimer(handOverNoteMs, resolve));
-    await Promise.race([written, tooLate]).catch((error: unknown) =>
-      this.#log.debug({ error: messageOf(error) }, "that the lead is handed over is not in the audit log"),
-    );
   }
 
   async #resign(): Promise<void> {

@@ -189,8 +189,11 @@ export class FleetViews {
   }
 }
 
+/** Reads the audit log: the answer to `events.list`. */
+export type AuditPages = ControlPlane["events.list"];
+
 /** Answers every read from what is known of a fleet, by the leader or by a follower. */
-export function createReads(known: KnownFleet, self: () => CoordinatorView): Reads {
+export function createReads(known: KnownFleet, self: () => CoordinatorView, audit: AuditPages): Reads {
   const { catalog } = known;
   const views = new FleetViews(known);
   const listed = <T>(items: T[]) => ({ items, asOf: known.nowMs(), epoch: known.epoch() });
@@ -215,6 +218,7 @@ export function createReads(known: KnownFleet, self: () => CoordinatorView): Rea
     "instances.get": async ({ instance }) => views.instance(instance),
     "releases.list": async () => listed(views.releases(newestFirst(catalog.releases.values()))),
     "configs.list": async () => listed(views.configs(newestFirst(catalog.configs.values()))),
+    "events.list": async (request) => audit(request),
     "coordinators.list": async () => listed([self()]),
     "status.get": async () => views.status(),
   };

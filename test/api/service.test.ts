@@ -51,6 +51,7 @@ describe("a request", () => {
         failureThreshold: 1,
         progressDeadlineMs: 1_200_000,
         rollback: "auto",
+        onStuck: "fail",
         by: "unknown",
         reason: null,
       },

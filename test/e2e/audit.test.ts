@@ -19,12 +19,18 @@ test("a control plane with --audit-file leaves a copy of all that was decided, w
   await eventually(() => readFileSync(file, "utf8").match(/config\.pushed/g)?.length === 2);
   const lines = (await world.ok("events")).trimEnd().split("\n");
   expect(lines.map((line) => line.split(/ {2,}/).slice(1, 3).join(" "))).toEqual([
-    expect.stringMatching(/^ledger\/default is new: ledger \w+ begins$/),
+    expect.stringMatching(/^ledger\/default is new: ledger [\w-]+ begins$/),
     "coordinator/c1 leads the fleet",
     expect.stringMatching(/^config\/c1 is registered, sha256:/),
     "coordinator/c2 leads the fleet",
     expect.stringMatching(/^config\/c2 is registered, sha256:/),
   ]);
+  const page = await client.events.list({ kind: "coordinator", limit: 1 });
+  expect(page.items).toMatchObject([
+    { subject: "coordinator/c2", type: "coordinator.leading", actor: "coordinator:c2" },
+  ]);
+  const { items, before } = await client.events.list({ kind: "coordinator", limit: 5, before: page.before });
+  expect([items.map(({ sentence }) => sentence), before]).toEqual([["leads the fleet"], null]);
   expect(await world.json("events", "verify")).toMatchObject({ events: 5, end: "agrees" });
   expect(await world.json("events", "verify", "--file", file)).toMatchObject({ events: 5, end: "none" });
   expect(await world.ok("events", "--json")).toBe(readFileSync(file, "utf8"));

@@ -12,6 +12,7 @@ import { createActorHost } from "../../runtime/actor-host.js";
 import type { CliIo } from "../cli-io.js";
 import { productVersion } from "../product-version.js";
 import { AuditCopy } from "./audit-copy.js";
+import { auditPage } from "./audit-pages.js";
 import { clusterDefaults } from "./cluster.js";
 
 export interface ControlPlaneOptions {
@@ -68,6 +69,7 @@ export async function startControlPlane(
     const host = createActorHost({ node: name, clock, random, log, bus, subjects: subjectsOf(fleet) });
     const version = productVersion();
     const leaseMs = options.leaseMs ?? defaults.leaseMs;
+    const auditLog = new AuditLog({ fleet, bus, clock });
     const coordinator = createCoordinator(
       {
         clock,
@@ -78,6 +80,7 @@ export async function startControlPlane(
         host,
         files: openNatsObjects({ fleet, bus, clock, log }),
         askPeers: () => formatsOfCoordinators(bus, fleet),
+        audit: (request) => auditPage(auditLog, request),
       },
       { fleet, name, leaseMs, version, node: hostname() },
     );
@@ -98,7 +101,7 @@ export async function startControlPlane(
       log,
     });
     const { auditFile: path } = options;
-    const copy = path && new AuditCopy({ audit: new AuditLog({ fleet, bus, clock }), path, clock, log });
+    const copy = path && new AuditCopy({ audit: auditLog, path, clock, log });
     return {
       coordinator,
       name,
