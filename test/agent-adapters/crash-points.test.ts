@@ -2,8 +2,8 @@ import { cpSync, existsSync, readdirSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import type { PhaseWork, ReleaseFiles } from "../../src/agent/ports.js";
-import { makeRamDir } from "../kit/temp-dir.js";
-import { countOperations, dyingAt, fullFrom, installFsFaults, live } from "./fs-faults.js";
+import { makeRamDir, makeTempDir } from "../kit/temp-dir.js";
+import { countOperations, dyingAfter, dyingAt, fullFrom, installFsFaults, live } from "./fs-faults.js";
 import {
   applyRelease,
   artifactRelease,
@@ -17,6 +17,7 @@ import {
   testObjects,
   workOn,
 } from "./kit.js";
+import { Unsynced } from "./unsynced.js";
 
 const objects = testObjects();
 const contents = { v1: { f: "1", "lib/g": "1" }, v2: { f: "2", "lib/g": "2", "lib/h": "new" } } as const;
@@ -31,6 +32,8 @@ let withV2 = "";
 
 beforeAll(async () => {
   installFsFaults();
+  // Without the program sync every file is synced by itself, and so seen.
+  process.env.PATH = makeTempDir();
   withV1 = makeRamDir();
   const files = releaseFiles(withV1, objects);
   await applyRelease(files, work("v1"), 8_001);
@@ -74,14 +77,18 @@ function expectSound(dataDir: string): void {
 }
 
 describe("an update", () => {
-  test("that is killed before any change of the disk goes on to the same end", async () => {
+  test.each([
+    "killed",
+    "cut off from its power",
+  ])("that is %s before or after any change of the disk goes on to the same end", async (how) => {
     const { count } = await countOperations(() => update(releaseFiles(copyOf(withV1), objects)));
     expect(count).toBeGreaterThan(60);
     for (let nth = 1; nth <= count; nth++) {
       const dataDir = copyOf(withV1);
-      expect(await live(dyingAt(nth), () => update(releaseFiles(dataDir, objects))), `operation ${nth}`).toBe(
-        "died",
-      );
+      const unsynced = how === "killed" ? undefined : new Unsynced(makeRamDir());
+      const life = unsynced === undefined ? dyingAt(nth) : { ...dyingAfter(nth), unsynced };
+      expect(await live(life, () => update(releaseFiles(dataDir, objects))), `operation ${nth}`).toBe("died");
+      unsynced?.lose();
       expectSound(dataDir);
       await update(releaseFiles(dataDir, objects));
       expect(stateOf(dataDir), `killed at operation ${nth}`).toEqual(stateOf(withV2));

@@ -1,9 +1,14 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import promises, { type FileHandle } from "node:fs/promises";
 import { syncBuiltinESMExports } from "node:module";
+import type { Unsynced } from "./unsynced.js";
 
 /** What happens to the file operations of one run of an agent that is played within this process. */
 export interface Life {
+  /** Told of every operation, to know what a power cut would take. */
+  readonly unsynced?: Unsynced;
+  /** Called after each operation, before anybody hears of it; a `Death` ends the agent there. */
+  after?(operation: string, count: number): void;
   /** Called before each operation that changes the disk; may throw what the operation is to fail with. */
   before(operation: string, count: number): void;
 }
@@ -42,19 +47,31 @@ export function installFsFaults(): void {
   for (const name of changing) {
     const operation = real[name]!.bind(promises);
     real[name] = guarded(name, async (...args) => {
+      const done = living.getStore()?.life.unsynced?.doing(name, args);
+      // Removed already, in a way that can be taken back.
+      if (done === undefined && living.getStore()?.life.unsynced !== undefined) return undefined;
       const result = await operation(...args);
-      if (name === "open") guardHandle(result as FileHandle);
+      done?.();
+      if (name === "open") guardHandle(result as FileHandle, String(args[0]));
       return result;
     });
   }
   syncBuiltinESMExports();
 }
 
-function guardHandle(handle: FileHandle): void {
-  living.getStore()?.handles.push(handle);
+function guardHandle(handle: FileHandle, path: string): void {
+  const here = living.getStore();
+  here?.handles.push(handle);
   const methods = handle as unknown as Record<string, Operation>;
-  for (const name of changingOfHandles)
-    methods[name] = guarded(`handle.${name}`, methods[name]!.bind(handle));
+  for (const name of changingOfHandles) {
+    const operation = methods[name]!.bind(handle);
+    methods[name] = guarded(`handle.${name}`, async (...args) => {
+      const result = await operation(...args);
+      if (name === "sync") here?.life.unsynced?.synced(path);
+      else here?.life.unsynced?.wrote(path);
+      return result;
+    });
+  }
 }
 
 function guarded(name: string, operation: Operation): Operation {
@@ -64,15 +81,24 @@ function guarded(name: string, operation: Operation): Operation {
     if (here === undefined || (name === "open" && (args[1] === "r" || args[1] === undefined)))
       return await operation(...args);
     if (here.isDead) return await never();
-    try {
-      here.life.before(name, ++here.count);
-    } catch (thrown) {
-      if (!(thrown instanceof Death)) throw thrown;
-      here.die();
-      return await never();
-    }
-    return await operation(...args);
+    const count = ++here.count;
+    if (endsIn(here, () => here.life.before(name, count))) return await never();
+    const [outcome] = await Promise.allSettled([operation(...args)]);
+    if (here.isDead || endsIn(here, () => here.life.after?.(name, count))) return await never();
+    if (outcome.status === "rejected") throw outcome.reason;
+    return outcome.value;
   };
+}
+
+function endsIn(here: Living, hook: () => void): boolean {
+  try {
+    hook();
+    return false;
+  } catch (thrown) {
+    if (!(thrown instanceof Death)) throw thrown;
+    here.die();
+    return true;
+  }
 }
 
 function never(): Promise<never> {
@@ -120,6 +146,16 @@ export async function countOperations(
 export function dyingAt(nth: number): Life {
   return {
     before(_, count) {
+      if (count === nth) throw new Death("ended by the test");
+    },
+  };
+}
+
+/** Ends the agent right after its nth operation. */
+export function dyingAfter(nth: number): Life {
+  return {
+    before: () => undefined,
+    after(_, count) {
       if (count === nth) throw new Death("ended by the test");
     },
   };
