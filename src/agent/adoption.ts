@@ -1,4 +1,4 @@
-import type { Slot } from "../../machines/instance-facts.js";
+import { type Slot, slots } from "../../machines/instance-facts.js";
 import { messageOf } from "../base/errors.js";
 import type { Log, RecordStore } from "../base/ports.js";
 import type { Complaints } from "./complaints.js";
@@ -8,15 +8,13 @@ import {
   journalFormat,
   journalKinds,
   type ProcessJournal,
+  processKey,
   readJournal,
 } from "./journal.js";
-import type { Processes, ProcessIdentity } from "./ports.js";
+import type { OwnedProcess, Processes, ProcessIdentity } from "./ports.js";
 
 /** How long a process that nobody knows has to end before it is killed. */
 const reapGraceMs = 5_000;
-
-/** A process whose record was lost. */
-export type Owned = Awaited<ReturnType<Processes["owned"]>>[number];
 
 type Reading = { readonly records: RecordStore; readonly complaints: Complaints };
 
@@ -87,21 +85,50 @@ function journalFrom(instance: string, processes: readonly ProcessJournal[]): In
 }
 
 /**
- * The processes of which no record knows: started just before an end of the agent, or for an instance that it no longer
- * has. Generation 0 stands for what is left of a process that has ended.
+ * Adopts each process that was started just before the agent's end, when its record said only that it was about to be: the record
+ * is completed.
+ *
+ * @returns the journals with what was adopted, and the processes that are nobody's: of an instance that this agent no longer
+ *   has, of a launch that nobody wants any more, or left behind by a process that has ended
+ * @throws RollcallError `DISK_FULL`
  */
-export function unknownOf(
-  owned: readonly Owned[],
+export async function adopt(
+  owned: readonly OwnedProcess[],
   journals: ReadonlyMap<string, InstanceJournals>,
-): readonly Owned[] {
-  return owned.filter(({ instance, generation, identity }) => {
-    const { a, b } = journals.get(instance)?.processes ?? {};
-    return generation === 0 || (!isSame(identity, a?.identity) && !isSame(identity, b?.identity));
-  });
+  records: RecordStore,
+): Promise<{
+  readonly journals: ReadonlyMap<string, InstanceJournals>;
+  readonly strangers: readonly OwnedProcess[];
+}> {
+  const adopted = new Map(journals);
+  const strangers: OwnedProcess[] = [];
+  for (const process of owned) {
+    const { instance, processes } = { instance: undefined, processes: {}, ...adopted.get(process.instance) };
+    if (slots.some((slot) => isKnown(process, processes[slot]))) continue;
+    const begun = slots.map((slot) => processes[slot]).find((journal) => isStartOf(process, journal));
+    if (begun === undefined) {
+      strangers.push(process);
+      continue;
+    }
+    const completed: ProcessJournal = { ...begun, state: "running", identity: process.identity };
+    await records.save(journalKinds.process, processKey(begun.instance, begun.slot), completed);
+    adopted.set(process.instance, { instance, processes: { ...processes, [begun.slot]: completed } });
+  }
+  return { journals: adopted, strangers };
+}
+
+function isKnown({ generation, identity }: OwnedProcess, journal: ProcessJournal | undefined): boolean {
+  return generation !== 0 && isSame(identity, journal?.identity);
+}
+
+function isStartOf({ generation, port }: OwnedProcess, journal: ProcessJournal | undefined): boolean {
+  return (
+    journal?.state === "starting" && journal.launch?.generation === generation && journal.launch.port === port
+  );
 }
 
 /** Ends processes that should not run, all at once; what cannot be ended is said and left. */
-export async function reap(which: readonly Owned[], processes: Processes, log: Log): Promise<void> {
+export async function reap(which: readonly OwnedProcess[], processes: Processes, log: Log): Promise<void> {
   await Promise.all(
     which.map(async ({ instance, identity }) => {
       log.warn({ instance, pid: identity.pid }, "a process of this agent that should not run is ended");

@@ -9,7 +9,7 @@ import { currentFormats, type Formats } from "../contracts/record-formats.js";
 import { subjectsOf } from "../contracts/subjects.js";
 import type { ActorHost } from "../runtime/actor.js";
 import { createActorHost } from "../runtime/actor-host.js";
-import { readJournals, reap, unknownOf } from "./adoption.js";
+import { adopt, readJournals, reap } from "./adoption.js";
 import { type Complaint, Complaints } from "./complaints.js";
 import type { InstanceJournals, InstanceRunner } from "./instance-runner.js";
 import { agentJournalId, journalFormat, journalKinds, processKey, readJournal } from "./journal.js";
@@ -126,18 +126,19 @@ class HostAgent implements Agent {
     const { records, processes, log } = this.#ports;
     const journals = await readJournals({ records, complaints: this.#complaints });
     this.#agentId = await this.#identify(journals);
-    const ours = new Map(
+    const known = new Map(
       [...journals].filter(([id]) => this.#options.instances.some((instance) => instance.id === id)),
     );
-    await reap(unknownOf(await processes.owned(), ours), processes, log);
+    const { journals: ours, strangers } = await adopt(await processes.owned(), known, records);
+    await reap(strangers, processes, log);
     await this.#recover();
     if (this.#state !== "starting") return;
     const parts = this.#parts();
     for (const options of this.#options.instances) {
-      const known = ours.get(options.id) ?? { instance: undefined, processes: {} };
+      const journals = ours.get(options.id) ?? { instance: undefined, processes: {} };
       this.#instances.set(
         options.id,
-        new SupervisedInstance(parts, options, known, {
+        new SupervisedInstance(parts, options, journals, {
           intervalMs: this.#options.reportIntervalMs ?? reportIntervalMs,
           upkeep: () => upkeep,
         }),

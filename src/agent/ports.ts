@@ -112,6 +112,16 @@ export interface ProcessStart {
   readonly env: Readonly<Record<string, string>>;
 }
 
+/** A process that this data folder's agent has started. */
+export interface OwnedProcess {
+  readonly instance: string;
+  /** 0 for what is left of one that has ended: only to be stopped. */
+  readonly generation: number;
+  /** What it was given as its port, if that can be seen. */
+  readonly port: number | null;
+  readonly identity: ProcessIdentity;
+}
+
 /** The processes of this host's instances, each a process group whose output goes to files. */
 export interface Processes {
   /** Resolves once the group leader runs and is identified. @throws `START_FAILED` */
@@ -124,9 +134,7 @@ export interface Processes {
   /** The last lines that it wrote, at most 2 KiB. */
   tail(instance: string): Promise<string>;
   /** Everything alive that this data folder's agent ever started, to adopt or to reap. */
-  owned(): Promise<
-    { readonly instance: string; readonly generation: number; readonly identity: ProcessIdentity }[]
-  >;
+  owned(): Promise<OwnedProcess[]>;
   /** A port that nothing listens on, the wanted one if given. @throws `PORT_IN_USE`, `NO_FREE_PORT` */
   freePort(instance: string, wanted?: number): Promise<number>;
 }

@@ -3,7 +3,7 @@ import { messageOf } from "../base/errors.js";
 import type { Subscription, Timer } from "../base/ports.js";
 import type { InstanceState } from "../contracts/instance.js";
 import { subjectsOf } from "../contracts/subjects.js";
-import { reap, unknownOf } from "./adoption.js";
+import { adopt, reap } from "./adoption.js";
 import { answerAsks, type ReportAsk } from "./asks.js";
 import { faultOf, reasonOf } from "./fault.js";
 import { type InstanceJournals, InstanceRunner, type InstanceSnapshot } from "./instance-runner.js";
@@ -176,11 +176,14 @@ export class SupervisedInstance {
     this.#again = this.#parts.clock.setTimer(waitMs, () => void this.#revive(journals));
   }
 
-  async #revive(journals: InstanceJournals): Promise<void> {
-    const { processes, log } = this.#parts;
+  async #revive(written: InstanceJournals): Promise<void> {
+    const { processes, records, log } = this.#parts;
+    let journals = written;
     try {
       const owned = (await processes.owned()).filter(({ instance }) => instance === this.id);
-      await reap(unknownOf(owned, new Map([[this.id, journals]])), processes, log);
+      const found = await adopt(owned, new Map([[this.id, written]]), records);
+      journals = found.journals.get(this.id) ?? written;
+      await reap(found.strangers, processes, log);
     } catch (error) {
       log.error(
         { instance: this.id, error: messageOf(error) },

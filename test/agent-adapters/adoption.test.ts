@@ -49,7 +49,7 @@ test("a service survives its agent, goes on writing its log, and is found, told 
   const dataDir = makeTempDir();
   const identity = await startedByKilledAgent(dataDir, ticking);
   const processes = open(dataDir);
-  expect(await processes.owned()).toEqual([{ instance: "i1", generation: 7, identity }]);
+  expect(await processes.owned()).toEqual([{ instance: "i1", generation: 7, port: null, identity }]);
   expect(processes.isAlive(identity)).toBe(true);
   const before = await processes.tail("i1");
   await eventually(async () => (await processes.tail("i1")) !== before);
@@ -84,14 +84,14 @@ test("a service that its agent had no time to write down is found by its environ
   const dataDir = makeTempDir();
   const identity = await startedByKilledAgent(dataDir, "sleep 300");
   rmSync(join(dataDir, "processes"), { recursive: true });
-  expect(await open(dataDir).owned()).toEqual([{ instance: "i1", generation: 7, identity }]);
+  expect(await open(dataDir).owned()).toEqual([{ instance: "i1", generation: 7, port: null, identity }]);
 }, 60_000);
 
 test("a service that hides its environment is found by what its agent wrote down", async () => {
   const dataDir = makeTempDir();
   const identity = await startedByKilledAgent(dataDir, "exec env -i sleep 300");
   await eventually(() => !readFileSync(`/proc/${identity.pid}/environ`, "utf8").includes("ROLLCALL"));
-  expect(await open(dataDir).owned()).toEqual([{ instance: "i1", generation: 7, identity }]);
+  expect(await open(dataDir).owned()).toEqual([{ instance: "i1", generation: 7, port: null, identity }]);
 }, 60_000);
 
 test("what remains of a service whose own process has ended is told with generation 0, and can be ended", async () => {

@@ -45,6 +45,22 @@ describe("an agent that starts again", () => {
     expect(world.state()).toMatchObject({ phase: "ACTIVE", running: { release: "v1" }, restarts: 0 });
   });
 
+  test("adopts a process that was started when its record said only that it was about to be", async () => {
+    const world = new AgentWorld({ saveMs: 200, startMs: 50 });
+    await world.start();
+    world.tell(release("v1"));
+    await world.until(() => world.host.processes.living.length === 1);
+    const [started] = world.host.processes.living;
+    await world.kill();
+    await world.untilActive("v1");
+    expect(world.state()).toMatchObject({ pid: started?.identity.pid, restarts: 0 });
+    await world.clock.advance(5_000);
+    expect(world.host.processes.living).toEqual([started]);
+    await world.restart();
+    await world.until(() => world.state().health === "HEALTHY", 5_000);
+    expect(world.state()).toMatchObject({ pid: started?.identity.pid, restarts: 0 });
+  });
+
   test("ends a process of which no record knows", async () => {
     const world = await active();
     await world.agent.stop();

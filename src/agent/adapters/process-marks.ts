@@ -17,6 +17,8 @@ export interface ProcessMarks {
   readonly start: string;
   /** Of a service; absent for a build, git, check or reload command. */
   readonly service?: { readonly instance: string; readonly generation: number };
+  /** What it was told to listen on. */
+  readonly port: number | null;
 }
 
 export interface MarkedProcess {
@@ -97,7 +99,8 @@ export function readMarked(pid: number): MarkedProcess | undefined {
   const instance = environment.get("ROLLCALL_INSTANCE") ?? "";
   const generation = Number(environment.get("ROLLCALL_GENERATION"));
   const service = isService && Number.isInteger(generation) ? { service: { instance, generation } } : {};
-  return { identity, marks: { owner, agent, start, ...service } };
+  const port = Number(environment.get("PORT"));
+  return { identity, marks: { owner, agent, start, ...service, port: port > 0 ? port : null } };
 }
 
 /**

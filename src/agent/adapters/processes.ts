@@ -116,9 +116,10 @@ class HostProcesses implements RealProcesses {
 
   async owned(): ReturnType<Processes["owned"]> {
     const records = await this.#records.all();
-    const { found, gone } = findOwned(this.#owner, records);
+    const { found, gone, missing } = findOwned(this.#owner, records);
     for (const { identity } of gone) await this.#records.remove(identity);
-    for (const record of records)
+    for (const record of missing) await this.#records.add(record);
+    for (const record of [...records, ...missing])
       if (isAlive(record.identity)) this.#running.set(record.identity.pid, record);
     return found;
   }

@@ -150,7 +150,12 @@ export class MemoryProcesses implements Processes {
   }
 
   async owned() {
-    return this.living.map(({ instance, generation, identity }) => ({ instance, generation, identity }));
+    return this.living.map(({ instance, generation, port, identity }) => ({
+      instance,
+      generation,
+      port,
+      identity,
+    }));
   }
 
   async freePort(instance: string, wanted?: number): Promise<number> {
