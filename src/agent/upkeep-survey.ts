@@ -1,11 +1,10 @@
 import { neededOf } from "../../machines/instance-facts.js";
 import { type InstanceStanding, stageOf } from "../../machines/instance-standing.js";
 import type { HostSurvey, InstanceSurvey, ProcessSurvey } from "../../machines/upkeep-plan.js";
-import type { Owned } from "./adoption.js";
 import type { InstanceRunner } from "./instance-runner.js";
 import { journalKinds } from "./journal.js";
 import type { AgentParts } from "./parts.js";
-import type { ProcessIdentity } from "./ports.js";
+import type { OwnedProcess, ProcessIdentity } from "./ports.js";
 
 /** The instances of an agent by their ids; `undefined` for one that is about to be taken up again. */
 export type Runners = ReadonlyMap<string, InstanceRunner | undefined>;
@@ -62,7 +61,7 @@ export async function surveyProcesses(
   }));
 }
 
-function standingOf({ identity }: Owned, runner: InstanceRunner | undefined): Sighted["standing"] {
+function standingOf({ identity }: OwnedProcess, runner: InstanceRunner | undefined): Sighted["standing"] {
   if (runner === undefined) return "unsure";
   const slots = runner.slots;
   const isIt = (held: ProcessIdentity | null) =>

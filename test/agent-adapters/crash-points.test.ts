@@ -77,23 +77,26 @@ function expectSound(dataDir: string): void {
 }
 
 describe("an update", () => {
-  test.each([
-    "killed",
-    "cut off from its power",
-  ])("that is %s before or after any change of the disk goes on to the same end", async (how) => {
-    const { count } = await countOperations(() => update(releaseFiles(copyOf(withV1), objects)));
-    expect(count).toBeGreaterThan(60);
-    for (let nth = 1; nth <= count; nth++) {
-      const dataDir = copyOf(withV1);
-      const unsynced = how === "killed" ? undefined : new Unsynced(makeRamDir());
-      const life = unsynced === undefined ? dyingAt(nth) : { ...dyingAfter(nth), unsynced };
-      expect(await live(life, () => update(releaseFiles(dataDir, objects))), `operation ${nth}`).toBe("died");
-      unsynced?.lose();
-      expectSound(dataDir);
-      await update(releaseFiles(dataDir, objects));
-      expect(stateOf(dataDir), `killed at operation ${nth}`).toEqual(stateOf(withV2));
-    }
-  }, 120_000);
+  test.each(["killed", "cut off from its power"])(
+    "that is %s before or after any change of the disk goes on to the same end",
+    async (how) => {
+      const { count } = await countOperations(() => update(releaseFiles(copyOf(withV1), objects)));
+      expect(count).toBeGreaterThan(60);
+      for (let nth = 1; nth <= count; nth++) {
+        const dataDir = copyOf(withV1);
+        const unsynced = how === "killed" ? undefined : new Unsynced(makeRamDir());
+        const life = unsynced === undefined ? dyingAt(nth) : { ...dyingAfter(nth), unsynced };
+        expect(await live(life, () => update(releaseFiles(dataDir, objects))), `operation ${nth}`).toBe(
+          "died",
+        );
+        unsynced?.lose();
+        expectSound(dataDir);
+        await update(releaseFiles(dataDir, objects));
+        expect(stateOf(dataDir), `killed at operation ${nth}`).toEqual(stateOf(withV2));
+      }
+    },
+    120_000,
+  );
 
   test("that is killed and then abandoned is as if it had not been, unless it was through", async () => {
     const { count } = await countOperations(() =>
