@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { findNatsServer } from "../src/nats-server/find.js";
+import { failover } from "./failover.js";
 import { thousand } from "./fleet.js";
 import { intake } from "./intake.js";
 import type { Benchmark } from "./kit/benchmark.js";
@@ -15,7 +16,7 @@ import { nextBatch } from "./next-batch.js";
 import { runtime } from "./runtime.js";
 import { up } from "./up.js";
 
-const benchmarks: readonly Benchmark[] = [intake, load, nextBatch, thousand, up, runtime];
+const benchmarks: readonly Benchmark[] = [intake, load, nextBatch, thousand, up, failover, runtime];
 
 const usage = `npm run bench -- [NAME…] [--json] [--save]
 

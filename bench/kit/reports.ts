@@ -71,3 +71,32 @@ function healthyState(index: number, note: string): InstanceState {
     agentVersion: "0.1.0",
   };
 }
+
+/** Of an instance that was told nothing yet. */
+export function stoppedReport(instance: string, labels: Readonly<Record<string, string>>): Report {
+  return {
+    format: 1,
+    instance,
+    agent: `host-of-${instance}`,
+    incarnation: "bench",
+    seq: 0,
+    observedGeneration: 0,
+    ledgerId: null,
+    digest: "stopped",
+    healthyForMs: 0,
+    phaseAgeMs: 0,
+    state: {
+      labels: { ...labels },
+      health: "UNKNOWN",
+      reason: null,
+      running: null,
+      phase: "STOPPED",
+      progress: 0,
+      note: "",
+      port: null,
+      pid: null,
+      restarts: 0,
+      agentVersion: "0.1.0",
+    },
+  };
+}

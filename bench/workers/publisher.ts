@@ -25,6 +25,8 @@ export interface PublisherCalls extends Calls {
   burst(options: { fleet: string }): Promise<void>;
   /** Sends reports of the kind `same`, made while sending, so many a second, until `stop`; the first of each instance whole. */
   pace(options: { fleet: string; perSecond: number }): Promise<void>;
+  /** These instances report no more. @returns when each reported last, by the wall clock */
+  silence(indexes: readonly number[]): Promise<number[]>;
   /** @returns how many were sent, and how many should have been */
   stop(nothing: null): Promise<{ sent: number; due: number }>;
 }
@@ -35,6 +37,8 @@ export function createPublisherCalls(): PublisherCalls {
   let seq = 0;
   let prepared: Uint8Array[] = [];
   let pacing: { timer: NodeJS.Timeout; counted: () => { sent: number; due: number } } | undefined;
+  let lastAtMs = new Float64Array();
+  const silent = new Set<number>();
   const encoder = new TextEncoder();
 
   const encoded = (index: number, kind: ReportKind) => {
@@ -48,6 +52,7 @@ export function createPublisherCalls(): PublisherCalls {
       const { url, user, password } = options.access;
       connection = await connect({ servers: url, user, pass: password });
       instances = options.instances;
+      lastAtMs = new Float64Array(instances);
     },
     prepare: async ({ kind, rounds }) => {
       prepared = [];
@@ -91,10 +96,16 @@ export function createPublisherCalls(): PublisherCalls {
         for (const until = due(); sent < until; sent++) {
           const index = sent % instances;
           if (index === 0) seq++;
+          if (silent.has(index)) continue;
+          lastAtMs[index] = Date.now();
           connection!.publish(subjects[index]!, encoded(index, sent < instances ? "first" : "same"));
         }
       }, tickMs);
       pacing = { timer, counted: () => ({ sent, due: due() }) };
+    },
+    silence: async (indexes) => {
+      for (const index of indexes) silent.add(index);
+      return indexes.map((index) => lastAtMs[index] ?? Number.NaN);
     },
     stop: async () => {
       if (pacing === undefined) return { sent: 0, due: 0 };

@@ -7,6 +7,7 @@ import { createRealRandom } from "../../src/runtime/random.js";
 import { createRealClock } from "../../src/runtime/real-clock.js";
 import type { NatsAccess } from "../kit/nats.js";
 import type { Calls } from "../kit/processes.js";
+import { stoppedReport } from "../kit/reports.js";
 import { stderrLog } from "../kit/stderr-log.js";
 import { goSubject } from "./bare-writer.js";
 
@@ -86,7 +87,7 @@ export function createPuppetCalls(): PuppetCalls {
         onTold();
       });
       for (const [index, given] of labels.entries())
-        puppets.set(`web-${index}`, stopped(`web-${index}`, given));
+        puppets.set(`web-${index}`, stoppedReport(`web-${index}`, given));
       for (const instance of puppets.keys()) report(instance, {});
       setInterval(() => {
         for (const instance of puppets.keys()) report(instance, {});
@@ -152,34 +153,6 @@ export function createPuppetCalls(): PuppetCalls {
       }
       subscription.unsubscribe();
       return tookMs;
-    },
-  };
-}
-
-function stopped(instance: string, labels: Readonly<Record<string, string>>): Report {
-  return {
-    format: 1,
-    instance,
-    agent: `host-of-${instance}`,
-    incarnation: "bench",
-    seq: 0,
-    observedGeneration: 0,
-    ledgerId: null,
-    digest: "stopped",
-    healthyForMs: 0,
-    phaseAgeMs: 0,
-    state: {
-      labels: { ...labels },
-      health: "UNKNOWN",
-      reason: null,
-      running: null,
-      phase: "STOPPED",
-      progress: 0,
-      note: "",
-      port: null,
-      pid: null,
-      restarts: 0,
-      agentVersion: "0.1.0",
     },
   };
 }
