@@ -60,7 +60,7 @@ export const coordinatorMachine = setup({
   },
   delays: {
     /** A follower looks for a free lease this often. */
-    lookAgain: ({ context }) => Math.max(100, context.leaseMs / 6),
+    lookAgain: ({ context }) => Math.max(100, context.leaseMs / 12),
     renewAfter: ({ context }) => context.leaseMs / 4,
     retryAfter: ({ context }) => Math.max(50, context.leaseMs / 12),
     /** From the first try of a renewal, before which a quarter of the lease has passed since the last answer. */

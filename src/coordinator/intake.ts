@@ -350,6 +350,11 @@ export class Intake {
     this.#ask(instance, undefined);
   }
 
+  /** Has instances report now that were not heard yet. */
+  askFirst(instances: Iterable<string>): void {
+    for (const instance of instances) this.#ask(instance, undefined);
+  }
+
   /** Asks an instance for its whole state, at most once a second. */
   #ask(instance: string, heard: Heard | undefined, generation?: number): void {
     const reportFormat = this.#place.formats.writtenOf("report");

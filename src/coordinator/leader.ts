@@ -2,6 +2,7 @@ import { targetFor } from "../../machines/deployment-request.js";
 import { reportIntervalMs } from "../../machines/liveness.js";
 import type { MemberEvent } from "../../machines/member.js";
 import { minHealthyMsOf } from "../../machines/member-record.js";
+import { firstToHear } from "../../machines/takeover.js";
 import { messageOf, RollcallError } from "../base/errors.js";
 import type { Bus, Clock, Leadership, Ledger, Log, Random, Subscription } from "../base/ports.js";
 import type { DeploymentRecord, InstanceRecord } from "../contracts/deployment.js";
@@ -32,6 +33,8 @@ import { Writer } from "./writer.js";
 const instancesMax = 200_000;
 /** Nobody is judged before this many report intervals after a takeover. */
 const listenIntervals = 2;
+/** Instances that a new leader asks to report at once; their answers come together. */
+const askedFirstMax = 500;
 /** Records taken over in one go, a few milliseconds: in between the lease is renewed, however large the fleet is. */
 const recordsAtOnceMax = 200;
 
@@ -194,6 +197,7 @@ export class Leader {
     this.#listenAfresh();
     this.watch.start();
     this.intake.start();
+    this.intake.askFirst(firstToHear(this.members.records(), askedFirstMax));
     this.#convergence.start();
     this.term.formats.start(this.term.writer, this.term.ownOrigin);
     this.#busStatus = this.term.bus.onStatus((status) => {

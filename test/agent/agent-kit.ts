@@ -4,8 +4,8 @@ import { createMemoryHost, type MemoryHost } from "../../src/agent/memory/memory
 import type { Bus } from "../../src/base/ports.js";
 import { createMemoryBus, type MemoryHub } from "../../src/bus/memory-bus.js";
 import type { DesiredInstance, Report } from "../../src/contracts/instance.js";
-import { reportSchema } from "../../src/contracts/instance.js";
 import { keys } from "../../src/contracts/keys.js";
+import { currentFormats } from "../../src/contracts/record-formats.js";
 import { type Manifest, manifestSchema, type Release } from "../../src/contracts/release.js";
 import { subjectsOf } from "../../src/contracts/subjects.js";
 import { createSeededRandom, type SeededRandom } from "../../src/runtime/random.js";
@@ -80,7 +80,9 @@ export class AgentWorld {
       ...options.agent,
     };
     this.observer.subscribe(subjectsOf(fleet).health("*"), ({ data }) => {
-      this.reports.push(reportSchema.parse(JSON.parse(new TextDecoder().decode(data))));
+      const { report } = options.agent?.formats ?? currentFormats;
+      const heard = { fleet, key: "report" };
+      this.reports.push(report.readAt(heard, JSON.parse(new TextDecoder().decode(data))));
     });
     this.agent = this.newAgent();
   }

@@ -61,6 +61,27 @@ describe("of two coordinators", () => {
     for (const { story } of world.agents.values()) expect(story).toEqual(["v1", "v2"]);
   });
 
+  test("the next one goes on at once with those in flight: it does not wait for their next reports", async () => {
+    world.behave({ v2: { hangs: true } });
+    await world.deploy("v2", { batch: 1 });
+    await world.until(() => world.toldOf("v2").length === 1);
+    await world.advance(1_000);
+    const before = world.desires.length;
+    world.kill("c1");
+    const [inFlight = ""] = world.toldOf("v2");
+    world.agent(inFlight).set({
+      phase: "ACTIVE",
+      health: "HEALTHY",
+      running: { release: "v2", config: null },
+    });
+    world.agent(inFlight).recover();
+    await world.advance(1_000);
+    await world.untilLed();
+    const ledAtMs = world.clock.nowMs();
+    await world.until(() => world.desires.length > before, 10_000);
+    expect(world.clock.nowMs() - ledAtMs).toBeLessThanOrEqual(50);
+  });
+
   test("the one that is cut off stops before the other one begins", async () => {
     const id = await halfWay();
     world.hub.disconnect("c1");
