@@ -376,8 +376,13 @@ export const memberMachine = setup({
   },
 });
 
+/** The state of a member of which this is known, once everything that follows from it was written. */
+export function memberKnownAs(context: MemberContext) {
+  const { record } = context;
+  return { value: { status: reportedHealth(context), update: updateFromRecord(record) } as const, context };
+}
+
 /** The state in which a new leader takes a member over: known by its record, not yet heard. */
 export function memberFromRecord(record: InstanceRecord) {
-  const context: MemberContext = { record, seen: null, silent: false, stranger: null };
-  return { value: { status: "UNKNOWN", update: updateFromRecord(record) } as const, context };
+  return memberKnownAs({ record, seen: null, silent: false, stranger: null });
 }

@@ -64,12 +64,8 @@ export type {
   UpdateState,
   Why,
 } from "./contracts/views.js";
-export {
-  type Coordinator,
-  type CoordinatorOptions,
-  type CoordinatorPorts,
-  createCoordinator,
-} from "./coordinator/coordinator.js";
+export { createCoordinator } from "./coordinator/coordinator.js";
+export type { Coordinator, CoordinatorOptions, CoordinatorPorts } from "./coordinator/coordinator-ports.js";
 export { openLedgerReader } from "./ledger/ledger-reader.js";
 export { openNatsLedger } from "./ledger/nats-ledger.js";
 export { openNatsObjects, openObjectsReader } from "./ledger/nats-objects.js";

@@ -3,7 +3,8 @@ import type { Bus, Leadership, Ledger, LedgerBatch } from "../../src/base/ports.
 import { connectNatsBus, type NatsBus } from "../../src/bus/nats-bus.js";
 import { keys } from "../../src/contracts/keys.js";
 import { subjectsOf } from "../../src/contracts/subjects.js";
-import { type Coordinator, createCoordinator } from "../../src/coordinator/coordinator.js";
+import { createCoordinator } from "../../src/coordinator/coordinator.js";
+import type { Coordinator } from "../../src/coordinator/coordinator-ports.js";
 import { openNatsLedger } from "../../src/ledger/nats-ledger.js";
 import type { ActorHost } from "../../src/runtime/actor.js";
 import { createActorHost } from "../../src/runtime/actor-host.js";

@@ -1,17 +1,31 @@
 import { RollcallError } from "../base/errors.js";
 import type { Bus, BusMessage, Clock, Log, Random } from "../base/ports.js";
-import { type EndpointName, endpoints, type ReplyOf } from "../contracts/api.js";
+import {
+  type LedgerPlace,
+  newerPlace,
+  placeIn,
+  placeText,
+  requestHeader,
+  revisionHeader,
+} from "../contracts/answer-source.js";
+import { type EndpointName, endpoints, type ReplyOf, type RequestOf } from "../contracts/api.js";
 import { refusal } from "../contracts/errors.js";
 import { subjectsOf } from "../contracts/subjects.js";
+import { askPatiently, type Sending } from "./ask-patiently.js";
 import type { Arguments, Client, GroupedCalls } from "./client-types.js";
 import { readReply } from "./reply.js";
 import { retrying } from "./retry.js";
-import { watchDeployment } from "./watch-deployment.js";
+import { type Answer, watchDeployment } from "./watch-deployment.js";
 
-/** A read that a paused coordinator swallowed is soon asked again. */
 const readTimeoutMs = 2_000;
 /** A write waits for a durable commit, on a cluster for several servers. */
 const writeTimeoutMs = 10_000;
+/** When a read that nobody answered goes to all coordinators: long for an answer, short for a person. */
+const readAgainAfterMs = 300;
+/** When a write that nobody answered is sent again: its leader may have died, or sleep, with it. */
+const writeAgainAfterMs: readonly number[] = [1_000, 2_500, 5_000];
+/** Writes without a request key of which a repeat changes nothing, whoever carried the first out. */
+const repeatable: ReadonlySet<EndpointName> = new Set(["releases.push", "configs.push"]);
 const retriesDefault = 5;
 
 export interface ClientOptions {
@@ -37,17 +51,33 @@ export interface ClientOptions {
 export function createClient(options: ClientOptions): Client {
   const { bus, fleet, retries = retriesDefault, clock, random, log } = options;
   const subjects = subjectsOf(fleet);
+  let seen: LedgerPlace | undefined;
 
-  async function call<E extends EndpointName>(endpoint: E, ...[given]: Arguments<E>): Promise<ReplyOf<E>> {
+  /** An answer, and where in the history of the ledger it stands. */
+  async function answerTo<E extends EndpointName>(
+    endpoint: E,
+    given: RequestOf<E> | undefined,
+  ): Promise<Answer<E>> {
     const { kind } = endpoints[endpoint];
     const takesKey = "requestKey" in endpoints[endpoint].request.shape;
     const request = takesKey ? withKey(given as { requestKey?: string } | undefined, random) : (given ?? {});
-    const subject = subjects.api(...(endpoint.split(".") as [string, string]));
-    const timeoutMs = options.timeoutMs ?? (kind === "read" ? readTimeoutMs : writeTimeoutMs);
     const body = JSON.stringify(request);
-    const attempt = async () => readReply(endpoint, await ask(bus, fleet, subject, body, timeoutMs));
+    const id = random.id();
+    const timeoutMs = options.timeoutMs ?? (kind === "read" ? readTimeoutMs : writeTimeoutMs);
+    const sendings = sendingsOf(subjects, endpoint).filter(({ afterMs }) => afterMs < timeoutMs);
+    const attempt = async () => {
+      const headers = {
+        ...(kind === "write" ? { [requestHeader]: id } : {}),
+        // Nobody is shown something older than what was seen already, whichever coordinator answers.
+        ...(seen === undefined ? {} : { [revisionHeader]: placeText(seen) }),
+      };
+      const message = await ask(fleet, askPatiently({ bus, clock }, sendings, { body, headers }, timeoutMs));
+      const place = placeIn(message.header(revisionHeader));
+      if (place !== undefined) seen = newerPlace(seen, place);
+      return { reply: readReply(endpoint, message), place };
+    };
     return retrying(attempt, {
-      repeatable: kind === "read" || takesKey,
+      repeatable: kind === "read" || takesKey || repeatable.has(endpoint),
       retries,
       clock,
       random,
@@ -55,12 +85,15 @@ export function createClient(options: ClientOptions): Client {
       what: endpoint,
     });
   }
+  async function call<E extends EndpointName>(endpoint: E, ...[given]: Arguments<E>): Promise<ReplyOf<E>> {
+    return (await answerTo(endpoint, given)).reply;
+  }
 
   return {
     fleet,
     call,
     watchDeployment: (deployment, watch) =>
-      watchDeployment((request) => call("deployments.get", request), clock, deployment, watch),
+      watchDeployment((request) => answerTo("deployments.get", request), clock, deployment, watch),
     ...grouped(call),
   };
 }
@@ -70,15 +103,17 @@ function withKey(given: { requestKey?: string | undefined } | undefined, random:
   return { ...given, requestKey: given?.requestKey ?? random.id() };
 }
 
-async function ask(
-  bus: Bus,
-  fleet: string,
-  subject: string,
-  body: string,
-  timeoutMs: number,
-): Promise<BusMessage> {
+function sendingsOf(subjects: ReturnType<typeof subjectsOf>, endpoint: EndpointName): Sending[] {
+  const [resource = "", verb = ""] = endpoint.split(".");
+  const first = { subject: subjects.api(resource, verb), afterMs: 0 };
+  return endpoints[endpoint].kind === "read"
+    ? [first, { subject: subjects.apiOfAny(resource, verb), afterMs: readAgainAfterMs }]
+    : [first, ...writeAgainAfterMs.map((afterMs) => ({ ...first, afterMs }))];
+}
+
+async function ask(fleet: string, answer: Promise<BusMessage>): Promise<BusMessage> {
   try {
-    return await bus.request(subject, body, { timeoutMs });
+    return await answer;
   } catch (thrown) {
     if (thrown instanceof RollcallError && thrown.code === "NO_RESPONDERS")
       throw refusal("NO_CONTROL_PLANE", { fleet }, thrown);

@@ -2,7 +2,7 @@ import { z } from "zod";
 import type { Bus } from "../base/ports.js";
 import type { ControlPlane } from "../contracts/api.js";
 import { type FormatRanges, formatRangesSchema } from "../contracts/record-formats.js";
-import type { CoordinatorView } from "../contracts/views.js";
+import { type CoordinatorView, coordinatorViewSchema, doesNotAnswer } from "../contracts/views.js";
 import { serviceName } from "./discovery.js";
 
 const coordinatorsMax = 100;
@@ -21,7 +21,14 @@ export interface CoordinatorMetadata {
   readonly formats: string;
   /** Empty if nothing is wrong. */
   readonly problem: string;
+  /** Its exact role, and since when it has it, epoch milliseconds. */
+  readonly state: string;
+  readonly since: string;
+  /** How it is doing, for people. */
+  readonly doing: string;
 }
+
+const roleSchema = coordinatorViewSchema.shape.role;
 
 const pingSchema = z.object({
   id: z.string().max(128),
@@ -33,6 +40,9 @@ const pingSchema = z.object({
     host: z.string().max(256).default("?"),
     started: z.coerce.number().default(0),
     problem: z.string().max(4_096).default(""),
+    state: roleSchema.optional().catch(undefined),
+    since: z.coerce.number().optional().catch(undefined),
+    doing: z.string().max(4_096).default(""),
   }),
 });
 
@@ -75,9 +85,15 @@ export function listingAllCoordinators(plane: ControlPlane, bus: Bus, fleet: str
         plane["coordinators.list"](request),
         coordinatorsOf(bus, fleet),
       ]);
-      const known = new Set(reply.items.map(({ id }) => id));
-      const others = found.filter(({ id }) => !known.has(id));
-      return { ...reply, items: [...reply.items, ...others].sort(byId) };
+      const answering = new Map(found.map((one) => [one.id, one]));
+      // The one that was asked knows itself best, and of the one that leads only what the lease says.
+      const known = reply.items.map((one) => {
+        const answer = one.doing === doesNotAnswer ? answering.get(one.id) : undefined;
+        answering.delete(one.id);
+        if (answer === undefined) return one;
+        return { ...answer, epoch: one.epoch, sinceMs: one.sinceMs, renewedAtMs: one.renewedAtMs };
+      });
+      return { ...reply, items: [...known, ...answering.values()].sort(byId) };
     },
   };
 }
@@ -87,13 +103,15 @@ function viewOf(answer: unknown, fleet: string): CoordinatorView[] {
   const parsed = pingSchema.safeParse(answer);
   if (!parsed.success || parsed.data.metadata.fleet !== fleet) return [];
   const { id, version, metadata } = parsed.data;
-  const { role, epoch, host, started, problem } = metadata;
+  const { role, epoch, host, started, problem, state = role, since = started, doing } = metadata;
   return [
     {
       id,
-      role,
+      role: state,
       epoch: role === "leading" ? epoch : null,
-      sinceMs: started,
+      sinceMs: since,
+      renewedAtMs: null,
+      doing,
       version,
       node: host,
       problem: problem === "" ? null : problem,

@@ -6,9 +6,13 @@ import { asRefusal } from "./problem-answer.js";
  * Answers a request with a value as JSON.
  * @throws RollcallError `PAYLOAD_TOO_LARGE` with what the caller can do about it: nothing was sent
  */
-export function respondWith(message: BusMessage, reply: unknown): void {
+export function respondWith(
+  message: BusMessage,
+  reply: unknown,
+  headers: Readonly<Record<string, string>> = {},
+): void {
   try {
-    message.respond(JSON.stringify(reply));
+    message.respond(JSON.stringify(reply), headers);
   } catch (thrown) {
     const problem = asRefusal(thrown);
     throw problem.code === "PAYLOAD_TOO_LARGE" ? answerTooLarge(problem) : problem;

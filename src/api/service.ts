@@ -1,18 +1,22 @@
 import { assert } from "../base/assert.js";
 import type { RollcallError } from "../base/errors.js";
 import type { Bus, BusMessage, Clock, Log, Subscription } from "../base/ports.js";
+import { requestHeader } from "../contracts/answer-source.js";
 import { type ControlPlane, type EndpointName, endpoints } from "../contracts/api.js";
 import { refusal } from "../contracts/errors.js";
 import { idPattern } from "../contracts/names.js";
 import { currentFormats, type FormatRanges, rangesOf } from "../contracts/record-formats.js";
 import { jsonSchemasOf } from "../contracts/schemas-json.js";
 import { subjectsOf } from "../contracts/subjects.js";
+import { AnsweredOnce } from "./answered-once.js";
 import { type ServedEndpoint, serveDiscovery } from "./discovery.js";
 import { EndpointStats } from "./endpoint-stats.js";
 import { type CoordinatorMetadata, listingAllCoordinators } from "./find-coordinators.js";
-import { asRefusal, errorHeadersOf, problemAnswer } from "./problem-answer.js";
+import { asRefusal, problemAnswer } from "./problem-answer.js";
+import { type ApiKnowledge, ReadRequests } from "./read-requests.js";
 import { parseRequest } from "./request.js";
 import { respondWith } from "./respond.js";
+import { sourceHeaders } from "./source-headers.js";
 
 /** Requests that may be under way at once; one more is refused. */
 const underWayMax = 1_000;
@@ -20,8 +24,10 @@ const underWayMax = 1_000;
 const othersFirstMs = 250;
 /** Reads are answered by one of these, whichever coordinator it is. */
 const readQueue = "q";
-/** What the leader has to answer a read that a follower passed on; less than a caller waits. */
-const passedOnMs = 1_500;
+/** How long a follower leaves a read that went to all of them to the leader. */
+const leaderFirstMs = 150;
+/** Of an id of a request. */
+const requestIdMax = 64;
 /** The pattern that semver.org gives, without the capturing groups. */
 const semanticVersion =
   /^(?:0|[1-9]\d*)\.(?:0|[1-9]\d*)\.(?:0|[1-9]\d*)(?:-(?:0|[1-9]\d*|\d*[A-Za-z-][0-9A-Za-z-]*)(?:\.(?:0|[1-9]\d*|\d*[A-Za-z-][0-9A-Za-z-]*))*)?(?:\+[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*)?$/;
@@ -35,6 +41,8 @@ export interface ApiRole {
   readonly leader: string | null;
   /** What is wrong with it, for people; `null` or left out if nothing is. */
   readonly problem?: string | null;
+  /** Its exact role, since when it has it (epoch milliseconds) and how it is doing, for people. */
+  readonly state?: { readonly role: string; readonly sinceMs: number; readonly doing: string };
 }
 
 export interface ApiOptions {
@@ -51,6 +59,8 @@ export interface ApiOptions {
   readonly formats?: FormatRanges;
   /** Asked at every request. */
   readonly role: () => ApiRole;
+  /** What its answers to reads are made from. Default: what the plane answers is as good as the leader's. */
+  readonly knowledge?: ApiKnowledge;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -58,10 +68,13 @@ export interface ApiOptions {
 /**
  * Serves a control plane by request/reply, findable by the NATS service protocol.
  *
- * - Reads are answered by one member of a queue group, whoever leads. A follower that knows no answer (it throws
- *   `NO_LEADER`) while somebody leads passes the request on to the leader.
+ * - Reads are answered by one member of a queue group, whoever leads: see {@link ReadRequests}. A member that sleeps holds what it
+ *   was given, so a client that hears nothing for a moment sends the read to all of them: the leader answers at once and,
+ *   should that be the one that sleeps, the followers after {@link leaderFirstMs}. (Without a queue group every read
+ *   would cost every coordinator; with it alone a client would lose a part of them for as long as one sleeps.)
  * - Writes reach every coordinator and only the leader answers. A follower stays silent, unless it
- *   knows of no leader for {@link othersFirstMs}: then it says `NO_LEADER`, and nothing was carried out.
+ *   knows of no leader for {@link othersFirstMs}: then it says `NO_LEADER`, and nothing was carried out. One that is sent
+ *   again under the same id is carried out once.
  * - A refusal carries `Nats-Service-Error` and `Nats-Service-Error-Code`, and a JSON body.
  * - Nothing that arrives can stop it.
  *
@@ -78,6 +91,8 @@ class Service {
   readonly #plane: ControlPlane;
   readonly #startedAtMs: number;
   readonly #subjects: ReturnType<typeof subjectsOf>;
+  readonly #reads: ReadRequests;
+  readonly #once = new AnsweredOnce();
   #underWay = 0;
 
   constructor(options: ApiOptions) {
@@ -85,6 +100,13 @@ class Service {
     this.#plane = listingAllCoordinators(options.plane, options.bus, options.fleet);
     this.#startedAtMs = options.clock.nowMs();
     this.#subjects = subjectsOf(options.fleet);
+    this.#reads = new ReadRequests({
+      bus: options.bus,
+      subjects: this.#subjects,
+      plane: this.#plane,
+      knowledge: options.knowledge,
+      someoneElseLeads: () => this.#someoneElseLeads(),
+    });
   }
 
   start(): Subscription {
@@ -93,7 +115,9 @@ class Service {
     const served = names.map((name) => ({ name, stats: new EndpointStats() }));
     const subscriptions = [
       ...served.flatMap(({ name, stats }) => this.#serve(name, stats)),
-      this.#refuseUnknown(new Set(names.map((name) => this.#subjectOf(name)))),
+      this.#refuseUnknown(
+        new Set(names.flatMap((name) => [this.#subjectOf(name), this.#anySubjectOf(name)])),
+      ),
       serveDiscovery(bus, {
         id: node,
         version,
@@ -106,38 +130,51 @@ class Service {
   }
 
   #serve(name: EndpointName, stats: EndpointStats): Subscription[] {
-    const { bus, role } = this.#options;
-    const ofLeader = (message: BusMessage) => {
-      if (role().leading) this.#answer(name, stats, message);
-      else this.#refuseUnlessLed(stats, message);
-    };
-    if (endpoints[name].kind === "write") return [bus.subscribe(this.#subjectOf(name), ofLeader)];
+    const { bus } = this.#options;
+    if (endpoints[name].kind === "write") {
+      const write = (message: BusMessage) => this.#write(name, message);
+      return [bus.subscribe(this.#subjectOf(name), this.#byLeader(stats, write))];
+    }
+    const read = (message: BusMessage) => this.#reads.answer(name, message);
     return [
-      bus.subscribe(
-        this.#subjectOf(name),
-        (message) => this.#answer(name, stats, message, () => this.#passOn(name, message)),
-        { queue: readQueue },
-      ),
-      bus.subscribe(this.#passedOnSubjectOf(name), ofLeader),
+      bus.subscribe(this.#subjectOf(name), (message) => this.#answer(stats, message, read), {
+        queue: readQueue,
+      }),
+      bus.subscribe(this.#anySubjectOf(name), (message) => {
+        if (this.#options.role().leading) this.#answer(stats, message, read);
+        else this.#later(leaderFirstMs, () => this.#answerForLeader(name, stats, message));
+      }),
+      bus.subscribe(this.#passedOnSubjectOf(name), this.#byLeader(stats, read)),
     ];
   }
 
-  #answer(name: EndpointName, stats: EndpointStats, message: BusMessage, passOn?: () => Promise<void>): void {
-    if (message.expectsReply) void this.#carryOut(name, stats, message, passOn);
+  /** Only the leader does it; the others are silent, unless they know of none. */
+  #byLeader(stats: EndpointStats, reply: (message: BusMessage) => Promise<void>) {
+    return (message: BusMessage) => {
+      if (this.#options.role().leading) this.#answer(stats, message, reply);
+      else this.#refuseUnlessLed(stats, message);
+    };
+  }
+
+  #answerForLeader(name: EndpointName, stats: EndpointStats, message: BusMessage): void {
+    this.#answer(stats, message, () => this.#reads.answerForLeader(name, message));
+  }
+
+  #answer(stats: EndpointStats, message: BusMessage, reply: (message: BusMessage) => Promise<void>): void {
+    if (message.expectsReply) void this.#carryOut(stats, message, reply);
   }
 
   async #carryOut(
-    name: EndpointName,
     stats: EndpointStats,
     message: BusMessage,
-    passOn: (() => Promise<void>) | undefined,
+    reply: (message: BusMessage) => Promise<void>,
   ): Promise<void> {
     const startedMs = this.#options.clock.monotonicMs();
     const tookMs = () => this.#options.clock.monotonicMs() - startedMs;
     this.#underWay++;
     try {
       if (this.#underWay > underWayMax) throw refusal("TOO_BUSY", { max: underWayMax });
-      await this.#reply(name, message, passOn);
+      await reply(message);
       stats.answered(tookMs());
     } catch (thrown) {
       const problem = asRefusal(thrown);
@@ -148,31 +185,11 @@ class Service {
     }
   }
 
-  async #reply<E extends EndpointName>(
-    name: E,
-    message: BusMessage,
-    passOn: (() => Promise<void>) | undefined,
-  ): Promise<void> {
-    try {
-      respondWith(message, await this.#plane[name](parseRequest(name, message.data)));
-    } catch (thrown) {
-      if (passOn === undefined || asRefusal(thrown).code !== "NO_LEADER" || !this.#someoneElseLeads())
-        throw thrown;
-      await passOn();
-    }
-  }
-
-  /** The leader's answer, error headers included, becomes this one's. */
-  async #passOn(name: EndpointName, message: BusMessage): Promise<void> {
-    const { bus, fleet } = this.#options;
-    try {
-      const answer = await bus.request(this.#passedOnSubjectOf(name), message.data, {
-        timeoutMs: passedOnMs,
-      });
-      message.respond(answer.data, errorHeadersOf(answer));
-    } catch (thrown) {
-      throw refusal("NO_LEADER", { fleet }, thrown);
-    }
+  async #write<E extends EndpointName>(name: E, message: BusMessage): Promise<void> {
+    const request = parseRequest(name, message.data);
+    const id = message.header(requestHeader)?.slice(0, requestIdMax);
+    const reply = await this.#once.do(id && `${name} ${id}`, () => this.#plane[name](request));
+    respondWith(message, reply, sourceHeaders(this.#options.knowledge?.source()));
   }
 
   #someoneElseLeads(): boolean {
@@ -183,7 +200,7 @@ class Service {
   /** A follower's part in a write: silence while somebody else leads. One that holds the lease and still loads has no other. */
   #refuseUnlessLed(stats: EndpointStats, message: BusMessage): void {
     if (!message.expectsReply || this.#someoneElseLeads()) return;
-    this.#later(() => {
+    this.#later(othersFirstMs, () => {
       // Also said when this one leads by now: another follower may be saying the same.
       if (this.#someoneElseLeads()) return;
       const problem = refusal("NO_LEADER", { fleet: this.#options.fleet });
@@ -197,15 +214,15 @@ class Service {
     return this.#options.bus.subscribe(`${this.#subjects.root}.api.>`, (message) => {
       if (!message.expectsReply || known.has(message.subject) || !this.#options.role().leading) return;
       const endpoint = message.subject.slice(`${this.#subjects.root}.api.`.length);
-      this.#later(() => this.#refuse(message, refusal("UNKNOWN_ENDPOINT", { endpoint })));
+      this.#later(othersFirstMs, () => this.#refuse(message, refusal("UNKNOWN_ENDPOINT", { endpoint })));
     });
   }
 
   /** Leaves others the time to answer first. Past the bound nothing is said: the caller runs into its time limit. */
-  #later(say: () => void): void {
+  #later(delayMs: number, say: () => void): void {
     if (this.#underWay >= underWayMax) return;
     this.#underWay++;
-    this.#options.clock.setTimer(othersFirstMs, () => {
+    this.#options.clock.setTimer(delayMs, () => {
       this.#underWay--;
       say();
     });
@@ -217,7 +234,7 @@ class Service {
       log.error({ subject: message.subject, error: problem.cause ?? problem }, problem.message);
     const { body, headers } = problemAnswer(problem);
     try {
-      message.respond(body, headers);
+      message.respond(body, { ...headers, ...sourceHeaders(this.#options.knowledge?.source()) });
     } catch (thrown) {
       log.warn(
         { subject: message.subject, error: thrown, refusal: problem.code },
@@ -231,6 +248,11 @@ class Service {
     return this.#subjects.api(resource, verb);
   }
 
+  #anySubjectOf(name: EndpointName): string {
+    const [resource = "", verb = ""] = name.split(".");
+    return this.#subjects.apiOfAny(resource, verb);
+  }
+
   /** Coordinators only; no client of the API may send to it. */
   #passedOnSubjectOf(name: EndpointName): string {
     const [resource = "", verb = ""] = name.split(".");
@@ -239,7 +261,12 @@ class Service {
 
   #metadata() {
     const { fleet, role, host = "?", formats = rangesOf(currentFormats) } = this.#options;
-    const { leading, epoch, problem } = role();
+    const { leading, epoch, problem, state } = role();
+    const {
+      role: exactly = leading ? "leading" : "following",
+      sinceMs = this.#startedAtMs,
+      doing = "",
+    } = state ?? {};
     return {
       fleet,
       role: leading ? "leading" : "following",
@@ -248,6 +275,9 @@ class Service {
       started: String(this.#startedAtMs),
       formats: JSON.stringify(formats),
       problem: problem ?? "",
+      state: exactly,
+      since: String(sinceMs),
+      doing,
     } satisfies CoordinatorMetadata;
   }
 

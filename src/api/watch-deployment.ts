@@ -1,9 +1,16 @@
 import { assert } from "../base/assert.js";
 import { RollcallError } from "../base/errors.js";
 import type { Clock } from "../base/ports.js";
-import type { ReplyOf } from "../contracts/api.js";
+import type { LedgerPlace } from "../contracts/answer-source.js";
+import type { EndpointName, ReplyOf } from "../contracts/api.js";
 import { isPassing } from "./retry.js";
 import { wait } from "./wait.js";
+
+/** A reply, and where in the history of the ledger it stands, if its sender says so. */
+export interface Answer<E extends EndpointName> {
+  readonly reply: ReplyOf<E>;
+  readonly place: LedgerPlace | undefined;
+}
 
 /** A deployment at one moment. */
 export type DeploymentSnapshot = ReplyOf<"deployments.get">;
@@ -28,7 +35,7 @@ const askingShare = 1 / 4;
 /** A look that took long, as over a change of leader, is no reason to look away for long. */
 const pauseMaxMs = 2_000;
 
-type Ask = (request: { deployment: string; instances: boolean }) => Promise<DeploymentSnapshot>;
+type Ask = (request: { deployment: string; instances: boolean }) => Promise<Answer<"deployments.get">>;
 
 /** See `Client.watchDeployment`. */
 export async function* watchDeployment(
@@ -59,13 +66,30 @@ export async function* watchDeployment(
   }
 }
 
+/** When something was so. */
+interface Moment {
+  readonly epoch: number;
+  readonly asOf: number;
+  readonly place: LedgerPlace | undefined;
+}
+
+interface Shown extends Moment {
+  readonly text: string;
+}
+
+function isOlder(one: Moment, other: Moment): boolean {
+  if (one.epoch !== other.epoch) return one.epoch < other.epoch;
+  if (one.place === undefined || one.place.ledgerId !== other.place?.ledgerId) return one.asOf < other.asOf;
+  return one.place.revision < other.place.revision;
+}
+
 /** Remembers what was shown, and shows nothing older or equal. */
 class Looker {
   readonly #ask: Ask;
   readonly #deployment: string;
   readonly #onLook: WatchOptions["onLook"];
   #withInstances = true;
-  #shown: { readonly text: string; readonly epoch: number; readonly asOf: number } | undefined;
+  #shown: Shown | undefined;
   finished = false;
 
   constructor(ask: Ask, deployment: string, onLook: WatchOptions["onLook"]) {
@@ -75,21 +99,20 @@ class Looker {
   }
 
   async look(): Promise<DeploymentSnapshot | undefined> {
-    const snapshot = await this.#snapshot();
+    const { reply: snapshot, place } = await this.#snapshot();
     const { epoch, asOf } = snapshot;
     const shown = this.#shown;
     // Reads are answered by any coordinator, and one of them may lag.
-    if (shown !== undefined && (epoch < shown.epoch || (epoch === shown.epoch && asOf < shown.asOf)))
-      return undefined;
+    if (shown !== undefined && isOlder({ epoch, asOf, place }, shown)) return undefined;
     this.#onLook?.(snapshot);
     const text = comparable(snapshot);
-    this.#shown = { text, epoch, asOf };
+    this.#shown = { text, epoch, asOf, place };
     this.finished = snapshot.deployment.state === "finished";
     return text === shown?.text ? undefined : snapshot;
   }
 
   /** A deployment whose instances do not fit into one message is watched without them. */
-  async #snapshot(): Promise<DeploymentSnapshot> {
+  async #snapshot(): Promise<Answer<"deployments.get">> {
     try {
       return await this.#ask({ deployment: this.#deployment, instances: this.#withInstances });
     } catch (thrown) {

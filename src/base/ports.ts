@@ -154,6 +154,8 @@ export interface LeaseHeld {
   readonly heldBy: string;
   /** When it was taken, in ledger time (epoch milliseconds). */
   readonly since: number;
+  /** When it was last renewed, in ledger time. */
+  readonly renewedAtMs: number;
   readonly epoch: number;
 }
 

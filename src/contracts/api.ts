@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { copied } from "./answer-source.js";
 import { amountSchema } from "./deployment.js";
 import { idSchema, versionSchema } from "./names.js";
 import { configSchema, releaseSchema } from "./release.js";
@@ -16,7 +17,7 @@ import {
 
 /** A list as it stood at `asOf` (ledger time) under `epoch`. */
 function listOf<T extends z.ZodType>(item: T) {
-  return z.object({ items: z.array(item), asOf: z.number(), epoch: z.number() });
+  return z.object({ items: z.array(item), asOf: z.number(), epoch: z.number(), ...copied });
 }
 
 const by = z.string().max(128).default("unknown").meta({ description: "Who asks, for the audit log" });
@@ -46,7 +47,7 @@ export const eventsPageMax = 100;
 
 /**
  * Every endpoint of the control plane, `rollcall.v1.<fleet>.api.<resource>.<verb>`. A `write` is answered by the leader
- * alone; a `read` by whichever coordinator is asked.
+ * alone; a `read` by whichever coordinator is asked, which says in `copy` how old its knowledge is unless it leads.
  */
 export const endpoints = {
   "deployments.create": {
@@ -88,13 +89,14 @@ export const endpoints = {
       instances: z.array(instanceViewSchema),
       asOf: z.number(),
       epoch: z.number(),
+      ...copied,
     }),
   },
   "deployments.why": {
     kind: "read",
     summary: "What a deployment waits for",
     request: ofDeployment,
-    reply: whySchema,
+    reply: whySchema.extend(copied),
   },
   "deployments.stuck": {
     kind: "read",
@@ -150,7 +152,7 @@ export const endpoints = {
     kind: "read",
     summary: "One instance",
     request: z.strictObject({ instance: idSchema }),
-    reply: instanceViewSchema,
+    reply: instanceViewSchema.extend(copied),
   },
   "instances.reset": {
     kind: "write",
@@ -245,7 +247,7 @@ export const endpoints = {
     kind: "read",
     summary: "The fleet at a glance",
     request: z.strictObject({}),
-    reply: fleetStatusSchema,
+    reply: fleetStatusSchema.extend(copied),
   },
 } as const satisfies Record<
   string,

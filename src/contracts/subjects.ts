@@ -14,6 +14,8 @@ export function subjectsOf(fleet: string) {
     ask: (instance: string, verb: string) => `${root}.ask.${token(instance)}.${verb}`,
     /** anyone → control plane, request/reply. */
     api: (resource: string, verb: string) => `${root}.api.${resource}.${verb}`,
+    /** anyone → every coordinator: a read that nobody answered soon; one of them may sleep, and hold what its queue group gave it. */
+    apiOfAny: (resource: string, verb: string) => `${root}.api.${resource}.${verb}.any`,
     /** coordinator → leader: a request that reached a follower, passed on. */
     leader: (resource: string, verb: string) => `${root}.leader.${resource}.${verb}`,
     /** ledger → all: audit events. */

@@ -99,11 +99,19 @@ export const configViewSchema = z.object({
 });
 export type ConfigView = z.infer<typeof configViewSchema>;
 
+/** What a coordinator is doing that is known from its lease alone. */
+export const doesNotAnswer = "does not answer";
+
 export const coordinatorViewSchema = z.object({
   id: idSchema,
   role: z.enum(["leading", "following", "campaigning", "loading", "stopping"]),
   epoch: z.number().nullable(),
+  /** When it took this role; a leader's in ledger time. */
   sinceMs: z.number(),
+  /** When the leader last renewed its lease, in ledger time; `null` for the others, and while the ledger cannot say so. */
+  renewedAtMs: z.number().nullable().default(null),
+  /** How it is doing: `leads`, `caught up`, `12s behind`, {@link doesNotAnswer}, or what its problem is. */
+  doing: z.string().default(""),
   version: z.string(),
   node: z.string(),
   /** Why it does not lead though it might have to; `null` if nothing is wrong. */

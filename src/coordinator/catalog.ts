@@ -4,10 +4,15 @@ import type { DesiredInstance } from "../contracts/instance.js";
 import type { VersionPair } from "../contracts/version.js";
 import type { FleetRecord } from "./fleet-records.js";
 
-/** The releases and configurations that were pushed, as a leader knows them. */
+/** The releases and configurations that were pushed, as a coordinator knows them. */
 export class Catalog {
   readonly releases = new Map<string, ReleaseRecord>();
   readonly configs = new Map<string, ConfigRecord>();
+
+  clear(): void {
+    this.releases.clear();
+    this.configs.clear();
+  }
 
   put(found: Extract<FleetRecord, { readonly kind: "release" | "config" }>): void {
     if (found.kind === "release") this.releases.set(found.record.release.version, found.record);

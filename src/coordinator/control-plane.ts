@@ -6,7 +6,6 @@ import { refusal } from "../contracts/errors.js";
 import { keys } from "../contracts/keys.js";
 import type { Release } from "../contracts/release.js";
 import type { VersionPair } from "../contracts/version.js";
-import type { CoordinatorView } from "../contracts/views.js";
 import { DeploymentCommands } from "./deployment-commands.js";
 import { knownBy } from "./known-fleet.js";
 import type { Leader } from "./leader.js";
@@ -18,13 +17,11 @@ export type CoordinatorFiles = Pick<Objects, "remove">;
 
 const defaultDeadlineMs = 900_000;
 
+/** Everything that is asked of a leader as such. */
+export type LeaderPlane = Omit<ControlPlane, "coordinators.list">;
+
 /** Answers every endpoint from what a leader knows. Lives and dies with it. */
-export function createControlPlane(
-  leader: Leader,
-  self: () => CoordinatorView,
-  files: CoordinatorFiles,
-  audit: AuditPages,
-): ControlPlane {
+export function createControlPlane(leader: Leader, files: CoordinatorFiles, audit: AuditPages): LeaderPlane {
   const { term, rollOuts } = leader;
   const { catalog, writer } = term;
   const commands = new DeploymentCommands(leader);
@@ -70,7 +67,7 @@ export function createControlPlane(
   }
 
   return {
-    ...createReads(known, self, audit),
+    ...createReads(known, audit),
     "deployments.create": async (request) => views.deployment(await commands.create(request)),
     "deployments.pause": async (request) => views.deployment(await commands.pause(request)),
     "deployments.resume": async (request) => views.deployment(await commands.resume(request)),

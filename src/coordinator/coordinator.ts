@@ -4,70 +4,29 @@ import {
   coordinatorMachine,
 } from "../../machines/coordinator.js";
 import { messageOf, RollcallError } from "../base/errors.js";
-import type { Bus, Clock, Leadership, Ledger, Log, Random, Subscription } from "../base/ports.js";
-import { type ControlPlane, type EndpointName, endpoints } from "../contracts/api.js";
+import type { Leadership, Log, Subscription } from "../base/ports.js";
+import type { AnswerSource, LedgerPlace } from "../contracts/answer-source.js";
+import { type ControlPlane, type EndpointName, endpoints, type ReplyOf } from "../contracts/api.js";
 import { refusal } from "../contracts/errors.js";
 import { keys } from "../contracts/keys.js";
 import { currentFormats, type Formats } from "../contracts/record-formats.js";
 import type { CoordinatorView } from "../contracts/views.js";
-import type { Actor, ActorHost } from "../runtime/actor.js";
-import { type CoordinatorFiles, createControlPlane } from "./control-plane.js";
+import type { Actor } from "../runtime/actor.js";
+import { type CoordinatorFiles, createControlPlane, type LeaderPlane } from "./control-plane.js";
+import type { Coordinator, CoordinatorOptions, CoordinatorPorts } from "./coordinator-ports.js";
 import { type AskPeers, assertReadable, writtenFormats } from "./fleet-formats.js";
 import { noteHandOver } from "./hand-over.js";
+import { knownCoordinators } from "./known-coordinators.js";
 import { knownBy } from "./known-fleet.js";
-import { Leader, type UnsentReports } from "./leader.js";
+import { LastingProblem } from "./lasting-problem.js";
+import { Leader } from "./leader.js";
 import { ledgerView } from "./ledger-view.js";
-import type { AuditPages } from "./reads.js";
+import { type AuditPages, isRead } from "./reads.js";
+import { type Role, roleAfter } from "./roles.js";
+import { Standby } from "./standby.js";
 
-export interface CoordinatorPorts {
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly log: Log;
-  readonly bus: Bus;
-  readonly ledger: Ledger;
-  readonly host: ActorHost;
-  /** The files of releases and configurations: those of removed versions are removed. Default: they stay. */
-  readonly files?: CoordinatorFiles;
-  /** Who else coordinates this fleet. Without it there is nobody whom newer formats would shut out, nor anybody to say so: none are begun. */
-  readonly askPeers?: AskPeers;
-  /** Reads the audit log. Default: it cannot be read. */
-  readonly audit?: AuditPages;
-  /** For rehearsals alone: of whom reports were left out. Default: none, who is not heard is silent. */
-  readonly unsentAtMs?: UnsentReports;
-}
-
-export interface CoordinatorOptions {
-  readonly fleet: string;
-  /** This process, by a name of its own among the fleet's coordinators. */
-  readonly name: string;
-  /** Time to live of the lease, milliseconds; 3,000 suits one NATS server, 12,000 a cluster. */
-  readonly leaseMs: number;
-  readonly version: string;
-  /** The host that it runs on, for people. */
-  readonly node: string;
-  /** The formats that it knows. Default: those of this version; tests of upgrades give others. */
-  readonly formats?: Formats;
-}
-
-const problemEveryMs = 60_000;
 /** After a takeover, until every instance will have reported once. */
 const inventoryMs = 10_000;
-
-/** A control-plane process: one of those that may lead a fleet. */
-export interface Coordinator {
-  start(): void;
-  /** Hands the lease over; resolves when that is done, or cannot be done. */
-  stop(): Promise<void>;
-  /** Answers every endpoint; refuses with `NO_LEADER` while another leads. */
-  readonly plane: ControlPlane;
-  /** True while this one may act: it holds the lease, and the lease cannot have ended. */
-  leads(): boolean;
-  view(): CoordinatorView;
-  /** Who leads, as far as this one knows; `null` if nobody does. */
-  leader(): { readonly name: string | null; readonly epoch: number };
-}
-
-type LeadershipState = CoordinatorView["role"];
 
 const nobody: AskPeers = async () => [];
 const noAudit =
@@ -76,16 +35,6 @@ const noAudit =
     throw refusal("LEDGER_UNAVAILABLE", { fleet, problem: "this coordinator cannot read the audit log" });
   };
 const noFiles: CoordinatorFiles = { remove: async () => undefined };
-
-const roles: Readonly<Record<string, LeadershipState>> = {
-  following: "following",
-  campaigning: "campaigning",
-  loading: "loading",
-  leading: "leading",
-  steppingDown: "stopping",
-  resigning: "stopping",
-  stopped: "stopping",
-};
 
 /**
  * Makes a coordinator. The machine `machines/coordinator.ts` decides when it leads; this does what it says.
@@ -108,18 +57,29 @@ class HostedCoordinator implements Coordinator {
   #leader: Leader | undefined;
   /** The end of the audit log's note of it. */
   #handedOver: Promise<void> | undefined;
-  #answers: ControlPlane | undefined;
-  #role: LeadershipState = "campaigning";
+  #answers: LeaderPlane | undefined;
+  readonly #standby: Standby;
+  readonly #audit: AuditPages;
+  #role: Role = "campaigning";
   #roleSinceMs: number;
   readonly #stopped: (() => void)[] = [];
   #lease: Subscription | undefined;
-  #told: { readonly problem: string; readonly atMs: number } | undefined;
+  readonly #problems: LastingProblem;
 
   constructor(ports: CoordinatorPorts, options: CoordinatorOptions) {
     this.#ports = ports;
     this.#options = options;
     this.#log = ports.log.child({ fleet: options.fleet, coordinator: options.name });
+    this.#problems = new LastingProblem(ports.clock, this.#log);
     this.#roleSinceMs = ports.clock.nowMs();
+    this.#audit = ports.audit ?? noAudit(options.fleet);
+    this.#standby = new Standby(options.name, this.#audit, {
+      ...ports,
+      log: this.#log,
+      fleet: options.fleet,
+      formats: this.#formats,
+      onLeaseFree: () => this.#actor?.send({ type: "leaseFree" }),
+    });
     this.plane = this.#guardedPlane();
   }
 
@@ -135,7 +95,7 @@ class HostedCoordinator implements Coordinator {
       publicView: ({ context }) => ({ ...context }),
       onTransition: (snapshot) => {
         const state = typeof snapshot.value === "string" ? snapshot.value : Object.keys(snapshot.value)[0];
-        this.#noteRole(roles[state ?? ""] ?? "following", snapshot.context.problem);
+        this.#noteRole(state ?? "", snapshot.context.problem);
         if (snapshot.status === "done") for (const done of this.#stopped.splice(0)) done();
       },
     });
@@ -147,6 +107,7 @@ class HostedCoordinator implements Coordinator {
   async stop(): Promise<void> {
     const actor = this.#actor;
     this.#lease?.unsubscribe();
+    this.#standby.stop();
     if (actor === undefined || actor.snapshot().status === "done") return;
     await new Promise<void>((done) => {
       this.#stopped.push(done);
@@ -172,10 +133,26 @@ class HostedCoordinator implements Coordinator {
       role: this.#role,
       epoch: this.#leadership?.epoch ?? null,
       sinceMs: this.#roleSinceMs,
+      renewedAtMs: null,
+      doing: this.#doing(),
       version,
       node,
       problem: this.#actor?.snapshot().context.problem ?? null,
     };
+  }
+
+  source(): AnswerSource | undefined {
+    if (!this.leads() || this.#leader === undefined) return this.#standby.source();
+    const { revision, term } = this.#leader;
+    return { ledgerId: term.ledgerId, revision, copy: null };
+  }
+
+  isFresh(): boolean {
+    return this.#standby.isFresh;
+  }
+
+  async reaches(place: LedgerPlace, withinMs: number): Promise<boolean> {
+    return (await this.#standby.copy?.reaches(place, withinMs)) ?? false;
   }
 
   leader(): { readonly name: string | null; readonly epoch: number } {
@@ -184,12 +161,21 @@ class HostedCoordinator implements Coordinator {
     return { name, epoch: context?.epoch ?? 0 };
   }
 
-  #noteRole(role: LeadershipState, problem: string | null): void {
-    if (role === this.#role) return;
+  #noteRole(state: string, problem: string | null): void {
+    const before = this.#role;
+    const role = roleAfter(before, state);
+    if (role === before) return;
     this.#role = role;
     this.#roleSinceMs = this.#ports.clock.nowMs();
+    if (role === "following") this.#standby.start();
+    if (role === "leading") this.#standby.stop();
     const facts = { role, epoch: this.#leadership?.epoch ?? null, ...(problem === null ? {} : { problem }) };
-    if (role === "leading" || role === "stopping")
+    if (before === "leading" && state === "steppingDown")
+      this.#log.warn(
+        facts,
+        "this coordinator steps down: its lease has ended or was taken, or a write of its failed",
+      );
+    else if (role === "leading" || role === "stopping")
       this.#log.info(facts, "the role of this coordinator has changed");
     else this.#log.debug(facts, "the role of this coordinator has changed");
   }
@@ -256,7 +242,7 @@ class HostedCoordinator implements Coordinator {
       assertReadable(this.#formats, written);
       return true;
     } catch (error) {
-      this.#logProblem("error", error, "this coordinator cannot lead");
+      this.#problems.log("error", error, "this coordinator cannot lead");
       const held = await ledger.lease();
       const { heldBy: leader = null, epoch = null } = held ?? {};
       this.#actor?.send({ type: "unfit", problem: messageOf(error), leader, epoch });
@@ -298,13 +284,12 @@ class HostedCoordinator implements Coordinator {
       await leader.load();
       // Lost in the meantime: what was read is dropped already.
       if (this.#leader !== leader) return;
-      const { files = noFiles, audit = noAudit(this.#options.fleet) } = this.#ports;
-      this.#answers = createControlPlane(leader, () => this.view(), files, audit);
+      this.#answers = createControlPlane(leader, this.#ports.files ?? noFiles, this.#audit);
       this.#actor?.send({ type: "loaded" });
     } catch (error) {
       if (this.#leader !== leader) return;
       this.#drop();
-      this.#logProblem("error", error, "the fleet's records could not be read");
+      this.#problems.log("error", error, "the fleet's records could not be read");
       this.#actor?.send({ type: "unavailable", problem: messageOf(error) });
     }
   }
@@ -333,7 +318,7 @@ class HostedCoordinator implements Coordinator {
   }
 
   #termFailed(error: unknown): void {
-    this.#logProblem("warn", error, "what is known may differ from the ledger, and is read anew");
+    this.#problems.log("warn", error, "what is known may differ from the ledger, and is read anew");
     // From now on nobody is answered by what may not be so; the machine hears of it in a later turn.
     this.#drop();
     if (isDeposed(error)) this.#actor?.send({ type: "deposed" });
@@ -360,16 +345,6 @@ class HostedCoordinator implements Coordinator {
     this.#actor?.send({ type: "resigned" });
   }
 
-  /** What lasts, a full or damaged ledger, comes again with each try: it is told once a minute. */
-  #logProblem(level: "warn" | "error", error: unknown, sentence: string): void {
-    const problem = messageOf(error);
-    const now = this.#ports.clock.monotonicMs();
-    const told = this.#told;
-    const isNews = told?.problem !== problem || now - told.atMs >= problemEveryMs;
-    if (isNews) this.#told = { problem, atMs: now };
-    this.#log[isNews ? level : "debug"]({ error: problem }, sentence);
-  }
-
   #guardedPlane(): ControlPlane {
     const names = Object.keys(endpoints) as EndpointName[];
     const guarded = names.map((name) => [name, (request: never) => this.#answer(name, request)] as const);
@@ -377,9 +352,44 @@ class HostedCoordinator implements Coordinator {
   }
 
   async #answer(name: EndpointName, request: never): Promise<unknown> {
-    if (this.#answers === undefined || !this.leads())
-      throw refusal("NO_LEADER", { fleet: this.#options.fleet });
-    return this.#answers[name](request);
+    if (name === "coordinators.list") return this.#coordinators();
+    const leader = this.#leader;
+    if (leader !== undefined && this.#answers !== undefined && this.leads()) {
+      const reply = await this.#answers[name](request);
+      // Nobody is shown what the ledger may yet refuse: another leader, or a follower, would not know of it.
+      if (isRead(name))
+        await leader.term.writer.flushed().catch((error: unknown) => this.#refuseUnled(error));
+      return reply;
+    }
+    const { reads } = this.#standby;
+    if (!isRead(name) || reads === undefined) throw this.#unled();
+    return reads[name](request);
+  }
+
+  #refuseUnled(cause: unknown): never {
+    throw this.#unled(cause);
+  }
+
+  #unled(cause?: unknown): RollcallError {
+    return refusal("NO_LEADER", { fleet: this.#options.fleet }, cause);
+  }
+
+  async #coordinators(): Promise<ReplyOf<"coordinators.list">> {
+    const lease = await this.#ports.ledger.lease().catch(() => undefined);
+    return { items: knownCoordinators(this.view(), lease), asOf: this.#nowMs(), epoch: this.leader().epoch };
+  }
+
+  /** Ledger time, as far as it is known. */
+  #nowMs(): number {
+    const term = this.leads() ? this.#leader?.term : undefined;
+    return term?.nowMs() ?? this.#standby.copy?.nowMs() ?? this.#ports.clock.nowMs();
+  }
+
+  #doing(): string {
+    if (this.leads()) return "leads";
+    const problem = this.#actor?.snapshot().context.problem;
+    if (problem != null) return problem;
+    return this.#role === "following" ? this.#standby.doing : this.#role;
   }
 }
 

@@ -41,6 +41,8 @@ export interface IntakeParts {
   onJoin(report: Report): void;
   /** An instance is to report its whole state, and like this from now on. */
   ask(instance: string, how: HowToReport): void;
+  /** An instance is in a state that it has not said since this listens. */
+  onMissed?(instance: string): void;
 }
 
 /** Where it happens. */
@@ -217,6 +219,7 @@ export class Intake {
     const { seen } = member.snapshot().context;
     const state = report.state ?? (seen?.digest === report.digest ? seen.state : undefined);
     if (state === undefined) {
+      this.#parts.onMissed?.(report.instance);
       this.#ask(report.instance, heard);
       return;
     }

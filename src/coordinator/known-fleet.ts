@@ -27,6 +27,8 @@ export interface KnownFleet {
   epoch(): number;
   /** Ledger time now. */
   nowMs(): number;
+  /** Ledger time at which it was as it is known. */
+  asOfMs(): number;
   members(): Iterable<MemberState>;
   member(instance: string): MemberState | undefined;
   /** How long ago an instance was heard of here; `null` if it was not. */
@@ -46,6 +48,7 @@ export function knownBy(leader: Leader): KnownFleet {
     leader: () => term.leadership.holder,
     epoch: () => term.leadership.epoch,
     nowMs: () => term.nowMs(),
+    asOfMs: () => term.nowMs(),
     *members() {
       for (const member of members.all().values()) yield member.snapshot();
     },

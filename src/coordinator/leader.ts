@@ -71,6 +71,7 @@ export class Leader {
   readonly #convergence: Convergence;
   #busStatus: Subscription | undefined;
   #judgeFromMs: number;
+  #loadedRevision = 0;
   #dropped: { readonly reason: unknown } | undefined;
 
   constructor(parts: LeaderParts) {
@@ -155,6 +156,7 @@ export class Leader {
    */
   async load(): Promise<void> {
     const entries = await this.#ledger.readAll();
+    for (const { revision } of entries) this.#loadedRevision = Math.max(this.#loadedRevision, revision);
     const deployments: DeploymentRecord[] = [];
     const instances: InstanceRecord[] = [];
     const { catalog, fleet, formats } = this.term;
@@ -189,6 +191,11 @@ export class Leader {
     if (index % recordsAtOnceMax === recordsAtOnceMax - 1)
       await new Promise<void>((resolve) => this.term.clock.setTimer(0, resolve));
     if (this.#dropped !== undefined) throw this.#dropped.reason;
+  }
+
+  /** Of the ledger, that it shows: what is durable. */
+  get revision(): number {
+    return Math.max(this.#loadedRevision, this.term.writer.revision);
   }
 
   /** Begins to hear and to act. */

@@ -259,7 +259,7 @@ export class Members {
 }
 
 /** What a deployment's planner has to know of a member; `undefined` while nothing owns it. */
-function standingOf({ record, silent, seen }: MemberContext): Standing | undefined {
+export function standingOf({ record, silent, seen }: MemberContext): Standing | undefined {
   return record.claim === null ? undefined : { claim: record.claim, silent, heard: seen !== null };
 }
 

@@ -1,11 +1,10 @@
-import { type ControlPlane, type EndpointName, type endpoints, instancesPageMax } from "../contracts/api.js";
+import { type ControlPlane, type EndpointName, endpoints, instancesPageMax } from "../contracts/api.js";
 import type { ConfigRecord, DeploymentRecord, ReleaseRecord } from "../contracts/deployment.js";
 import { refusal } from "../contracts/errors.js";
 import { matches, parseSelector } from "../contracts/selector.js";
 import type { VersionPair } from "../contracts/version.js";
 import type {
   ConfigView,
-  CoordinatorView,
   DeploymentView,
   FleetStatus,
   InstanceView,
@@ -30,8 +29,12 @@ import {
 type ReadName = {
   [E in EndpointName]: (typeof endpoints)[E]["kind"] extends "read" ? E : never;
 }[EndpointName];
-/** The endpoints that change nothing. */
-export type Reads = Pick<ControlPlane, ReadName>;
+/** What is answered from knowledge of the fleet. */
+export type Reads = Pick<ControlPlane, Exclude<ReadName, "coordinators.list">>;
+
+export function isRead(name: EndpointName): name is keyof Reads {
+  return endpoints[name].kind === "read" && name !== "coordinators.list";
+}
 
 /** What people see of a fleet, made from what is known of it at the moment in which they ask. */
 export class FleetViews {
@@ -193,10 +196,10 @@ export class FleetViews {
 export type AuditPages = ControlPlane["events.list"];
 
 /** Answers every read from what is known of a fleet, by the leader or by a follower. */
-export function createReads(known: KnownFleet, self: () => CoordinatorView, audit: AuditPages): Reads {
+export function createReads(known: KnownFleet, audit: AuditPages): Reads {
   const { catalog } = known;
   const views = new FleetViews(known);
-  const listed = <T>(items: T[]) => ({ items, asOf: known.nowMs(), epoch: known.epoch() });
+  const listed = <T>(items: T[]) => ({ items, asOf: known.asOfMs(), epoch: known.epoch() });
   const newestFirst = <T extends { readonly pushed: { readonly atMs: number } }>(records: Iterable<T>) =>
     [...records].sort((one, other) => other.pushed.atMs - one.pushed.atMs);
   const newest = (limit: number): DeploymentRecord[] => [...known.deployments()].sort(byAge).slice(0, limit);
@@ -206,7 +209,7 @@ export function createReads(known: KnownFleet, self: () => CoordinatorView, audi
     "deployments.get": async ({ deployment, instances }) => ({
       deployment: views.deployment(deployment),
       instances: instances ? views.instancesOf(deployment) : [],
-      asOf: known.nowMs(),
+      asOf: known.asOfMs(),
       epoch: known.epoch(),
     }),
     "deployments.stuck": async ({ limit }) => listed(views.stuck().slice(0, limit)),
@@ -219,7 +222,6 @@ export function createReads(known: KnownFleet, self: () => CoordinatorView, audi
     "releases.list": async () => listed(views.releases(newestFirst(catalog.releases.values()))),
     "configs.list": async () => listed(views.configs(newestFirst(catalog.configs.values()))),
     "events.list": async (request) => audit(request),
-    "coordinators.list": async () => listed([self()]),
     "status.get": async () => views.status(),
   };
 }

@@ -59,6 +59,8 @@ export class Writer {
   #queue: Waiting[] = [];
   #running = false;
   #failure: unknown;
+  #last: Promise<void> = Promise.resolve();
+  #revision = 0;
 
   constructor(parts: WriterParts) {
     this.#leadership = parts.leadership;
@@ -72,13 +74,24 @@ export class Writer {
   add(unit: Unit): Promise<void> {
     if (this.#failure !== undefined) return Promise.reject(this.#failure);
     const size = (unit.puts?.length ?? 0) + (unit.deletes?.length ?? 0) + unit.events.length;
-    return new Promise((done, failed) => {
+    this.#last = new Promise((done, failed) => {
       this.#queue.push({ unit, size, done, failed });
       if (!this.#running) {
         this.#running = true;
         this.#gather(this.#clock.monotonicMs());
       }
     });
+    return this.#last;
+  }
+
+  /** Resolves once everything that was added so far is durable. @throws what the ledger said */
+  flushed(): Promise<void> {
+    return this.#failure === undefined ? this.#last : Promise.reject(this.#failure);
+  }
+
+  /** Of the newest that this writer has written; 0 before the first. */
+  get revision(): number {
+    return this.#revision;
   }
 
   /** Refuses everything from now on, what is queued included. */
@@ -102,7 +115,8 @@ export class Writer {
       if (first === undefined) break;
       const batch = [first, ...rest] as const;
       try {
-        await this.#leadership.commit(this.#batchOf(batch));
+        const { revisions } = await this.#leadership.commit(this.#batchOf(batch));
+        for (const revision of revisions.values()) this.#revision = Math.max(this.#revision, revision);
         for (const { done } of batch) done();
       } catch (error) {
         this.#failure ??= error;

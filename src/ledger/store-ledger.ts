@@ -246,7 +246,7 @@ class StoreLedger implements Ledger {
     if (lease === undefined || record === undefined) return undefined;
     const isSame = recordIn(this.fleet, claimRecordSchema, epoch)?.claim === record.claim;
     const since = isSame && epoch !== undefined ? epoch.writtenAtMs : lease.writtenAtMs;
-    return { heldBy: record.holder, since, epoch: record.epoch };
+    return { heldBy: record.holder, since, renewedAtMs: lease.writtenAtMs, epoch: record.epoch };
   }
 
   /** A hint to followers, who ask for the lease now and then in any case. */

@@ -9,7 +9,8 @@ import {
   type ReplyOf,
   type RequestOf,
 } from "../contracts/api.js";
-import { type Coordinator, createCoordinator } from "../coordinator/coordinator.js";
+import { createCoordinator } from "../coordinator/coordinator.js";
+import type { Coordinator } from "../coordinator/coordinator-ports.js";
 import type { UnsentReports } from "../coordinator/leader.js";
 import { createMemoryLedgerStore, type MemoryLedgerStore } from "../ledger/memory-ledger.js";
 import type { ActorHost } from "../runtime/actor.js";

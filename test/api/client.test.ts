@@ -125,7 +125,7 @@ describe("asking again", () => {
     expect(aborted).toBe(1);
   });
 
-  test("a write without a request key is not asked again when its answer was lost", async () => {
+  test("a write without a request key is carried out once, however often it was sent, and refused when no answer comes", async () => {
     const world = createWorld();
     let carriedOut = 0;
     world.coordinator("c1", leading, {
@@ -142,7 +142,7 @@ describe("asking again", () => {
   });
 
   test.each(["deployments.create", "deployments.retry"] as const)(
-    "%s is asked again under one minted key when its answer was lost",
+    "%s is sent again under one minted key when its answer was lost, and carried out once",
     async (endpoint) => {
       const world = createWorld();
       const keys: (string | undefined)[] = [];
@@ -159,8 +159,7 @@ describe("asking again", () => {
           ? client.deployments.create({ release: "v2", selector: null })
           : client.deployments.retry({ deployment: "d1" });
       expect(await world.settled(asking)).toEqual(aDeployment());
-      expect(keys).toHaveLength(3);
-      expect(new Set(keys).size).toBe(1);
+      expect(keys).toHaveLength(1);
       expect(keys[0]).toMatch(/^[A-Za-z0-9]{22}$/);
     },
   );
@@ -189,10 +188,10 @@ describe("asking again", () => {
     world.hub
       .connect("c1")
       .subscribe("rollcall.v1.default.api.status.get", () => void atMs.push(world.clock.monotonicMs()));
-    const client = world.client({ retries: 4, timeoutMs: 500 });
+    const client = world.client({ retries: 4, timeoutMs: 250 });
     expect((await world.refusalOf(client.status.get())).code).toBe("REQUEST_TIMEOUT");
     expect(atMs).toHaveLength(5);
-    const pauses = atMs.slice(1).map((ms, at) => ms - (atMs[at] ?? 0) - 500);
+    const pauses = atMs.slice(1).map((ms, at) => ms - (atMs[at] ?? 0) - 250);
     pauses.forEach((pauseMs, at) => {
       expect(pauseMs).toBeGreaterThanOrEqual(125 * 2 ** at);
       expect(pauseMs).toBeLessThanOrEqual(250 * 2 ** at);

@@ -34,6 +34,9 @@ const standardOf = (id: string, role: string) => ({
     started: "1893456000000",
     formats: JSON.stringify(rangesOf(currentFormats)),
     problem: "",
+    state: role,
+    since: "1893456000000",
+    doing: "",
   },
 });
 
@@ -171,7 +174,14 @@ describe("the NATS service protocol (ADR-32)", () => {
 
 test("the list of coordinators holds all that answer, whichever was asked, and none of another fleet", async () => {
   const world = createWorld();
-  const about = { sinceMs: 5, version: "1.2.3", node: "host-a", problem: null };
+  const about = {
+    sinceMs: 5,
+    renewedAtMs: 6,
+    doing: "leads",
+    version: "1.2.3",
+    node: "host-a",
+    problem: null,
+  };
   const self = { id: "c1", role: "leading" as const, epoch: 7, ...about };
   world.coordinator("c1", leading, {
     "coordinators.list": async () => ({ items: [self], asOf: 9, epoch: 7 }),
@@ -189,6 +199,8 @@ test("the list of coordinators holds all that answer, whichever was asked, and n
     role: "following",
     epoch: null,
     sinceMs: 1_893_456_000_000,
+    renewedAtMs: null,
+    doing: "",
     version: "1.2.3",
     node: "?",
     problem: null,

@@ -22,13 +22,14 @@ async function halfWay(): Promise<string> {
 }
 
 describe("of two coordinators", () => {
-  test("one leads; the other one refuses everything and knows who leads", async () => {
+  test("one leads; the other one answers reads from its copy, refuses all else, and knows who leads", async () => {
     expect(world.leaderName()).toBe("c1");
     const c2 = world.coordinators.get("c2")?.coordinator;
     expect(c2?.leads()).toBe(false);
     expect(c2?.leader()).toMatchObject({ name: "c1", epoch: 1 });
     expect(c2?.view()).toMatchObject({ role: "following", id: "c2" });
-    expect(await refusalOf(world.call("deployments.list", {}, c2?.plane))).toMatchObject({
+    expect((await world.call("deployments.list", {}, c2?.plane)).items).toMatchObject([{ id: "d1" }]);
+    expect(await refusalOf(world.call("deployments.abort", { deployment: "d1" }, c2?.plane))).toMatchObject({
       code: "NO_LEADER",
       details: { fleet },
     });

@@ -22,7 +22,8 @@ import {
 } from "../../src/contracts/record-formats.js";
 import { subjectsOf } from "../../src/contracts/subjects.js";
 import type { DeploymentView } from "../../src/contracts/views.js";
-import { type Coordinator, createCoordinator } from "../../src/coordinator/coordinator.js";
+import { createCoordinator } from "../../src/coordinator/coordinator.js";
+import type { Coordinator } from "../../src/coordinator/coordinator-ports.js";
 import { openLedgerReader } from "../../src/ledger/ledger-reader.js";
 import { createMemoryLedgerStore, type MemoryLedgerStore } from "../../src/ledger/memory-ledger.js";
 import type { ActorHost } from "../../src/runtime/actor.js";

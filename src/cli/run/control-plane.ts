@@ -4,7 +4,8 @@ import { serveApi } from "../../api/service.js";
 import type { Log } from "../../base/ports.js";
 import { connectNatsBus } from "../../bus/nats-bus.js";
 import { subjectsOf } from "../../contracts/subjects.js";
-import { type Coordinator, createCoordinator } from "../../coordinator/coordinator.js";
+import { createCoordinator } from "../../coordinator/coordinator.js";
+import type { Coordinator } from "../../coordinator/coordinator-ports.js";
 import { AuditLog } from "../../ledger/audit-log.js";
 import { openNatsLedger } from "../../ledger/nats-ledger.js";
 import { openNatsObjects } from "../../ledger/nats-objects.js";
@@ -86,7 +87,9 @@ export async function startControlPlane(
     );
     const role = () => {
       const { name: leader, epoch } = coordinator.leader();
-      return { leading: coordinator.leads(), epoch, leader, problem: coordinator.view().problem };
+      const { problem, role: exactly, sinceMs, doing } = coordinator.view();
+      const state = { role: exactly, sinceMs, doing };
+      return { leading: coordinator.leads(), epoch, leader, problem, state };
     };
     coordinator.start();
     const api = serveApi({
@@ -97,6 +100,7 @@ export async function startControlPlane(
       host: hostname(),
       version,
       role,
+      knowledge: coordinator,
       clock,
       log,
     });
