@@ -12,6 +12,7 @@ export interface Sending {
  * Sends a request, again while nobody answers, and takes the first answer. Who got one of the sendings may sleep, or have died
  * with it; the others are still waited for.
  *
+ * @returns the answer, and how many sendings there were by then
  * @throws RollcallError `NO_RESPONDERS`, `REQUEST_TIMEOUT` if no sending was answered within `timeoutMs` of the first; what the bus
  *   refuses with
  */
@@ -20,7 +21,7 @@ export function askPatiently(
   sendings: readonly Sending[],
   message: { readonly body: string; readonly headers: Readonly<Record<string, string>> },
   timeoutMs: number,
-): Promise<BusMessage> {
+): Promise<{ readonly answer: BusMessage; readonly sent: number }> {
   return new Promise((resolve, reject) => {
     const timers: Timer[] = [];
     let waiting = sendings.length;
@@ -29,15 +30,20 @@ export function askPatiently(
       for (const timer of timers) timer.cancel();
       say();
     };
-    const send = ({ subject, afterMs }: Sending) =>
-      bus.request(subject, message.body, { timeoutMs: timeoutMs - afterMs, headers: message.headers }).then(
-        (answer) => end(() => resolve(answer)),
-        (thrown: unknown) => {
-          if (!isSilence(thrown, afterMs > 0)) end(() => reject(thrown));
-          else if (--waiting === 0) end(() => reject(silence ?? thrown));
-          else if (afterMs === 0) silence = thrown;
-        },
-      );
+    let sent = 0;
+    const send = ({ subject, afterMs }: Sending) => {
+      sent++;
+      return bus
+        .request(subject, message.body, { timeoutMs: timeoutMs - afterMs, headers: message.headers })
+        .then(
+          (answer) => end(() => resolve({ answer, sent })),
+          (thrown: unknown) => {
+            if (!isSilence(thrown, afterMs > 0)) end(() => reject(thrown));
+            else if (--waiting === 0) end(() => reject(silence ?? thrown));
+            else if (afterMs === 0) silence = thrown;
+          },
+        );
+    };
     for (const sending of sendings) {
       if (sending.afterMs === 0) void send(sending);
       else timers.push(clock.setTimer(sending.afterMs, () => void send(sending)));

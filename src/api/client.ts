@@ -1,5 +1,5 @@
 import { RollcallError } from "../base/errors.js";
-import type { Bus, BusMessage, Clock, Log, Random } from "../base/ports.js";
+import type { Bus, Clock, Log, Random } from "../base/ports.js";
 import {
   type LedgerPlace,
   newerPlace,
@@ -13,6 +13,7 @@ import { refusal } from "../contracts/errors.js";
 import { subjectsOf } from "../contracts/subjects.js";
 import { askPatiently, type Sending } from "./ask-patiently.js";
 import type { Arguments, Client, GroupedCalls } from "./client-types.js";
+import { answerIfDone } from "./done-already.js";
 import { readReply } from "./reply.js";
 import { retrying } from "./retry.js";
 import { type Answer, watchDeployment } from "./watch-deployment.js";
@@ -71,10 +72,19 @@ export function createClient(options: ClientOptions): Client {
         // Nobody is shown something older than what was seen already, whichever coordinator answers.
         ...(seen === undefined ? {} : { [revisionHeader]: placeText(seen) }),
       };
-      const message = await ask(fleet, askPatiently({ bus, clock }, sendings, { body, headers }, timeoutMs));
-      const place = placeIn(message.header(revisionHeader));
+      const { answer, sent } = await ask(
+        fleet,
+        askPatiently({ bus, clock }, sendings, { body, headers }, timeoutMs),
+      );
+      const place = placeIn(answer.header(revisionHeader));
       if (place !== undefined) seen = newerPlace(seen, place);
-      return { reply: readReply(endpoint, message), place };
+      try {
+        return { reply: readReply(endpoint, answer), place };
+      } catch (refused) {
+        const reply = sent > 1 ? await answerIfDone(endpoint, request, refused, call) : undefined;
+        if (reply === undefined) throw refused;
+        return { reply, place };
+      }
     };
     return retrying(attempt, {
       repeatable: kind === "read" || takesKey || repeatable.has(endpoint),
@@ -111,7 +121,7 @@ function sendingsOf(subjects: ReturnType<typeof subjectsOf>, endpoint: EndpointN
     : [first, ...writeAgainAfterMs.map((afterMs) => ({ ...first, afterMs }))];
 }
 
-async function ask(fleet: string, answer: Promise<BusMessage>): Promise<BusMessage> {
+async function ask<T>(fleet: string, answer: Promise<T>): Promise<T> {
   try {
     return await answer;
   } catch (thrown) {
