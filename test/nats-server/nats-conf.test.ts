@@ -11,7 +11,7 @@ import type { NatsBus } from "../../src/bus/nats-bus.js";
 import { connectNatsBus } from "../../src/bus/nats-bus.js";
 import { keys, storesOf } from "../../src/contracts/keys.js";
 import { subjectsOf } from "../../src/contracts/subjects.js";
-import { openLedgerReader } from "../../src/ledger/ledger-reader.js";
+import { directGetSubject, openLedgerReader } from "../../src/ledger/ledger-reader.js";
 import { openNatsObjects, openObjectsReader } from "../../src/ledger/nats-objects.js";
 import { createRealClock } from "../../src/runtime/real-clock.js";
 import { eventually } from "../kit/eventually.js";
@@ -21,7 +21,7 @@ import type { TestNats } from "../kit/test-nats.js";
 
 const fleet = "default";
 const subjects = subjectsOf(fleet);
-const { bucket, files } = storesOf(fleet);
+const { bucket, eventStream, files } = storesOf(fleet);
 const kvStream = `KV_${bucket}`;
 const objectStream = `OBJ_${files}`;
 const oneMebibyte = 1024 ** 2;
@@ -397,13 +397,17 @@ describe("the others", () => {
     ).toEqual([]);
   });
 
-  test("a client of the API asks and follows events, and no more", async () => {
+  test("a client of the API asks, and reads, follows and verifies the audit log, and no more", async () => {
     const apiClient = await client("api-client");
     const mine = [
       subjects.api("deployments", "create"),
       "$SRV.PING",
       "$SRV.INFO.rollcall",
       "$SRV.STATS.rollcall.x",
+      `$JS.API.DIRECT.GET.${eventStream}`,
+      `$JS.API.STREAM.MSG.GET.${eventStream}`,
+      directGetSubject(fleet, keys.eventHead),
+      directGetSubject(fleet, keys.ledger),
     ];
     expect(await allowed(mine, (subject) => apiClient.mayPublish(subject))).toEqual(mine);
     expect(await apiClient.maySubscribe(subjects.event("*", "*"))).toBe(true);
@@ -416,6 +420,12 @@ describe("the others", () => {
       "$JS.API.INFO",
       `$JS.API.STREAM.INFO.${kvStream}`,
       `$JS.API.DIRECT.GET.${kvStream}`,
+      directGetSubject(fleet, keys.epoch),
+      `$JS.API.STREAM.MSG.GET.${kvStream}`,
+      `$JS.API.STREAM.PURGE.${eventStream}`,
+      `$JS.API.STREAM.DELETE.${eventStream}`,
+      `$JS.API.STREAM.MSG.DELETE.${eventStream}`,
+      `$JS.API.CONSUMER.CREATE.${eventStream}`,
     ];
     expect(await allowed(refused, (subject) => apiClient.mayPublish(subject, "{}"))).toEqual([]);
     const deaf = [
