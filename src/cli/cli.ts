@@ -1,12 +1,16 @@
 import { userInfo } from "node:os";
 import type { Command } from "commander";
+import { copySchema } from "../contracts/answer-source.js";
 import type { CliIo } from "./cli-io.js";
 import type { ExitCode } from "./exit-codes.js";
 import type { GlobalOptions } from "./global-options.js";
 import { type Paint, paintFor } from "./paint.js";
 import { type Session, withSession } from "./session.js";
+import { durationText } from "./words.js";
 
 const requesterCharactersMax = 128;
+/** A copy hears each second that it has everything. */
+const copyAgeShownMs = 1_500;
 
 /** What every command of one run shares. */
 export class Cli {
@@ -42,7 +46,17 @@ export class Cli {
 
   /** The control plane's reply as it is with `--json`, else in words. */
   show<T>(command: Command, reply: T, words: (reply: T) => string): void {
-    this.write(this.isJson(command) ? JSON.stringify(reply, null, 2) : words(reply));
+    if (this.isJson(command)) this.write(JSON.stringify(reply, null, 2));
+    else for (const text of [words(reply), ...this.#ageOf(reply)]) this.write(text);
+  }
+
+  /** A line about an answer that is older than it looks: it came from a follower that could not keep up. */
+  #ageOf(reply: unknown): string[] {
+    const copy = copySchema.safeParse((reply as { readonly copy?: unknown } | null)?.copy).data;
+    if (copy === undefined || copy.ageMs < copyAgeShownMs) return [];
+    const { ageMs, of, leader } = copy;
+    const led = leader === null ? "nobody leads" : `${leader} leads`;
+    return [this.paint("dim", `as of ${durationText(ageMs)} ago, from ${of}'s copy: ${led}`)];
   }
 
   write(text: string): void {

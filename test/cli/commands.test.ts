@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { resolveAmount } from "../../machines/deployment-request.js";
+import type { Copy } from "../../src/contracts/answer-source.js";
 import { type ControlPlane, endpoints } from "../../src/contracts/api.js";
 import { refusal } from "../../src/contracts/errors.js";
 import type { FleetStatus } from "../../src/contracts/views.js";
@@ -29,8 +30,11 @@ const coordinator = {
   role: "leading" as const,
   epoch: 7,
   sinceMs: asOf - 60_000,
+  renewedAtMs: null,
+  doing: "leads",
   version: "1.2.3",
   node: "host-a",
+  problem: null,
 };
 const status: FleetStatus = {
   fleet: "default",
@@ -289,6 +293,53 @@ describe("a refusal ends with 3 and the control plane's sentence", () => {
       "rollcall: Deployment d0 is not finished and has 2 of these instances, web-1 among them: wait for it, or stop it by rollcall deployments abort d0.\n",
     );
   });
+});
+
+describe("where an answer comes from", () => {
+  const old: Copy = { of: "c2", ageMs: 4_200, revision: 9, leader: null };
+  const shown = async (copy: Copy | undefined) =>
+    against({ "status.get": async () => ({ ...status, ...(copy && { copy }) }) }, ["status"]);
+
+  test("a follower's copy that is behind says how old it is, and who leads", async () => {
+    expect((await shown(old)).stdout).toContain("\nas of 4s ago, from c2's copy: nobody leads\n");
+    const led = await shown({ ...old, leader: "c1" });
+    expect(led.stdout).toContain("\nas of 4s ago, from c2's copy: c1 leads\n");
+  });
+
+  test("one that is in step is as good as the leader, and says nothing", async () => {
+    expect((await shown({ ...old, ageMs: 900 })).stdout).not.toContain("as of");
+    expect((await shown(undefined)).stdout).not.toContain("as of");
+  });
+
+  test("--json has it as the control plane says it", async () => {
+    const { stdout } = await against({ "status.get": async () => ({ ...status, copy: old }) }, [
+      "status",
+      "--json",
+    ]);
+    expect(JSON.parse(stdout).copy).toEqual(old);
+  });
+});
+
+test("the coordinators: who leads and who follows, since when, the lease, and how each is doing", async () => {
+  const follower = { ...coordinator, role: "following" as const, epoch: null };
+  const items = [
+    { ...coordinator, renewedAtMs: asOf - 1_200 },
+    { ...follower, id: "c2", doing: "caught up" },
+    { ...follower, id: "c3", doing: "12s behind" },
+  ];
+  const { stdout } = await against({ "coordinators.list": async () => listed(...items) }, [
+    "coordinators",
+    "ls",
+  ]);
+  expect(stdout).toBe(
+    [
+      "COORDINATOR   ROLE        SINCE    EPOCH   LEASE RENEWED   DOING        VERSION   NODE",
+      "c1            leading     1m ago       7   1s ago          leads        1.2.3     host-a",
+      "c2            following   1m ago       -   -               caught up    1.2.3     host-a",
+      "c3            following   1m ago       -   -               12s behind   1.2.3     host-a",
+      "",
+    ].join("\n"),
+  );
 });
 
 test("an error inside the control plane ends with 1", async () => {

@@ -105,11 +105,24 @@ export class FleetWorld {
     const { coordinator, bus, clock, formats } = this.#process(name);
     const role = () => {
       const { name: leader, epoch } = coordinator.leader();
-      return { leading: coordinator.leads(), epoch, leader, problem: coordinator.view().problem };
+      const { problem, role: exactly, sinceMs, doing } = coordinator.view();
+      const state = { role: exactly, sinceMs, doing };
+      return { leading: coordinator.leads(), epoch, leader, problem, state };
     };
     const { plane } = coordinator;
     const reads = rangesOf(formats);
-    serveApi({ bus, fleet, plane, node: name, version: "1.0.0", formats: reads, role, clock, log: this.log });
+    serveApi({
+      bus,
+      fleet,
+      plane,
+      knowledge: coordinator,
+      node: name,
+      version: "1.0.0",
+      formats: reads,
+      role,
+      clock,
+      log: this.log,
+    });
   }
 
   /** What a program of a user has, over a connection of its own. */
