@@ -12,6 +12,7 @@ import { keys } from "../contracts/keys.js";
 import { currentFormats, type Formats } from "../contracts/record-formats.js";
 import type { CoordinatorView } from "../contracts/views.js";
 import type { Actor } from "../runtime/actor.js";
+import { believed } from "./believed.js";
 import { type CoordinatorFiles, createControlPlane, type LeaderPlane } from "./control-plane.js";
 import type { Coordinator, CoordinatorOptions, CoordinatorPorts } from "./coordinator-ports.js";
 import { type AskPeers, assertReadable, writtenFormats } from "./fleet-formats.js";
@@ -355,7 +356,8 @@ class HostedCoordinator implements Coordinator {
     if (name === "coordinators.list") return this.#coordinators();
     const leader = this.#leader;
     if (leader !== undefined && this.#answers !== undefined && this.leads()) {
-      const reply = await this.#answers[name](request);
+      const answer = this.#answers[name](request) as Promise<unknown>;
+      const reply = await believed(leader.term.fleet, answer, () => this.#leader === leader);
       // Nobody is shown what the ledger may yet refuse: another leader, or a follower, would not know of it.
       if (isRead(name))
         await leader.term.writer.flushed().catch((error: unknown) => this.#refuseUnled(error));
