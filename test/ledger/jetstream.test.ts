@@ -12,10 +12,10 @@ import { openNatsLedger } from "../../src/ledger/nats-ledger.js";
 import { createRealRandom } from "../../src/runtime/random.js";
 import { createRealClock } from "../../src/runtime/real-clock.js";
 import { eventually } from "../kit/eventually.js";
+import { startFaultyProxy } from "../kit/faulty-proxy.js";
 import { startNats, withNats } from "../kit/nats.js";
 import { quietLog } from "../kit/quiet-log.js";
 import type { TestNats } from "../kit/test-nats.js";
-import { startFaultyProxy } from "./faulty-proxy.js";
 import { batch, event, isLeadership } from "./ledger-suite.js";
 
 const clock = createRealClock();
@@ -298,7 +298,7 @@ describe("faults of the server", () => {
     const bus = await connect(nats(), proxy.url);
     const ledger = await open(bus, fleet);
     const leadership = await lead(ledger, "one", 4_000);
-    proxy.mute();
+    proxy.lose("toClient");
     await expect(leadership.renew()).rejects.toMatchObject({ code: "LEDGER_UNAVAILABLE" });
     proxy.cut();
     proxy.heal();
@@ -321,7 +321,7 @@ describe("faults of the server", () => {
     const leadership = await lead(await open(bus, fleet), "one", 1_000);
     await leadership.commit(batch({ a: "first" }));
     const before = (await streams.info(stream)).state.last_seq;
-    proxy.mute();
+    proxy.lose("toClient");
     const committing = leadership.commit(batch({ a: "stored" }));
     await eventually(async () => (await streams.info(stream)).state.last_seq > before);
     proxy.cut();

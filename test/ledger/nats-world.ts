@@ -9,10 +9,10 @@ import { openNatsLedger } from "../../src/ledger/nats-ledger.js";
 import { createRealRandom } from "../../src/runtime/random.js";
 import { createRealClock } from "../../src/runtime/real-clock.js";
 import { eventually } from "../kit/eventually.js";
+import type { FaultyProxy } from "../kit/faulty-proxy.js";
+import { startFaultyProxy } from "../kit/faulty-proxy.js";
 import { quietLog } from "../kit/quiet-log.js";
 import type { TestNats } from "../kit/test-nats.js";
-import type { FaultyProxy } from "./faulty-proxy.js";
-import { startFaultyProxy } from "./faulty-proxy.js";
 import type { LedgerWorld } from "./ledger-suite.js";
 
 const clock = createRealClock();
@@ -82,7 +82,7 @@ export async function openNatsWorld(nats: TestNats): Promise<LedgerWorld> {
     start: () => nats.restart(),
     async loseNextAnswer(name) {
       const before = (await manager.streams.info(stream)).state.last_seq;
-      proxyOf(name).mute();
+      proxyOf(name).lose("toClient");
       return {
         async healed() {
           await eventually(async () => (await manager.streams.info(stream)).state.last_seq > before);
