@@ -1,5 +1,6 @@
 import { messageOf, RollcallError } from "../base/errors.js";
 import type { BusMessage } from "../base/ports.js";
+import { errorReplySchema } from "../contracts/api.js";
 import { refusal, statusOf } from "../contracts/errors.js";
 
 /** ADR-32: a reply that carries these headers is an error. */
@@ -41,6 +42,16 @@ export function errorHeadersOf(answer: BusMessage): Readonly<Record<string, stri
   return error === undefined || code === undefined
     ? undefined
     : { [errorHeader]: error, [errorCodeHeader]: code };
+}
+
+/** The code of an answer that is a refusal; `undefined` for any other. */
+export function refusedAs(answer: BusMessage): string | undefined {
+  if (errorHeadersOf(answer) === undefined) return undefined;
+  try {
+    return errorReplySchema.safeParse(JSON.parse(new TextDecoder().decode(answer.data))).data?.error.code;
+  } catch {
+    return undefined;
+  }
 }
 
 function oneLine(text: string): string {

@@ -2,7 +2,7 @@ import type { Bus, BusMessage } from "../base/ports.js";
 import { type AnswerSource, type LedgerPlace, placeIn, revisionHeader } from "../contracts/answer-source.js";
 import type { ControlPlane, EndpointName } from "../contracts/api.js";
 import type { subjectsOf } from "../contracts/subjects.js";
-import { asRefusal, errorHeadersOf } from "./problem-answer.js";
+import { asRefusal, errorHeadersOf, refusedAs } from "./problem-answer.js";
 import { parseRequest } from "./request.js";
 import { respondWith } from "./respond.js";
 import { sourceHeaders } from "./source-headers.js";
@@ -11,6 +11,9 @@ import { sourceHeaders } from "./source-headers.js";
 const passedOnMs = 1_500;
 /** How long a copy that is behind what a client has seen may take to get there; mostly it needs milliseconds. */
 const catchUpMs = 200;
+
+/** Not from a copy: whoever is asked finds out at that moment. */
+const foundOut: ReadonlySet<EndpointName> = new Set(["coordinators.list", "events.list"]);
 
 /** What a coordinator's answers to reads are made from. */
 export interface ApiKnowledge {
@@ -56,7 +59,7 @@ export class ReadRequests {
   async answer(name: EndpointName, message: BusMessage): Promise<void> {
     const request = parseRequest(name, message.data);
     const { someoneElseLeads } = this.#parts;
-    if (someoneElseLeads() && !(await this.#isFreshFor(message))) {
+    if (someoneElseLeads() && !(await this.#isFreshFor(name, message))) {
       if (!(await this.#passOn(name, message))) await this.#respond(name, request, message);
       return;
     }
@@ -70,7 +73,7 @@ export class ReadRequests {
   /** The same for a follower whose leader was asked too: it answers if it can do so as well as the leader. */
   async answerForLeader(name: EndpointName, message: BusMessage): Promise<void> {
     const request = parseRequest(name, message.data);
-    if (this.#parts.someoneElseLeads() && !(await this.#isFreshFor(message))) return;
+    if (this.#parts.someoneElseLeads() && !(await this.#isFreshFor(name, message))) return;
     try {
       await this.#respond(name, request, message);
     } catch (thrown) {
@@ -85,12 +88,13 @@ export class ReadRequests {
     const reply = await answer(request);
     // A copy answers at once; what a leader answers is in the ledger by now.
     const source = before?.copy ? before : (knowledge?.source() ?? before);
-    respondWith(message, source?.copy ? { ...reply, copy: source.copy } : reply, sourceHeaders(source));
+    const copy = foundOut.has(name) ? null : source?.copy;
+    respondWith(message, copy ? { ...reply, copy } : reply, sourceHeaders(source));
   }
 
-  async #isFreshFor(message: BusMessage): Promise<boolean> {
+  async #isFreshFor(name: EndpointName, message: BusMessage): Promise<boolean> {
     const { knowledge } = this.#parts;
-    if (knowledge === undefined) return true;
+    if (knowledge === undefined || foundOut.has(name)) return true;
     if (!knowledge.isFresh()) return false;
     const seen = placeIn(message.header(revisionHeader));
     return seen === undefined || (await knowledge.reaches(seen, catchUpMs));
@@ -106,6 +110,7 @@ export class ReadRequests {
     } catch {
       return false;
     }
+    if (refusedAs(answer) === "NO_LEADER") return false;
     const revision = answer.header(revisionHeader);
     message.respond(answer.data, {
       ...errorHeadersOf(answer),

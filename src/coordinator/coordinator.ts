@@ -17,7 +17,7 @@ import { type CoordinatorFiles, createControlPlane, type LeaderPlane } from "./c
 import type { Coordinator, CoordinatorOptions, CoordinatorPorts } from "./coordinator-ports.js";
 import { type AskPeers, assertReadable, writtenFormats } from "./fleet-formats.js";
 import { noteHandOver } from "./hand-over.js";
-import { knownCoordinators } from "./known-coordinators.js";
+import { knownCoordinators, leaseSoon } from "./known-coordinators.js";
 import { knownBy } from "./known-fleet.js";
 import { LastingProblem } from "./lasting-problem.js";
 import { Leader } from "./leader.js";
@@ -377,7 +377,7 @@ class HostedCoordinator implements Coordinator {
   }
 
   async #coordinators(): Promise<ReplyOf<"coordinators.list">> {
-    const lease = await this.#ports.ledger.lease().catch(() => undefined);
+    const lease = await leaseSoon(this.#ports.ledger, this.#ports.clock);
     return { items: knownCoordinators(this.view(), lease), asOf: this.#nowMs(), epoch: this.leader().epoch };
   }
 
