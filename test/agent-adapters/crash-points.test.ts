@@ -1,9 +1,21 @@
-import { cpSync, existsSync, readdirSync, readlinkSync } from "node:fs";
+import { cpSync, existsSync, readdirSync, readlinkSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import type { PhaseWork, ReleaseFiles } from "../../src/agent/ports.js";
+import type { InstanceState } from "../../src/contracts/instance.js";
+import type { Manifest } from "../../src/contracts/release.js";
+import { eventuallyPasses } from "../kit/eventually.js";
 import { makeRamDir, makeTempDir } from "../kit/temp-dir.js";
-import { countOperations, dyingAfter, dyingAt, fullFrom, installFsFaults, live } from "./fs-faults.js";
+import { CrashHost, startCommand } from "./crashing-agent.js";
+import {
+  countOperations,
+  dyingAfter,
+  dyingAt,
+  fullFrom,
+  installFsFaults,
+  type Life,
+  live,
+} from "./fs-faults.js";
 import {
   applyRelease,
   artifactRelease,
@@ -33,7 +45,9 @@ let withV2 = "";
 beforeAll(async () => {
   installFsFaults();
   // Without the program sync every file is synced by itself, and so seen.
-  process.env.PATH = makeTempDir();
+  const programs = makeTempDir();
+  for (const name of ["sh", "sleep"]) symlinkSync(`/bin/${name}`, join(programs, name));
+  process.env.PATH = programs;
   withV1 = makeRamDir();
   const files = releaseFiles(withV1, objects);
   await applyRelease(files, work("v1"), 8_001);
@@ -56,7 +70,7 @@ async function update(files: ReleaseFiles): Promise<void> {
 function stateOf(dataDir: string): unknown {
   const files = Object.entries(filesBelow(dataDir)).map(([path, content]) => [
     path.replace(/tree-\w+/, "tree-x"),
-    content.replace(/tree-\w+/, "tree-x"),
+    content.replace(/tree-\w+/, "tree-x").replace(/,\d{13}\]/g, ",time]"),
   ]);
   return { files: files.sort(), current: currentOf(dataDir, "i1"), next: currentOf(dataDir, "i1", "next") };
 }
@@ -158,4 +172,154 @@ describe("an update", () => {
       expect(routesOf(dataDir)[0]?.path, `operation ${nth}`).toBe(`/${currentOf(dataDir, "i1")}`);
     }
   }, 120_000);
+});
+
+describe("an agent", () => {
+  const service = (version: string, also: Partial<Manifest> = {}) =>
+    artifactRelease(objects, version, contents[version === "v1" ? "v1" : "v2"], {
+      start: startCommand,
+      routes: [{ path: `/${version}` }],
+      healthCheck: { ...quick, retries: 1 },
+      ...also,
+    });
+  const quick = { type: "tcp", intervalMs: 60_000, timeoutMs: 60_000, startPeriodMs: 0 } as const;
+  const runs = (version: string) => (state: InstanceState) =>
+    state.phase === "ACTIVE" && state.health === "HEALTHY" && state.running?.release === version;
+  const v1 = service("v1");
+  const stories = [
+    { name: "first install", before: null, told: v1, isThrough: runs("v1") },
+    { name: "update that stops first", before: v1, told: service("v2"), isThrough: runs("v2") },
+    {
+      name: "update that starts first",
+      before: v1,
+      told: service("beside", { order: "startFirst" }),
+      isThrough: runs("beside"),
+    },
+    {
+      name: "failing update",
+      before: v1,
+      told: service("bad", { order: "startFirst" }),
+      isThrough: (state: InstanceState) => state.phase === "FAILED" && state.running?.release === "v1",
+    },
+    {
+      name: "stop",
+      before: v1,
+      told: null,
+      isThrough: (state: InstanceState) => state.phase === "STOPPED" && state.running === null,
+    },
+  ] as const;
+  type Story = (typeof stories)[number];
+  type How = (typeof hows)[number];
+  interface Outcome {
+    readonly end: unknown;
+    readonly starts: Readonly<Record<string, number>>;
+  }
+  /** Each so manieth operation is an end; all of them with SWEEP=all, which takes ten minutes. */
+  const stride = process.env.SWEEP === "all" ? 1 : 8;
+  /** Most of the time of a run is waiting. */
+  const atOnce = 4;
+
+  /** Hosts as they are before each story: at rest, nothing runs. */
+  const seeds = new Map<string, CrashHost>();
+
+  beforeAll(async () => {
+    for (const before of [null, v1]) {
+      const host = new CrashHost(objects);
+      await host.start();
+      if (before !== null) {
+        host.tell(1, before);
+        await host.until(runs("v1"));
+      }
+      await host.stop();
+      await host.endServices();
+      seeds.set(before?.version ?? "", host);
+    }
+  });
+
+  function seedOf({ before }: Story): CrashHost {
+    const seed = seeds.get(before?.version ?? "");
+    if (seed === undefined) throw new Error("there is no such host");
+    return seed;
+  }
+
+  /** What happens from the moment in which the agent is told, on a host that has come to rest before. */
+  async function play(host: CrashHost, { before, told, isThrough }: Story, begun: () => void): Promise<void> {
+    await host.start();
+    if (before !== null) {
+      host.tell(1, before);
+      await host.until(runs("v1"));
+    }
+    begun();
+    host.tell(2, told);
+    await host.until((state) => isThrough(state) && host.isAtRest());
+  }
+
+  /** A life that goes on as `life` says from the moment on in which it is armed. */
+  function armed(life: Life): Life & { arm(): void; count(): number } {
+    let count = 0;
+    let isArmed = false;
+    return {
+      ...life,
+      arm: () => {
+        isArmed = true;
+      },
+      count: () => count,
+      before(operation) {
+        if (isArmed) life.before(operation, ++count);
+      },
+      after(operation) {
+        if (isArmed) life.after?.(operation, count);
+      },
+    };
+  }
+
+  /** Ends the agent at an operation, lets its next run go on, and looks what there is in the end. */
+  async function crash(story: Story, nth: number, how: How, expected: Outcome): Promise<void> {
+    const host = new CrashHost(objects, seedOf(story));
+    const unsynced = how === "killed" ? undefined : new Unsynced(makeRamDir());
+    const dying = armed(unsynced === undefined ? dyingAt(nth) : dyingAfter(nth));
+    await live(unsynced === undefined ? dying : { ...dying, unsynced }, () => play(host, story, dying.arm));
+    host.kill();
+    if (unsynced !== undefined) await host.loseMachine();
+    unsynced?.lose();
+    await host.start();
+    host.tell(2, story.told);
+    const { isThrough } = story;
+    await host.until((state) => isThrough(state) && host.isAtRest());
+    await eventuallyPasses(() => expect(host.end(), `${how} at operation ${nth}`).toEqual(expected.end), {
+      withinMs: 3_000,
+    });
+    if (how === "killed")
+      expect(host.starts(), `started until the end, killed at operation ${nth}`).toEqual(expected.starts);
+    await host.stop();
+    await host.endServices();
+  }
+
+  async function reference(story: Story): Promise<Outcome & { readonly count: number }> {
+    const host = new CrashHost(objects, seedOf(story));
+    const counting = armed({ before: () => undefined });
+    await live(counting, () => play(host, story, counting.arm));
+    const outcome = { end: host.end(), starts: host.starts(), count: counting.count() };
+    await host.stop();
+    await host.endServices();
+    return outcome;
+  }
+
+  const hows = ["killed", "cut off from its power, with the machine"] as const;
+  test.each(stories.flatMap((story) => hows.map((how) => [story.name, how, story] as const)))(
+    "in the middle of a %s, %s at any change of the disk, goes on to the same end",
+    async (_, how, story) => {
+      const { count, ...expected } = await reference(story);
+      expect(count).toBeGreaterThan(30);
+      const points = Array.from({ length: count }, (_, index) => index + 1).filter(
+        (nth) => nth % stride === 0,
+      );
+      const worker = async () => {
+        for (let nth = points.shift(); nth !== undefined; nth = points.shift())
+          await crash(story, nth, how, expected);
+      };
+      await Promise.all(Array.from({ length: atOnce }, worker));
+    },
+    180_000,
+  );
 });

@@ -102,6 +102,33 @@ describe("applying a release", () => {
     expect(filesBelow(cwd)).toEqual({ f: "changed", own: "data" });
   });
 
+  test("makes good, after a start of the agent, what has other content than was copied though nobody wrote to it", async () => {
+    const { dataDir, objects, files } = setUp();
+    const work = workOn("i1", artifactRelease(objects, "v1", { f: "12345", g: "6" }));
+    await files.copy(work);
+    const { cwd } = files.places("i1", "v1", null);
+    const rot = (file: string, content: string) => {
+      const { atime, mtime } = statSync(file);
+      writeFileSync(file, content);
+      utimesSync(file, atime, mtime);
+    };
+    writeFileSync(join(cwd, "g"), "of the service");
+    const again = () => releaseFiles(dataDir, objects);
+    await again().copy(work);
+    expect(filesBelow(cwd)).toEqual({ f: "12345", g: "of the service" });
+    // Cut short, and of the same length.
+    for (const content of ["", "54321"]) {
+      rot(join(cwd, "f"), content);
+      await again().copy(work);
+      expect(filesBelow(cwd)).toEqual({ f: "12345", g: "6" });
+    }
+    const built = Object.keys(filesBelow(dataDir)).find((path) => /tree-\w+\/f$/.test(path)) ?? "";
+    rot(join(cwd, "f"), "");
+    rot(join(dataDir, built), "54321");
+    await again().prepareNext(work);
+    expect(filesBelow(cwd)).toEqual({ f: "12345", g: "6" });
+  });
+
   test("of other content under the name of the running version is refused; before it runs it is replaced", async () => {
     const { objects, files } = setUp();
     const one = workOn("i1", artifactRelease(objects, "v1", { f: "one" }));

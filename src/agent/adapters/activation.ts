@@ -63,7 +63,8 @@ export class Activator {
     const staged = await this.#stagedFor(work);
     const begun = await readOwnFile(places.activation, activationSchema);
     if (begun === undefined && staged === undefined && (await this.#isActive(work))) return;
-    if ((await completenessOf(this.#context, work.instance, work.release, work.signal)) !== "complete")
+    const looking = { signal: work.signal, digests: true };
+    if ((await completenessOf(this.#context, work.instance, work.release, looking)) !== "complete")
       throw refusal("INTERNAL", {
         problem: `release ${version} of instance ${work.instance} is not complete on disk, so it was not activated`,
       });

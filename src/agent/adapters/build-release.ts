@@ -11,7 +11,7 @@ import { clear, makeFolder, readMarker, removeFolder, syncTree } from "./durable
 import { oneLine } from "./printable.js";
 import { type ReleaseContext, scratchName } from "./release-context.js";
 import type { Waiter } from "./shared-work.js";
-import { findMissing, listTree, type Tree, treeSchema } from "./tree.js";
+import { findMissing, listTree, type Tree, treeSchema, withDigests } from "./tree.js";
 import { unpackArchive } from "./unpack.js";
 
 /** The built files of a release in the cache. */
@@ -43,8 +43,12 @@ export async function findBuilt(
   const built = await readMarker(places.built, builtSchema, context.log);
   if (built === undefined) return undefined;
   const folder = join(places.build, built.folder);
-  const missing = await findMissing(folder, built.tree, { sizes: true, signal });
-  if (missing === undefined) return { folder, tree: built.tree };
+  const digests = !context.verified.has(folder);
+  const missing = await findMissing(folder, built.tree, { mayBeChanged: false, digests, signal });
+  if (missing === undefined) {
+    context.verified.add(folder);
+    return { folder, tree: built.tree };
+  }
   context.log.warn(
     { folder, missing },
     "the built files of a release are not whole any more: it is built again",
@@ -77,14 +81,16 @@ export async function buildRelease(context: ReleaseContext, release: Release, wa
     });
     const { build } = release.manifest;
     if (build !== undefined) await runBuild(context, release, build, folder, waiter);
-    const tree = await listTree(folder, {
+    const files = await listTree(folder, {
       bytesMax: limits.builtBytesMax,
       entriesMax: limits.builtEntriesMax,
       signal: waiter.signal,
     });
+    const tree = await withDigests(folder, files, waiter.signal);
     waiter.progress(builtPercent, "writing to the disk");
     await syncTree(context.commands, folder, tree, waiter.signal);
     await writeFileAtomic(places.built, JSON.stringify({ format: 1, folder: name, tree }));
+    context.verified.add(folder);
   } catch (thrown) {
     await clear(folder);
     throw thrown;

@@ -48,6 +48,7 @@ export async function copyTree(
 
 async function copyOne(from: string, to: string): Promise<void> {
   await copyFile(from, to, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
+  // In whole milliseconds, by which it is known later that nobody has changed it.
   const { atime, mtime } = await lstat(from);
   await utimes(to, atime, mtime);
 }

@@ -22,19 +22,24 @@ const copiedSchema = z.strictObject({
 /** Of the release folder of an instance. `other`: complete, but of other content than the release has now. */
 export type Completeness = "complete" | "incomplete" | "other";
 
-/** Looks whether every file that was copied is there. What the service wrote itself does not count, nor what it wrote into files. */
+/**
+ * Looks whether every file that was copied is there and is what was copied. What the service wrote itself does not count, nor what it
+ * wrote into files. With `digests` each file is read, but once only in the life of an agent.
+ */
 export async function completenessOf(
   context: ReleaseContext,
   instance: string,
   release: Release,
-  signal: AbortSignal,
+  { signal, digests }: { readonly signal: AbortSignal; readonly digests: boolean },
 ): Promise<Completeness> {
   const places = context.layout.instance(instance);
   const cached = context.layout.cached(release);
   const copied = await readMarker(places.copied(release.version), copiedSchema, context.log);
   if (copied === undefined) return "incomplete";
   const folder = places.release(release.version);
-  const missing = await findMissing(folder, copied.tree, { sizes: false, signal });
+  const comparison = { mayBeChanged: true, digests: digests && !context.verified.has(folder), signal };
+  const missing = await findMissing(folder, copied.tree, comparison);
+  if (missing === undefined && digests) context.verified.add(folder);
   if (missing === undefined)
     return copied.source === cached.key && copied.build === cached.buildKey ? "complete" : "other";
   context.log.warn({ instance, folder, missing }, "a release folder is not whole any more");
@@ -77,12 +82,17 @@ export async function copyRelease(context: ReleaseContext, work: PhaseWork, buil
     marker,
     JSON.stringify({ format: 1, source: key, build: buildKey, tree: built.tree }),
   );
+  context.verified.add(folder);
 }
 
 /** A folder that something runs from is never replaced by other content. */
 async function refuseOther(context: ReleaseContext, work: PhaseWork): Promise<void> {
   const { version } = work.release;
-  if ((await completenessOf(context, work.instance, work.release, work.signal)) !== "other") return;
+  const completeness = await completenessOf(context, work.instance, work.release, {
+    signal: work.signal,
+    digests: false,
+  });
+  if (completeness !== "other") return;
   const places = context.layout.instance(work.instance);
   if ((await targetOf(places.current)) === places.release(version))
     throw refusal("VERSION_EXISTS", { what: "release", version });

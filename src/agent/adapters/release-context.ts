@@ -13,6 +13,8 @@ export interface ReleaseContext {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
+  /** Folders whose files were all compared with their digests, or written, in this life of the agent. */
+  readonly verified: Set<string>;
 }
 
 /** A name in the scratch folder that was never used. */

@@ -57,7 +57,8 @@ export function createReleaseFiles(options: ReleaseFilesOptions): ReleaseFiles {
   const { clock, random, log, objects } = options;
   const limits = { ...defaultReleaseLimits, ...options.limits };
   const commands = new Commands({ clock, random, owner: ownerOf(layout.dataDir) });
-  const context: ReleaseContext = { layout, limits, objects, commands, clock, random, log };
+  const verified = new Set<string>();
+  const context: ReleaseContext = { layout, limits, objects, commands, clock, random, log, verified };
   const routesFile = resolve(options.routesFile ?? defaultRoutesFile(layout));
   return new RealReleaseFiles(context, { routesFile, reloadCommand: options.reloadCommand });
 }
@@ -172,7 +173,8 @@ class RealReleaseFiles implements ReleaseFiles {
   }
 
   async #isComplete(work: PhaseWork): Promise<boolean> {
-    return (await completenessOf(this.#context, work.instance, work.release, work.signal)) === "complete";
+    const looking = { signal: work.signal, digests: true };
+    return (await completenessOf(this.#context, work.instance, work.release, looking)) === "complete";
   }
 
   async #copy(work: PhaseWork): Promise<void> {

@@ -36,7 +36,7 @@ export async function surveyInstance(
   return {
     link: pointsAt === wanted ? "right" : pointsAt === undefined ? "missing" : "wrong",
     routes: isPublished ? "right" : "wrong",
-    whole: (await completenessOf(context, instance, release, signal)) !== "incomplete",
+    whole: (await completenessOf(context, instance, release, { signal, digests: false })) !== "incomplete",
     releases,
   };
 }

@@ -1,5 +1,8 @@
+import { createHash } from "node:crypto";
+import { createReadStream, type Stats } from "node:fs";
 import { lstat, readdir, readlink } from "node:fs/promises";
 import { join } from "node:path";
+import { pipeline } from "node:stream/promises";
 import { z } from "zod";
 import { refusal } from "../../contracts/errors.js";
 import { throwIfCancelled } from "./cancelling.js";
@@ -12,8 +15,15 @@ const treeEntrySchema = z.tuple([
   /** `f` a file, `d` a folder, `l` a symbolic link. */
   z.enum(["f", "d", "l"]),
   z.int().min(0),
+  /** Of a file's content: SHA-256 in base64url. */
+  z.string().optional(),
+  /** When a file was changed last, in whole milliseconds since the epoch. */
+  z.int().optional(),
 ]);
-/** Path, kind and, for a file, size in bytes. A tuple, since there may be hundreds of thousands in a list. */
+/**
+ * Path, kind and, for a file, size in bytes, digest and time of the last change. A tuple, since there may be hundreds of thousands
+ * in a list. Lists of older agents have neither digest nor time.
+ */
 export type TreeEntry = z.infer<typeof treeEntrySchema>;
 
 /** What a folder holds, folders before what is in them, sorted: the same content gives the same list. */
@@ -80,17 +90,45 @@ async function entryOf(
   return undefined;
 }
 
+/** The same list with the digest and the time of each file. @throws RollcallError `CANCELLED` */
+export async function withDigests(root: string, tree: Tree, signal?: AbortSignal): Promise<Tree> {
+  const full: TreeEntry[] = [];
+  for (const [path, kind, size] of tree) {
+    throwIfCancelled(signal);
+    const file = join(root, path);
+    full.push(
+      kind === "f"
+        ? [path, kind, size, await contentOf(file), changedAtMs(await lstat(file))]
+        : [path, kind, size],
+    );
+  }
+  return full;
+}
+
+/** How closely the files of a folder are compared with its list. */
+export interface Comparison {
+  /**
+   * Whoever works there may have changed files: one whose time is another one now is left to them. What still has its time
+   * must have its content.
+   */
+  readonly mayBeChanged: boolean;
+  /** Read every file, and not only how long it is. */
+  readonly digests: boolean;
+  readonly signal?: AbortSignal | undefined;
+}
+
 /**
- * The first entry of `tree` that is not below `root` any more, or is another thing; `undefined` if all are
- * there. What is there besides does not count. With `sizes`, files must also be as long as they were.
+ * The first entry of `tree` that is not below `root` any more, is another thing, or has other content; `undefined` if all are
+ * as they were. What is there besides does not count.
  */
 export async function findMissing(
   root: string,
   tree: Tree,
-  options: { sizes: boolean; signal?: AbortSignal | undefined },
+  options: Comparison,
 ): Promise<string | undefined> {
   if ((await ifThere(lstat(root)))?.isDirectory() !== true) return ".";
-  for (const [path, kind, size] of tree) {
+  for (const entry of tree) {
+    const [path, kind] = entry;
     throwIfCancelled(options.signal);
     const stats = await ifThere(lstat(join(root, path)));
     const found = stats?.isDirectory()
@@ -101,7 +139,30 @@ export async function findMissing(
           ? "l"
           : undefined;
     if (found !== kind) return path;
-    if (options.sizes && kind === "f" && stats?.size !== size) return path;
+    if (kind === "f" && stats !== undefined && !(await isUntouched(join(root, path), entry, stats, options)))
+      return path;
   }
   return undefined;
+}
+
+async function isUntouched(
+  file: string,
+  [, , size, digest, atMs]: TreeEntry,
+  stats: Stats,
+  { mayBeChanged, digests }: Comparison,
+): Promise<boolean> {
+  if (mayBeChanged && changedAtMs(stats) !== atMs) return true;
+  if (stats.size !== size) return false;
+  return !digests || digest === undefined || (await contentOf(file)) === digest;
+}
+
+/** A copy has the time of its original to the millisecond. */
+function changedAtMs({ mtimeMs }: Stats): number {
+  return Math.round(mtimeMs);
+}
+
+async function contentOf(file: string): Promise<string> {
+  const hash = createHash("sha256");
+  await pipeline(createReadStream(file), hash);
+  return hash.digest("base64url");
 }
