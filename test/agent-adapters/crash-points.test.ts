@@ -6,7 +6,7 @@ import type { InstanceState } from "../../src/contracts/instance.js";
 import type { Manifest } from "../../src/contracts/release.js";
 import { eventuallyPasses } from "../kit/eventually.js";
 import { makeRamDir, makeTempDir } from "../kit/temp-dir.js";
-import { CrashHost, startCommand } from "./crashing-agent.js";
+import { CrashHost, countStarts, startCommand } from "./crashing-agent.js";
 import {
   countOperations,
   dyingAfter,
@@ -44,6 +44,7 @@ let withV2 = "";
 
 beforeAll(async () => {
   installFsFaults();
+  countStarts();
   // Without the program sync every file is synced by itself, and so seen.
   const programs = makeTempDir();
   for (const name of ["sh", "sleep"]) symlinkSync(`/bin/${name}`, join(programs, name));

@@ -1,5 +1,7 @@
 import { AsyncLocalStorage } from "node:async_hooks";
+import childProcess, { type ChildProcess } from "node:child_process";
 import { cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { syncBuiltinESMExports } from "node:module";
 import { join } from "node:path";
 import { findMarked, ownerOf } from "../../src/agent/adapters/process-marks.js";
 import { createProcesses, type RealProcesses } from "../../src/agent/adapters/processes.js";
@@ -152,13 +154,9 @@ export class CrashHost {
     }));
   }
 
-  /** How often each release was started, on this disk. */
+  /** How often each release was started on this host. */
   starts(): Readonly<Record<string, number>> {
-    const file = join(this.dataDir, "starts");
-    const counts: Record<string, number> = {};
-    for (const release of existsSync(file) ? readFileSync(file, "utf8").trim().split("\n") : [])
-      counts[release] = (counts[release] ?? 0) + 1;
-    return counts;
+    return Object.fromEntries(started.get(ownerOf(this.dataDir)) ?? []);
   }
 
   /** Everything that people, proxies and the next start of the agent find, but what is made up anew each time. */
@@ -167,7 +165,7 @@ export class CrashHost {
     const services = this.services();
     const port = String(services[0]?.port);
     const files = Object.entries(filesBelow(dataDir))
-      .filter(([path]) => !/^(processes|journal|starts)|\/logs\//.test(path))
+      .filter(([path]) => !/^(processes|journal)|\/logs\//.test(path))
       .map(([path, content]) => [
         path.replace(/tree-\w+/, "tree-x"),
         content
@@ -214,8 +212,27 @@ interface Journal {
   readonly published: boolean;
 }
 
-/** What a service does: it notes that it was started, and stays. */
-export const startCommand = "echo $ROLLCALL_RELEASE >> ../../../../starts; exec sleep 300";
+/** What a service does: it stays. */
+export const startCommand = "sleep 300";
+
+/** How often each release was started, by the owner's mark. */
+const started = new Map<string, Map<string, number>>();
+
+/** Makes every start of a service by this process counted, also one that its agent did not live to note. */
+export function countStarts(): void {
+  const real = childProcess.spawn as (...args: unknown[]) => ChildProcess;
+  const counting = (...args: unknown[]): ChildProcess => {
+    const { env = {} } = (args[2] ?? {}) as { env?: Record<string, string> };
+    const { ROLLCALL_OWNER: owner = "", ROLLCALL_RELEASE: release = "" } = env;
+    if (env.ROLLCALL_ROLE === "service") {
+      const counts = started.get(owner) ?? new Map<string, number>();
+      started.set(owner, counts.set(release, (counts.get(release) ?? 0) + 1));
+    }
+    return real(...args);
+  };
+  Object.assign(childProcess, { spawn: counting });
+  syncBuiltinESMExports();
+}
 
 const probes: Probes = {
   async check(_, { env }) {
