@@ -68,6 +68,8 @@ type MemberNews =
   | { readonly type: "reset"; readonly deadlineMs: number }
   /** What a finished deployment owes it from now on; `null`: nothing. */
   | { readonly type: "owe"; readonly owed: InstanceRecord["owed"] }
+  /** It is told once more what it was told last, under the same generation. */
+  | { readonly type: "resend"; readonly deadlineMs: number }
   | { readonly type: "bind"; readonly agent: string; readonly deadlineMs: number };
 
 export type MemberCommand =

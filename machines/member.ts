@@ -250,6 +250,7 @@ export const memberMachine = setup({
     silent: { actions: "fallSilent" },
     stranger: { actions: "rememberStranger" },
     owe: { actions: ["owe", "noteOwed"] },
+    resend: { guard: "wasTold", actions: ["desire", "noteTold"] },
   },
   states: {
     status: {

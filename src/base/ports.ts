@@ -243,6 +243,8 @@ export interface StoredObject {
   /** `sha256:` and 64 hexadecimal digits. */
   readonly digest: string;
   readonly sizeBytes: number;
+  /** When the store took it, by the store's clock; in lists, where it is known. */
+  readonly storedAtMs?: number;
 }
 
 /** The files of releases. */
@@ -257,6 +259,11 @@ export interface Objects {
   get(name: string): AsyncIterable<Uint8Array>;
   remove(name: string): Promise<void>;
   list(): Promise<StoredObject[]>;
+  /**
+   * Removes what uploads left that did not come to their end, if it is older; with `dryRun` only counts it.
+   * @returns how many uploads
+   */
+  sweep(options: { readonly olderThanMs: number; readonly dryRun: boolean }): Promise<number>;
 }
 
 /** What must survive a restart of this process, one record an actor, written whole and synced before `save` resolves. */

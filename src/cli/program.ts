@@ -11,6 +11,7 @@ import { addEventsCommand } from "./commands/events.js";
 import { addInstanceCommands } from "./commands/instances.js";
 import { addLedgerCommands } from "./commands/ledger.js";
 import { addLongRunningCommands, type Runners } from "./commands/long-running.js";
+import { addReconcileCommand } from "./commands/reconcile.js";
 import { addReleaseCommands } from "./commands/releases.js";
 import { addSimulateCommand } from "./commands/simulate.js";
 import { addStatusCommand } from "./commands/status.js";
@@ -72,6 +73,7 @@ function createProgram(cli: Cli, runners: Partial<Runners>, json: boolean): Comm
   addStatusCommand(program, cli);
   addEventsCommand(program, cli);
   addDoctorCommand(program, cli);
+  addReconcileCommand(program, cli);
   program.commandsGroup("Roll out:");
   addDeploymentCommands(program, cli);
   addSimulateCommand(program, cli, runners.rehearse);

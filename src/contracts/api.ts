@@ -2,6 +2,7 @@ import { z } from "zod";
 import { copied } from "./answer-source.js";
 import { amountSchema } from "./deployment.js";
 import { idSchema, versionSchema } from "./names.js";
+import { reconciliationReportSchema } from "./reconciliation.js";
 import { configSchema, releaseSchema } from "./release.js";
 import {
   configViewSchema,
@@ -242,6 +243,20 @@ export const endpoints = {
     summary: "The coordinators that answer, and which one leads",
     request: z.strictObject({}),
     reply: listOf(coordinatorViewSchema),
+  },
+  "reconciliations.run": {
+    kind: "write",
+    summary:
+      "Compares what should be with what is, and puts right what may be; answers underWay until it is over",
+    request: z.strictObject({
+      dryRun: z.boolean().default(false),
+      /** Of the answer before this one: whoever leads now does not begin another. */
+      epoch: z.int().min(1).optional(),
+      by,
+      reason,
+      requestKey,
+    }),
+    reply: reconciliationReportSchema,
   },
   "status.get": {
     kind: "read",

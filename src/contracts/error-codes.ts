@@ -1,5 +1,6 @@
 import type { Meaning } from "./error-meaning.js";
 import { ledgerErrorCodes } from "./ledger-error-codes.js";
+import { reconciliationCodes } from "./reconciliation-codes.js";
 
 /** Every error code that leaves Rollcall. Codes are for ever; sentences may improve. */
 export const errorCodes = {
@@ -300,6 +301,7 @@ export const errorCodes = {
     status: 422,
     sentence: "The instance was not healthy on {version} within {deadlineMs} ms; it was in phase {phase}.",
   },
+  ...reconciliationCodes,
   PHASE_STUCK: { retry: "later", status: 422, sentence: "The phase {phase} has not moved for {stuckMs} ms." },
   CANCELLED: {
     retry: "never",

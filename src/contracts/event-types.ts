@@ -113,6 +113,14 @@ export const eventTypes = {
   "release.removed": { sentence: "is removed", when: "somebody removes a release" },
   "config.pushed": { sentence: "is registered, {digest}", when: "somebody pushes a configuration" },
   "config.removed": { sentence: "is removed", when: "somebody removes a configuration" },
+  "fleet.mended": {
+    sentence: "{object} is put right: {what}; {why}",
+    when: "a reconciliation has done one thing; in the batch that does it, if it is one in the ledger",
+  },
+  "fleet.reconciled": {
+    sentence: "is reconciled: {found} found, {done} done, {left} left, {failed} failed[: {reason}]",
+    when: "a reconciliation is over; not of a dry run",
+  },
   "coordinator.leading": {
     sentence: "leads the fleet",
     when: "a coordinator begins to lead, under a new epoch",

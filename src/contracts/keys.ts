@@ -8,6 +8,8 @@ export const keys = {
   ledger: "ledger",
   /** In which formats the records are written. */
   formats: "formats",
+  /** The last reconciliation. */
+  reconciliation: "reconciliation",
   /** The end of the audit log's hash chain, written with every batch. */
   eventHead: "event-head",
   deployment: (id: string) => `deployment.${escapeToken(id)}`,

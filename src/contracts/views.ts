@@ -8,6 +8,7 @@ import {
 } from "./deployment.js";
 import { healthSchema, labelsSchema, phaseSchema, reasonSchema } from "./instance.js";
 import { idSchema, versionSchema } from "./names.js";
+import { reconciliationRecordSchema } from "./reconciliation.js";
 import { versionPairSchema } from "./version.js";
 
 /** One answer to "why is it not further?": the rule, the objects that block it, the clock that runs. */
@@ -196,6 +197,8 @@ export const fleetStatusSchema = z.object({
   ledger: ledgerViewSchema.optional(),
   /** How many deployments and phases are stuck now. */
   stuck: z.number(),
+  /** The last one that was not a dry run. */
+  reconciliation: reconciliationRecordSchema.nullable(),
   active: z.array(deploymentViewSchema),
   latest: deploymentViewSchema.nullable(),
 });

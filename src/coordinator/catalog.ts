@@ -1,21 +1,26 @@
 import type { ConfigRecord, ReleaseRecord } from "../contracts/deployment.js";
 import { refusal } from "../contracts/errors.js";
 import type { DesiredInstance } from "../contracts/instance.js";
+import type { ReconciliationRecord } from "../contracts/reconciliation.js";
 import type { VersionPair } from "../contracts/version.js";
 import type { FleetRecord } from "./fleet-records.js";
 
-/** The releases and configurations that were pushed, as a coordinator knows them. */
+/** The releases and configurations that were pushed, and the last reconciliation, as a coordinator knows them. */
 export class Catalog {
   readonly releases = new Map<string, ReleaseRecord>();
   readonly configs = new Map<string, ConfigRecord>();
+  /** The last one; `null` if there was none. */
+  reconciliation: ReconciliationRecord | null = null;
 
   clear(): void {
     this.releases.clear();
     this.configs.clear();
+    this.reconciliation = null;
   }
 
-  put(found: Extract<FleetRecord, { readonly kind: "release" | "config" }>): void {
-    if (found.kind === "release") this.releases.set(found.record.release.version, found.record);
+  put(found: Extract<FleetRecord, { readonly kind: "release" | "config" | "reconciliation" }>): void {
+    if (found.kind === "reconciliation") this.reconciliation = found.record;
+    else if (found.kind === "release") this.releases.set(found.record.release.version, found.record);
     else this.configs.set(found.record.config.version, found.record);
   }
 

@@ -13,7 +13,7 @@ import type { MemberState } from "./members.js";
 import { type AuditPages, createReads, FleetViews } from "./reads.js";
 
 /** What the control plane does to the store of files: whoever pushes may add to it, and nobody else may remove. */
-export type CoordinatorFiles = Pick<Objects, "remove">;
+export type CoordinatorFiles = Pick<Objects, "remove" | "list" | "sweep">;
 
 const defaultDeadlineMs = 900_000;
 
@@ -21,7 +21,11 @@ const defaultDeadlineMs = 900_000;
 export type LeaderPlane = Omit<ControlPlane, "coordinators.list">;
 
 /** Answers every endpoint from what a leader knows. Lives and dies with it. */
-export function createControlPlane(leader: Leader, files: CoordinatorFiles, audit: AuditPages): LeaderPlane {
+export function createControlPlane(
+  leader: Leader,
+  files: Pick<CoordinatorFiles, "remove"> | undefined,
+  audit: AuditPages,
+): LeaderPlane {
   const { term, rollOuts } = leader;
   const { catalog, writer } = term;
   const commands = new DeploymentCommands(leader);
@@ -60,7 +64,7 @@ export function createControlPlane(leader: Leader, files: CoordinatorFiles, audi
     for (const { release } of catalog.releases.values()) if (fileOf(release) === name) return;
     for (const { config } of catalog.configs.values()) if (config.object.name === name) return;
     try {
-      await files.remove(name);
+      await files?.remove(name);
     } catch (error) {
       term.log.warn({ name, error: messageOf(error) }, "the file of a removed version is still in the store");
     }
@@ -68,6 +72,7 @@ export function createControlPlane(leader: Leader, files: CoordinatorFiles, audi
 
   return {
     ...createReads(known, audit),
+    "reconciliations.run": (request) => leader.reconciliation.reconcile(request),
     "deployments.create": async (request) => views.deployment(await commands.create(request)),
     "deployments.pause": async (request) => views.deployment(await commands.pause(request)),
     "deployments.resume": async (request) => views.deployment(await commands.resume(request)),

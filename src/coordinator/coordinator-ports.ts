@@ -30,6 +30,8 @@ export interface CoordinatorOptions {
   readonly fleet: string;
   /** This process, by a name of its own among the fleet's coordinators. */
   readonly name: string;
+  /** Between two reconciliations of one leader. Default: an hour. */
+  readonly reconcileEveryMs?: number | undefined;
   /** Time to live of the lease, milliseconds; 3,000 suits one NATS server, 12,000 a cluster. */
   readonly leaseMs: number;
   readonly version: string;

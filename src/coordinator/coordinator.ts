@@ -13,7 +13,7 @@ import { currentFormats, type Formats } from "../contracts/record-formats.js";
 import type { CoordinatorView } from "../contracts/views.js";
 import type { Actor } from "../runtime/actor.js";
 import { believed } from "./believed.js";
-import { type CoordinatorFiles, createControlPlane, type LeaderPlane } from "./control-plane.js";
+import { createControlPlane, type LeaderPlane } from "./control-plane.js";
 import type { Coordinator, CoordinatorOptions, CoordinatorPorts } from "./coordinator-ports.js";
 import { type AskPeers, assertReadable, writtenFormats } from "./fleet-formats.js";
 import { noteHandOver } from "./hand-over.js";
@@ -35,7 +35,6 @@ const noAudit =
   async () => {
     throw refusal("LEDGER_UNAVAILABLE", { fleet, problem: "this coordinator cannot read the audit log" });
   };
-const noFiles: CoordinatorFiles = { remove: async () => undefined };
 
 /**
  * Makes a coordinator. The machine `machines/coordinator.ts` decides when it leads; this does what it says.
@@ -275,6 +274,8 @@ class HostedCoordinator implements Coordinator {
       host,
       formats: this.#formats,
       askPeers: this.#ports.askPeers ?? nobody,
+      files: this.#ports.files,
+      reconcileEveryMs: this.#options.reconcileEveryMs,
       unsentAtMs,
       onFailed: (error) => {
         if (this.#leader === leader) this.#termFailed(error);
@@ -285,7 +286,7 @@ class HostedCoordinator implements Coordinator {
       await leader.load();
       // Lost in the meantime: what was read is dropped already.
       if (this.#leader !== leader) return;
-      this.#answers = createControlPlane(leader, this.#ports.files ?? noFiles, this.#audit);
+      this.#answers = createControlPlane(leader, this.#ports.files, this.#audit);
       this.#actor?.send({ type: "loaded" });
     } catch (error) {
       if (this.#leader !== leader) return;

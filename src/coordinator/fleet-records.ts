@@ -5,7 +5,8 @@ import type {
   InstanceRecord,
   ReleaseRecord,
 } from "../contracts/deployment.js";
-import { parseKey } from "../contracts/keys.js";
+import { keys, parseKey } from "../contracts/keys.js";
+import { type ReconciliationRecord, reconciliationRecordSchema } from "../contracts/reconciliation.js";
 import type { Formats } from "../contracts/record-formats.js";
 
 /** A record of a fleet, as the ledger holds it. */
@@ -13,7 +14,8 @@ export type FleetRecord =
   | { readonly kind: "release"; readonly record: ReleaseRecord }
   | { readonly kind: "config"; readonly record: ConfigRecord }
   | { readonly kind: "instance"; readonly record: InstanceRecord }
-  | { readonly kind: "deployment"; readonly record: DeploymentRecord };
+  | { readonly kind: "deployment"; readonly record: DeploymentRecord }
+  | { readonly kind: "reconciliation"; readonly record: ReconciliationRecord };
 
 /**
  * The record in an entry; `undefined` if it is none of a fleet's.
@@ -23,6 +25,11 @@ export function fleetRecordIn(
   { fleet, known }: { readonly fleet: string; readonly known: Formats },
   { key, value }: LedgerEntry,
 ): FleetRecord | undefined {
+  if (key === keys.reconciliation) {
+    // It is for people: what cannot be read of it is not missed.
+    const parsed = reconciliationRecordSchema.safeParse(value);
+    return parsed.success ? { kind: "reconciliation", record: parsed.data } : undefined;
+  }
   const kind = parseKey(key)?.[0];
   const place = { fleet, key };
   switch (kind) {

@@ -23,6 +23,8 @@ import { fleetRecordIn } from "./fleet-records.js";
 import { type HowToReport, Intake } from "./intake.js";
 import { type MemberSnapshot, Members } from "./members.js";
 import { byAge } from "./order.js";
+import { Reconciliation } from "./reconciliation.js";
+import type { ReconciledFiles } from "./reconciliation-facts.js";
 import { RollOuts } from "./roll-outs.js";
 import { SilenceWatch } from "./silence-watch.js";
 import type { Term } from "./term.js";
@@ -35,6 +37,7 @@ const instancesMax = 200_000;
 const listenIntervals = 2;
 /** Instances that a new leader asks to report at once; their answers come together. */
 const askedFirstMax = 500;
+const reconcileEveryDefaultMs = 3_600_000;
 /** Records taken over in one go, a few milliseconds: in between the lease is renewed, however large the fleet is. */
 const recordsAtOnceMax = 200;
 
@@ -55,6 +58,10 @@ export interface LeaderParts {
   readonly host: ActorHost;
   readonly formats: Formats;
   readonly askPeers: AskPeers;
+  /** The store of release files, for reconciliations. */
+  readonly files?: ReconciledFiles | undefined;
+  /** Between two reconciliations. Default: an hour. */
+  readonly reconcileEveryMs?: number | undefined;
   readonly unsentAtMs?: UnsentReports | undefined;
   /** What is known may differ from the ledger; at most once. */
   readonly onFailed: (error: unknown) => void;
@@ -67,6 +74,7 @@ export class Leader {
   readonly rollOuts: RollOuts;
   readonly watch: SilenceWatch;
   readonly intake: Intake;
+  readonly reconciliation: Reconciliation;
   readonly #ledger: Ledger;
   readonly #convergence: Convergence;
   #busStatus: Subscription | undefined;
@@ -142,6 +150,10 @@ export class Leader {
       },
     });
     this.#convergence = new Convergence(this.term, this.members, this.rollOuts);
+    this.reconciliation = new Reconciliation(
+      { term: this.term, members: this.members, rollOuts: this.rollOuts, ledger, files: parts.files },
+      parts.reconcileEveryMs ?? reconcileEveryDefaultMs,
+    );
     this.intake = new Intake(this.term, {
       members: this.members,
       watch: this.watch,
@@ -206,6 +218,7 @@ export class Leader {
     this.intake.start();
     this.intake.askFirst(firstToHear(this.members.records(), askedFirstMax));
     this.#convergence.start();
+    this.reconciliation.start();
     this.term.formats.start(this.term.writer, this.term.ownOrigin);
     this.#busStatus = this.term.bus.onStatus((status) => {
       if (status === "disconnected") this.#goDeaf();
@@ -238,6 +251,7 @@ export class Leader {
     this.intake.stop();
     this.#busStatus?.unsubscribe();
     this.#convergence.stop();
+    this.reconciliation.stop();
     this.term.formats.stop();
     this.term.writer.close(reason);
     this.rollOuts.stop(reason);

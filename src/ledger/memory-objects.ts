@@ -1,4 +1,4 @@
-import type { Objects, StoredObject } from "../base/ports.js";
+import type { Clock, Objects, StoredObject } from "../base/ports.js";
 import { refusal } from "../contracts/errors.js";
 import { assertObjectName, ObjectDigest } from "./object-digest.js";
 
@@ -15,10 +15,11 @@ export interface MemoryObjects extends Objects {
 
 interface Kept {
   readonly info: StoredObject;
+  readonly storedAtMs: number | undefined;
   bytes: Buffer;
 }
 
-export function createMemoryObjects(): MemoryObjects {
+export function createMemoryObjects(clock?: Pick<Clock, "nowMs">): MemoryObjects {
   const files = new Map<string, Kept>();
   let maxBytes = 1_073_741_824;
 
@@ -44,7 +45,7 @@ export function createMemoryObjects(): MemoryObjects {
         if (usedBytes() + digest.sizeBytes > maxBytes) throw refusal("OBJECT_STORE_FULL", { name });
       }
       const info = { name, sizeBytes: digest.sizeBytes, digest: digest.digest() };
-      files.set(name, { info, bytes: Buffer.concat(parts) });
+      files.set(name, { info, bytes: Buffer.concat(parts), storedAtMs: clock?.nowMs() });
       return info;
     },
     async *get(name) {
@@ -62,8 +63,13 @@ export function createMemoryObjects(): MemoryObjects {
       return Promise.resolve();
     },
     list() {
-      return Promise.resolve([...files.values()].map(({ info }) => info));
+      return Promise.resolve(
+        [...files.values()].map(({ info, storedAtMs }) =>
+          storedAtMs === undefined ? info : { ...info, storedAtMs },
+        ),
+      );
     },
+    sweep: () => Promise.resolve(0),
     limit(bytes) {
       maxBytes = bytes;
     },

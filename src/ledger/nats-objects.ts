@@ -81,13 +81,14 @@ export function openNatsObjects(options: {
         await store.delete(name);
         await sweep(options);
       }),
+    sweep: ({ olderThanMs, dryRun }) => orUnavailable(fleet, () => sweep(options, olderThanMs, dryRun)),
     list: () =>
       orUnavailable(fleet, async () => {
         const found = new Map<string, StoredObject>();
         for await (const message of streamMessages(bus, { clock, stream, filter: `${entries}>` })) {
           const entry = entryIn(fleet, message.subject, message);
           if (entry.deleted === true) found.delete(entry.name);
-          else found.set(entry.name, objectOf(entry));
+          else found.set(entry.name, { ...objectOf(entry), ...storedAt(message) });
         }
         return [...found.values()];
       }),
@@ -195,13 +196,20 @@ function digestOf(digest: string): string {
   return `sha256:${Buffer.from(digest.replace(/^SHA-256=/, ""), "base64url").toString("hex")}`;
 }
 
-/** Removes the chunks of uploads that did not come to their end. */
-async function sweep(options: {
-  readonly fleet: string;
-  readonly bus: NatsLink;
-  readonly clock: Clock;
-}): Promise<void> {
+/** The server's own stamp. */
+function storedAt(message: BusMessage): { storedAtMs?: number } {
+  const storedAtMs = Date.parse(message.header("Nats-Time-Stamp") ?? "");
+  return Number.isFinite(storedAtMs) ? { storedAtMs } : {};
+}
+
+/** Removes the chunks of uploads that did not come to their end. @returns how many uploads */
+async function sweep(
+  options: { readonly fleet: string; readonly bus: NatsLink; readonly clock: Clock },
+  olderThanMs = orphanMs,
+  dryRun = false,
+): Promise<number> {
   const { fleet, bus, clock } = options;
+  let uploads = 0;
   const { stream, entries, chunks } = namesOf(fleet);
   const { streams } = await jetstreamManager(bus.connection);
   const { state, ts } = await streams.info(stream, { subjects_filter: `${chunks}>` });
@@ -213,8 +221,11 @@ async function sweep(options: {
     const last = await leaderGet(bus, stream, { last_by_subj: subject });
     // Both are the server's own stamps: an upload may be under way.
     const ageMs = Date.parse(ts ?? "") - Date.parse(last?.time ?? "");
-    if (ageMs > orphanMs) await streams.purge(stream, { filter: subject });
+    if (ageMs <= olderThanMs) continue;
+    uploads++;
+    if (!dryRun) await streams.purge(stream, { filter: subject });
   }
+  return uploads;
 }
 
 function isFull(thrown: unknown): boolean {

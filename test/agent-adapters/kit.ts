@@ -96,6 +96,7 @@ export function testObjects(): TestObjects {
     async list() {
       return [...stored].map(([name, content]) => objectOf(name, content));
     },
+    sweep: async () => 0,
   };
   return objects;
 }

@@ -45,6 +45,7 @@ const status: FleetStatus = {
   versions: [{ version: { release: "v1", config: null }, instances: 3 }],
   active: [aDeployment()],
   stuck: 0,
+  reconciliation: null,
   latest: aDeployment(),
 };
 

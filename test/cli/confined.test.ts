@@ -13,6 +13,7 @@ const healthyStatus = {
   versions: [],
   active: [],
   stuck: 0,
+  reconciliation: null,
   latest: null,
 };
 

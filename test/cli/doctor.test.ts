@@ -21,6 +21,7 @@ const healthy: FleetStatus = {
   ledger: { id: "m1", sinceMs: 1, restoredFrom: null, strangers: 0, unknownVersions: 0, notice: null },
   active: [],
   stuck: 0,
+  reconciliation: null,
   latest: null,
 };
 

@@ -1,44 +1,5 @@
 import { expect, test } from "vitest";
-import { type Agent, createAgent } from "../../src/agent/agent.js";
-import { createMemoryHost, type MemoryHost } from "../../src/agent/memory/memory-host.js";
-import { openLedgerReader } from "../../src/ledger/ledger-reader.js";
-import { createSeededRandom } from "../../src/runtime/random.js";
-import { FleetWorld, fleet } from "../kit/fleet.js";
-import { quietLog } from "../kit/quiet-log.js";
-
-const manifest = {
-  healthCheck: {
-    type: "http",
-    path: "/health",
-    intervalMs: 500,
-    timeoutMs: 200,
-    retries: 3,
-    startPeriodMs: 2_000,
-  },
-};
-
-/** A coordinator and real agents, over memory ports, in virtual time. */
-async function fleetOfAgents(count: number) {
-  const world = new FleetWorld({ seed: 7 });
-  await world.startCoordinator();
-  const hosts: MemoryHost[] = [];
-  const agents: Agent[] = [];
-  for (let n = 1; n <= count; n++) {
-    const bus = world.hub.connect(`agent-${n}`);
-    const random = createSeededRandom(`agent-${n}`);
-    const host = createMemoryHost({ clock: world.clock, random });
-    const agent = createAgent(
-      { clock: world.clock, random, log: quietLog, bus, ledger: openLedgerReader(bus, fleet), ...host },
-      { fleet, agentVersion: "1.0.0", instances: [{ id: `web-${n}`, labels: { tier: "web" } }] },
-    );
-    await world.during(agent.start());
-    hosts.push(host);
-    agents.push(agent);
-  }
-  await world.clock.advance(5_000);
-  for (const version of ["v1", "v2", "v3"]) await world.pushRelease(version, manifest);
-  return { world, hosts, agents };
-}
+import { fleetOfAgents } from "../kit/agent-fleet.js";
 
 test("a seeded roll-out and rollback with the real coordinator and the real agents", async () => {
   const { world, hosts, agents } = await fleetOfAgents(6);

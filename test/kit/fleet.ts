@@ -22,6 +22,7 @@ import {
 } from "../../src/contracts/record-formats.js";
 import { subjectsOf } from "../../src/contracts/subjects.js";
 import type { DeploymentView } from "../../src/contracts/views.js";
+import type { CoordinatorFiles } from "../../src/coordinator/control-plane.js";
 import { createCoordinator } from "../../src/coordinator/coordinator.js";
 import type { Coordinator } from "../../src/coordinator/coordinator-ports.js";
 import { openLedgerReader } from "../../src/ledger/ledger-reader.js";
@@ -56,6 +57,12 @@ interface Process {
 
 export type Deploy = Partial<RequestOf<"deployments.create">>;
 
+/** What coordinators are made with besides. */
+export interface FleetOptions {
+  readonly files?: CoordinatorFiles;
+  readonly reconcileEveryMs?: number;
+}
+
 /** A whole fleet in virtual time: a ledger, coordinators, and instances that do what they are told. */
 export class FleetWorld {
   readonly clock: VirtualClock = createVirtualClock();
@@ -69,8 +76,10 @@ export class FleetWorld {
   /** Asked after each virtual event: what must hold at every moment throws here when it does not. */
   readonly checks: (() => void)[] = [];
   readonly #coordinators = new Map<string, Process>();
+  readonly #more: FleetOptions;
 
-  constructor(options: { seed?: number; log?: Log } = {}) {
+  constructor(options: { seed?: number; log?: Log } & FleetOptions = {}) {
+    this.#more = options;
     this.random = createSeededRandom(options.seed ?? 1);
     this.log = options.log ?? quietLog;
     const { clock, random, log, hub } = this;
@@ -90,7 +99,12 @@ export class FleetWorld {
   /** A fleet that is ready: a coordinator, `web-1` to `web-<instances>` with `tier=web`, and releases v1 to v3. */
   static async ready(
     instances = 6,
-    options: { seed?: number; log?: Log; releases?: readonly string[]; formats?: Formats } = {},
+    options: {
+      seed?: number;
+      log?: Log;
+      releases?: readonly string[];
+      formats?: Formats;
+    } & FleetOptions = {},
   ): Promise<FleetWorld> {
     const world = new FleetWorld(options);
     await world.startCoordinator("c1", leaseMs, options.formats);
@@ -149,8 +163,25 @@ export class FleetWorld {
     const ledger = await this.during(this.store.open({ fleet, bus, log }));
     const host = createActorHost({ node: name, clock, random, log });
     const coordinator = createCoordinator(
-      { clock, random, log, bus, ledger, host, askPeers: async () => this.#peersOf(name) },
-      { fleet, name, leaseMs: lease, version: "1.0.0", node: "test", formats },
+      {
+        clock,
+        random,
+        log,
+        bus,
+        ledger,
+        host,
+        askPeers: async () => this.#peersOf(name),
+        ...(this.#more.files && { files: this.#more.files }),
+      },
+      {
+        fleet,
+        name,
+        leaseMs: lease,
+        version: "1.0.0",
+        node: "test",
+        formats,
+        reconcileEveryMs: this.#more.reconcileEveryMs,
+      },
     );
     coordinator.start();
     this.#coordinators.set(name, { coordinator, host, bus, clock, formats });

@@ -96,3 +96,23 @@ test("an upload that ended in its middle is no file, and is left alone while it 
   expect((await manager.streams.info(stream)).state.messages).toBe(1);
   await end();
 });
+
+test("what half an upload left is counted, and removed once it is as old as is asked", async () => {
+  const { objects, manager, stream, bus, end } = await openWorld();
+  const whole = await objects.put("a", pieces());
+  bus.publish(`$O.${storesOf(fleet).files}.C.HALFANUPLOAD`, "chunk");
+  await bus.flush();
+  const messages = async () => (await manager.streams.info(stream)).state.messages;
+  const all = await messages();
+  expect(await objects.sweep({ olderThanMs: 60_000, dryRun: false })).toBe(0);
+  expect(await objects.sweep({ olderThanMs: -1, dryRun: true })).toBe(1);
+  expect(await messages()).toBe(all);
+  expect(await objects.sweep({ olderThanMs: -1, dryRun: false })).toBe(1);
+  expect(await messages()).toBe(all - 1);
+  expect(await objects.list()).toMatchObject([whole]);
+  await end();
+});
+
+async function* pieces(): AsyncGenerator<Uint8Array> {
+  yield new Uint8Array(10);
+}

@@ -45,6 +45,7 @@ const others: readonly MemberEvent[] = [
   { type: "owe", owed },
   { type: "owe", owed: null },
   { type: "bind", agent: "a2", deadlineMs },
+  { type: "resend", deadlineMs },
 ];
 
 const was = (result: NonNullable<InstanceRecord["last"]>["result"]) =>

@@ -20,6 +20,8 @@ export interface LongRunning {
 }
 
 export interface UpOptions extends LongRunning {
+  /** Between two reconciliations; `undefined`: an hour. */
+  readonly reconcileEveryMs: number | undefined;
   /** Of the coordinator; `undefined`: made from the host's name. */
   readonly name: string | undefined;
   /** Copies of each stream that is made; `undefined`: 3 on a cluster, else 1. */
@@ -81,6 +83,26 @@ function auditFileOf(flag: string | undefined, { env, cwd }: CliIo): string | un
   return path === "" ? undefined : resolve(cwd, path);
 }
 
+interface UpFlags {
+  readonly name?: string;
+  readonly replicas?: number;
+  readonly auditFile?: string;
+  readonly reconcileEvery?: number;
+}
+
+const reconcileEvery = [
+  "--reconcile-every <duration>",
+  "time between two reconciliations while it leads, at least 1m (default: 1h)",
+  parseReconcileEvery,
+] as const;
+
+/** More often it would only load the hosts: every change is acted on at once without it. */
+function parseReconcileEvery(text: string): number {
+  const everyMs = parseDuration(text);
+  if (everyMs < 60_000) throw usageError("--reconcile-every is at least 1m.");
+  return everyMs;
+}
+
 function addUp(program: Command, cli: Cli, run: Runners["up"]): void {
   const command = program
     .command("up")
@@ -88,23 +110,22 @@ function addUp(program: Command, cli: Cli, run: Runners["up"]): void {
     .option("--name <id>", "name of the coordinator (default: from the host's name)")
     .addOption(replicasOption())
     .option(...auditFileOption)
-    .action(async (flags: { name?: string; replicas?: number; auditFile?: string }, command: Command) => {
+    .option(...reconcileEvery)
+    .action(async (flags: UpFlags, command: Command) => {
       const options = {
         ...(await longRunning(cli, command)),
         name: checked(flags.name, "The coordinator"),
         replicas: flags.replicas,
         auditFile: auditFileOf(flags.auditFile, cli.io),
+        reconcileEveryMs: flags.reconcileEvery,
       };
       cli.endWith(await run(options, cli.io));
     });
   withExamples(command, "rollcall up", "rollcall up --nats nats://nats.internal:4222 --fleet shop");
 }
 
-interface CoordinatorFlags {
-  readonly name?: string;
+interface CoordinatorFlags extends UpFlags {
   readonly lease?: number;
-  readonly replicas?: number;
-  readonly auditFile?: string;
 }
 
 function addCoordinator(program: Command, cli: Cli, run: Runners["coordinator"]): void {
@@ -119,6 +140,7 @@ function addCoordinator(program: Command, cli: Cli, run: Runners["coordinator"])
     )
     .addOption(replicasOption())
     .option(...auditFileOption)
+    .option(...reconcileEvery)
     .action(async (flags: CoordinatorFlags, command: Command) => {
       const options = {
         ...(await longRunning(cli, command)),
@@ -126,6 +148,7 @@ function addCoordinator(program: Command, cli: Cli, run: Runners["coordinator"])
         leaseMs: flags.lease,
         replicas: flags.replicas,
         auditFile: auditFileOf(flags.auditFile, cli.io),
+        reconcileEveryMs: flags.reconcileEvery,
       };
       cli.endWith(await run(options, cli.io));
     });

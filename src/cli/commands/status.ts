@@ -4,7 +4,8 @@ import { type Cli, withExamples } from "../cli.js";
 import type { Paint } from "../paint.js";
 import { stateText, titleText } from "../rollout-picture.js";
 import { tableText } from "../table.js";
-import { agoText, countText, plainText, versionCell } from "../words.js";
+import { agoText, countText, durationText, plainText, versionCell } from "../words.js";
+import { countsText } from "./reconcile.js";
 
 export function addStatusCommand(program: Command, cli: Cli): void {
   const command = program
@@ -43,7 +44,14 @@ function statusText(status: FleetStatus, paint: Paint): string {
     status.stuck === 0
       ? []
       : [paint("red", `${countText(status.stuck, "thing")} stuck: rollcall deployments ls --stuck`)];
-  return [...lines, "", ...rolloutsText(status, paint), ...stuck].join("\n");
+  return [...lines, "", ...rolloutsText(status, paint), ...stuck, ...reconciliationText(status)].join("\n");
+}
+
+function reconciliationText({ reconciliation, ledgerNowMs }: FleetStatus): string[] {
+  if (reconciliation === null) return [];
+  const { startedAtMs, tookMs, counts, by } = reconciliation;
+  const ago = agoText(startedAtMs, ledgerNowMs);
+  return [`reconciled ${ago} by ${plainText(by)}, in ${durationText(tookMs)}: ${countsText(counts)}`];
 }
 
 function instancesText(counts: FleetStatus["instances"], paint: Paint): string {

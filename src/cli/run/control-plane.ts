@@ -27,6 +27,7 @@ export interface ControlPlaneOptions {
   readonly replicas: number | undefined;
   /** Where the audit log is copied to. */
   readonly auditFile: string | undefined;
+  readonly reconcileEveryMs: number | undefined;
   readonly log: Log;
 }
 
@@ -83,7 +84,7 @@ export async function startControlPlane(
         askPeers: () => formatsOfCoordinators(bus, fleet),
         audit: (request) => auditPage(auditLog, request),
       },
-      { fleet, name, leaseMs, version, node: hostname() },
+      { fleet, name, leaseMs, version, node: hostname(), reconcileEveryMs: options.reconcileEveryMs },
     );
     const role = () => {
       const { name: leader, epoch } = coordinator.leader();

@@ -42,6 +42,7 @@ export async function runUp(options: UpOptions, io: CliIo): Promise<ExitCode> {
         leaseMs: undefined,
         replicas: options.replicas,
         auditFile: options.auditFile,
+        reconcileEveryMs: options.reconcileEveryMs,
         log,
       },
       io,

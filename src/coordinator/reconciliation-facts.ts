@@ -1,0 +1,170 @@
+import type { FleetFacts, KnownInstance, KnownRecords } from "../../machines/reconciliation-plan.js";
+import { messageOf } from "../base/errors.js";
+import type { Ledger, Objects } from "../base/ports.js";
+import { errorReplySchema } from "../contracts/api.js";
+import { type Inventory, inventorySchema } from "../contracts/inventory.js";
+import { parseKey } from "../contracts/keys.js";
+import type { MemberState, Members } from "./members.js";
+import type { RollOuts } from "./roll-outs.js";
+import type { Term } from "./term.js";
+
+/** What a reconciliation needs of the store of files. */
+export type ReconciledFiles = Pick<Objects, "list" | "remove" | "sweep">;
+
+export interface ReconciliationParts {
+  readonly term: Term;
+  readonly members: Members;
+  readonly rollOuts: RollOuts;
+  readonly ledger: Pick<Ledger, "readAll">;
+  /** Without it the files of releases are left out. */
+  readonly files: ReconciledFiles | undefined;
+}
+
+/** An agent looks through its disk before it answers. */
+const inventoryMaxMs = 30_000;
+/** Agents that are asked at a time. */
+const asksAtOnceMax = 16;
+/** A half upload younger than this may be under way. */
+export const halfUploadMs = 86_400_000;
+
+const decoder = new TextDecoder();
+
+/** Gathers everything that a reconciliation goes by. @throws RollcallError `LEDGER_UNAVAILABLE` */
+export async function gatherFacts(parts: ReconciliationParts, isOver: () => boolean): Promise<FleetFacts> {
+  const inLedger = await readLedger(parts);
+  const asked = await askAgents(parts, isOver);
+  const store = await readStore(parts);
+  // Last, so that what has changed meanwhile is known.
+  return { ...asked, ...store, ...inLedger, ...knownTo(parts) };
+}
+
+/** What the leader itself knows now. */
+function knownTo({ members, rollOuts }: ReconciliationParts) {
+  return {
+    instances: [...members.all().values()].map((member) => knownInstance(member.snapshot())),
+    deployments: [...rollOuts.records()].map(({ id, stage, rollbackOf }) => ({
+      id,
+      isOver: stage === "finished",
+      rollbackOf,
+    })),
+  };
+}
+
+/** The same for one decision, without looking at the whole fleet. */
+export function recordsKnownTo({ term, members, rollOuts }: ReconciliationParts): KnownRecords {
+  return {
+    recordOf: (instance) => members.find(instance)?.snapshot().context.record,
+    rollbackOf: (deployment) => rollOuts.record(deployment)?.rollbackOf ?? null,
+    isRegistered: (release) => term.catalog.releases.has(release),
+  };
+}
+
+function knownInstance({ value, context: { record, seen, silent } }: MemberState): KnownInstance {
+  const said =
+    seen === null || silent
+      ? null
+      : {
+          running: seen.state.running,
+          observedGeneration: seen.observedGeneration,
+          phase: seen.state.phase,
+        };
+  return { record, update: value.update, said };
+}
+
+/** The files in the store that releases and configurations are made of, by what names them. */
+export function namedFiles({ catalog }: Pick<Term, "catalog">): ReadonlyMap<string, string | null> {
+  const named = new Map<string, string | null>();
+  for (const { release } of catalog.releases.values())
+    named.set(
+      `release ${release.version}`,
+      release.source.kind === "artifact" ? release.source.object.name : null,
+    );
+  for (const { config } of catalog.configs.values())
+    named.set(`configuration ${config.version}`, config.object.name);
+  return named;
+}
+
+async function readLedger({ ledger }: ReconciliationParts) {
+  const desired = new Map<string, number>();
+  const recorded: string[] = [];
+  for (const { key, value } of await ledger.readAll()) {
+    const [kind, name = ""] = parseKey(key) ?? [];
+    if (kind === "deployment") recorded.push(name);
+    // Of a deleted key there is no value.
+    if (kind === "desired.instance" && value !== undefined) desired.set(name, generationOf(value));
+  }
+  return { desired, recorded };
+}
+
+function generationOf(value: unknown): number {
+  const generation =
+    typeof value === "object" && value !== null && "generation" in value ? value.generation : 0;
+  return typeof generation === "number" ? generation : 0;
+}
+
+async function readStore({ term, files }: ReconciliationParts) {
+  // Before the files: what is registered later was stored later.
+  const named = namedFiles(term);
+  if (files === undefined) return { files, named, halfUploads: 0 };
+  try {
+    const nowMs = term.nowMs();
+    const listed = await files.list();
+    const halfUploads = await files.sweep({ olderThanMs: halfUploadMs, dryRun: true });
+    return {
+      files: listed.map(({ name, storedAtMs }) => ({
+        name,
+        ageMs: storedAtMs === undefined ? null : Math.max(0, nowMs - storedAtMs),
+      })),
+      named,
+      halfUploads,
+    };
+  } catch (error) {
+    term.log.warn({ error: messageOf(error) }, "the store of files could not be read");
+    return { files: null, named, halfUploads: 0 };
+  }
+}
+
+/** Asks the agent of every instance that is heard of; the first of each agent also for what belongs to none. */
+async function askAgents(parts: ReconciliationParts, isOver: () => boolean) {
+  const inventories: Inventory[] = [];
+  const unanswered: { instance: string; why: string }[] = [];
+  const agents = new Set<string>();
+  const asks = [...parts.members.all().values()].flatMap((member) => {
+    const { record, seen, silent } = member.snapshot().context;
+    if (seen === null || silent) return [];
+    const host = !agents.has(record.agent);
+    agents.add(record.agent);
+    return [{ instance: record.id, host }];
+  });
+  const work = async (): Promise<void> => {
+    for (let ask = asks.shift(); ask !== undefined && !isOver(); ask = asks.shift()) {
+      try {
+        inventories.push(await inventoryOf(parts.term, ask));
+      } catch (error) {
+        unanswered.push({ instance: ask.instance, why: messageOf(error).slice(0, 1_024) });
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: asksAtOnceMax }, work));
+  return { inventories, unanswered };
+}
+
+async function inventoryOf(term: Term, ask: { instance: string; host: boolean }): Promise<Inventory> {
+  const body = { epoch: term.leadership.epoch, host: ask.host };
+  return inventorySchema.parse(await askAgent(term, ask.instance, "inventory", body, inventoryMaxMs));
+}
+
+/** @throws Error what the agent refused with; RollcallError `NO_RESPONDERS`, `REQUEST_TIMEOUT` */
+export async function askAgent(
+  { bus, subjects }: Pick<Term, "bus" | "subjects">,
+  instance: string,
+  verb: "inventory" | "mend",
+  body: object,
+  timeoutMs: number,
+): Promise<unknown> {
+  const answer = await bus.request(subjects.ask(instance, verb), JSON.stringify(body), { timeoutMs });
+  const content: unknown = JSON.parse(decoder.decode(answer.data));
+  const refused = errorReplySchema.safeParse(content);
+  if (refused.success) throw new Error(`${refused.data.error.code}: ${refused.data.error.message}`);
+  return content;
+}
