@@ -1,6 +1,7 @@
 import type { Amount, DeploymentRecord, DeploymentSpec, Mark } from "../src/contracts/deployment.js";
 import { refusal } from "../src/contracts/errors.js";
 import type { Config, Release } from "../src/contracts/release.js";
+import { contradictionsIn } from "../src/contracts/rollout-lint.js";
 import type { VersionPair } from "../src/contracts/version.js";
 
 /** From what somebody asks for to the record of a new deployment: the checks and the numbers. Pure. */
@@ -38,14 +39,13 @@ export interface NewDeployment {
 /**
  * The first record of a deployment.
  *
- * @throws RollcallError `NOTHING_TO_DEPLOY`, `BAD_BATCH`, `BAD_FAILURE_THRESHOLD`, `BAD_DEADLINE`
+ * @throws RollcallError `NOTHING_TO_DEPLOY`, `BAD_BATCH`, `BAD_FAILURE_THRESHOLD`, `BAD_DEADLINE`, `CONTRADICTORY_ROLLOUT`
  */
 export function newDeployment(asked: NewDeployment): DeploymentRecord {
   const { spec, matched } = asked;
   if (asked.rollbackOf === null && spec.release === null && spec.config === null)
     throw refusal("NOTHING_TO_DEPLOY");
-  if (spec.deadlineMs <= spec.minHealthyMs)
-    throw refusal("BAD_DEADLINE", { deadlineMs: spec.deadlineMs, minHealthyMs: spec.minHealthyMs });
+  refuseContradiction(asked);
   const batch = resolveAmount(spec.batch, matched, "BAD_BATCH");
   const threshold = resolveAmount(spec.failureThreshold, matched, "BAD_FAILURE_THRESHOLD");
   return {
@@ -76,6 +76,14 @@ export function newDeployment(asked: NewDeployment): DeploymentRecord {
     finishedAtMs: null,
     counts: null,
   };
+}
+
+/** What an earlier one was allowed, its rollback and its retry are too. */
+function refuseContradiction({ spec, matched, release, rollbackOf, retryOf }: NewDeployment): void {
+  if (rollbackOf !== null || retryOf !== null) return;
+  const healthCheck = release?.manifest.healthCheck ?? null;
+  const [contradiction] = contradictionsIn({ ...spec, matched, healthCheck });
+  if (contradiction !== undefined) throw contradiction;
 }
 
 /** The deployment that takes the touched instances of `failed` back: same batch, threshold and deadlines. */

@@ -7,6 +7,7 @@ import { configSchema, releaseSchema } from "./release.js";
 import {
   configViewSchema,
   coordinatorViewSchema,
+  deploymentPreviewSchema,
   deploymentViewSchema,
   eventViewSchema,
   fleetStatusSchema,
@@ -41,6 +42,25 @@ const durationMs = z
   .min(0)
   .max(7 * 86_400_000);
 
+/** What somebody asks of a new deployment. */
+const newDeploymentSchema = z.strictObject({
+  release: versionSchema.nullable().default(null),
+  config: versionSchema.nullable().default(null),
+  selector,
+  batch: amountSchema.default(1),
+  failureThreshold: amountSchema.default(1),
+  minHealthyMs: durationMs.optional().meta({ description: "Default: the release's own" }),
+  deadlineMs: durationMs.optional().meta({ description: "Default: the release's own" }),
+  progressDeadlineMs: durationMs.default(1_200_000),
+  rollback: z.enum(["auto", "off"]).default("auto"),
+  onStuck: z.enum(["fail", "report"]).default("fail").meta({
+    description:
+      "What becomes of it when no instance has moved for the progress deadline: it fails and goes back, or that is only reported",
+  }),
+  by,
+  reason,
+});
+
 /** Instances in one answer, which must fit a message of the server's largest size. */
 export const instancesPageMax = 500;
 /** Events in one answer. */
@@ -54,25 +74,15 @@ export const endpoints = {
   "deployments.create": {
     kind: "write",
     summary: "Rolls a release, a configuration or both out to the instances that the selector chooses",
-    request: z.strictObject({
-      release: versionSchema.nullable().default(null),
-      config: versionSchema.nullable().default(null),
-      selector,
-      batch: amountSchema.default(1),
-      failureThreshold: amountSchema.default(1),
-      minHealthyMs: durationMs.optional().meta({ description: "Default: the release's own" }),
-      deadlineMs: durationMs.optional().meta({ description: "Default: the release's own" }),
-      progressDeadlineMs: durationMs.default(1_200_000),
-      rollback: z.enum(["auto", "off"]).default("auto"),
-      onStuck: z.enum(["fail", "report"]).default("fail").meta({
-        description:
-          "What becomes of it when no instance has moved for the progress deadline: it fails and goes back, or that is only reported",
-      }),
-      by,
-      reason,
-      requestKey,
-    }),
+    request: newDeploymentSchema.extend({ requestKey }),
     reply: deploymentViewSchema,
+  },
+  "deployments.preview": {
+    // Only the leader knows what it would do.
+    kind: "write",
+    summary: "What a creation would do, and every reason not to begin it; changes nothing",
+    request: newDeploymentSchema,
+    reply: deploymentPreviewSchema,
   },
   "deployments.list": {
     kind: "read",

@@ -10,7 +10,6 @@ export interface RolloutNumbers {
   readonly failureThreshold: Amount;
   readonly minHealthyMs: number;
   readonly deadlineMs: number;
-  readonly progressDeadlineMs: number;
   /** Of the release; a configuration alone has none. */
   readonly healthCheck: { readonly intervalMs: number; readonly timeoutMs: number } | null;
 }
@@ -20,7 +19,7 @@ export interface RolloutNumbers {
  * creation, a dry run and a rehearsal all ask here.
  */
 export function contradictionsIn(numbers: RolloutNumbers): RollcallError[] {
-  const { matched, failureThreshold, minHealthyMs, deadlineMs, progressDeadlineMs, healthCheck } = numbers;
+  const { matched, failureThreshold, minHealthyMs, deadlineMs, healthCheck } = numbers;
   const found: RollcallError[] = [];
   const say = (problem: string) => found.push(refusal("CONTRADICTORY_ROLLOUT", { problem }));
   if (deadlineMs <= minHealthyMs) found.push(refusal("BAD_DEADLINE", { deadlineMs, minHealthyMs }));
@@ -31,10 +30,6 @@ export function contradictionsIn(numbers: RolloutNumbers): RollcallError[] {
   else if (healthCheck !== null && healthCheck.intervalMs >= deadlineMs)
     say(
       `health checks come every ${healthCheck.intervalMs} ms, and an instance has ${deadlineMs} ms for all of its update`,
-    );
-  if (progressDeadlineMs <= minHealthyMs)
-    say(
-      `it fails when no instance moves for ${progressDeadlineMs} ms, and an instance must be healthy for ${minHealthyMs} ms before it counts`,
     );
   if (typeof failureThreshold === "number" && matched > 0 && failureThreshold > matched)
     say(

@@ -47,6 +47,26 @@ export const deploymentViewSchema = z.object({
 });
 export type DeploymentView = z.infer<typeof deploymentViewSchema>;
 
+/** What a deployment would do. Lists hold at most a page of names, the counts all. */
+export const deploymentPreviewSchema = z.object({
+  spec: deploymentSpecSchema,
+  batch: z.number(),
+  failureThreshold: z.number(),
+  matched: z.number(),
+  /** In the order of their turn, as many together as have slots; a slot is handed on as soon as it is free. */
+  batches: z.array(z.array(idSchema)),
+  batchCount: z.number(),
+  notNeeded: z.array(idSchema),
+  notNeededCount: z.number(),
+  unreachable: z.array(idSchema),
+  unreachableCount: z.number(),
+  /** What is allowed and perhaps not meant, in sentences. */
+  doubts: z.array(z.string()),
+  asOf: z.number(),
+  epoch: z.number(),
+});
+export type DeploymentPreview = z.infer<typeof deploymentPreviewSchema>;
+
 const updateStateSchema = z.enum(["NOT_NEEDED", "NEEDING_UPDATE", "IN_PROGRESS", "COMPLETED", "FAILED"]);
 export type UpdateState = z.infer<typeof updateStateSchema>;
 

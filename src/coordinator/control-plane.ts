@@ -74,6 +74,7 @@ export function createControlPlane(
     ...createReads(known, audit),
     "reconciliations.run": (request) => leader.reconciliation.reconcile(request),
     "deployments.create": async (request) => views.deployment(await commands.create(request)),
+    "deployments.preview": async (request) => commands.preview(request),
     "deployments.pause": async (request) => views.deployment(await commands.pause(request)),
     "deployments.resume": async (request) => views.deployment(await commands.resume(request)),
     "deployments.abort": async (request) => views.deployment(await commands.abort(request)),

@@ -1,11 +1,19 @@
+import { previewOf } from "../../machines/deployment-preview.js";
 import type { DeploymentEvent } from "../../machines/deployment-record.js";
-import { newDeployment, newRollback, targetFor } from "../../machines/deployment-request.js";
+import {
+  type NewDeployment,
+  newDeployment,
+  newRollback,
+  targetFor,
+} from "../../machines/deployment-request.js";
 import { baseOf, type Overlap, type Target } from "../../machines/deployment-targets.js";
-import type { ParsedRequestOf } from "../contracts/api.js";
+import { instancesPageMax, type ParsedRequestOf } from "../contracts/api.js";
 import type { DeploymentRecord, DeploymentSpec, Mark } from "../contracts/deployment.js";
 import { refusal } from "../contracts/errors.js";
 import { byUser, type Origin } from "../contracts/origin.js";
+import { doubtsAbout } from "../contracts/rollout-lint.js";
 import { matches, parseSelector } from "../contracts/selector.js";
+import type { DeploymentPreview } from "../contracts/views.js";
 import type { Leader } from "./leader.js";
 import type { DeploymentSnapshot } from "./roll-out.js";
 
@@ -29,42 +37,84 @@ export class DeploymentCommands {
   /** @throws RollcallError for every reason not to begin it */
   create(request: ParsedRequestOf<"deployments.create">): Promise<string> {
     return this.#inTurn(request.requestKey, async () => {
-      const { catalog } = this.#leader.term;
-      const release = request.release === null ? null : catalog.release(request.release).release;
-      const config = request.config === null ? null : catalog.config(request.config).config;
-      const spec: DeploymentSpec = {
-        release: request.release,
-        config: request.config,
-        selector: request.selector,
-        batch: request.batch,
-        failureThreshold: request.failureThreshold,
-        minHealthyMs: request.minHealthyMs ?? release?.manifest.minHealthyMs ?? defaultMinHealthyMs,
-        deadlineMs: request.deadlineMs ?? release?.manifest.deadlineMs ?? defaultDeadlineMs,
-        progressDeadlineMs: request.progressDeadlineMs,
-        rollback: request.rollback,
-        ...(request.onStuck === "report" && { onStuck: "report" as const }),
-        reason: request.reason,
-      };
-      const matched = this.#matching(spec);
-      const asked = {
-        spec,
-        release,
-        config,
-        matched: matched.length,
-        mark: this.#mark(request),
-        requestKey: request.requestKey ?? null,
-        rollbackOf: null,
-        retryOf: null,
-      };
-      newDeployment({ ...asked, id: "preview" });
-      if (matched.length === 0)
-        throw refusal("NO_MATCHING_INSTANCES", { selector: spec.selector ?? "the empty fleet" });
-      this.#refuseWithoutRelease(spec, matched);
-      this.#refuseShared(this.#ownersOf(matched));
+      const asked = this.#asked(request, request.requestKey ?? null);
       const id = this.#leader.rollOuts.newId();
       await this.#leader.rollOuts.create(newDeployment({ ...asked, id }), this.originOf(request));
       return id;
     });
+  }
+
+  /**
+   * What a creation would begin, without any of it.
+   * @throws RollcallError as {@link create}
+   */
+  preview(request: ParsedRequestOf<"deployments.preview">): DeploymentPreview {
+    const { members, rollOuts, term } = this.#leader;
+    const asked = this.#asked(request, null);
+    const record = newDeployment({ ...asked, id: "preview" });
+    const { spec, batch, failureThreshold, matched, release } = record;
+    const { batches, notNeeded, unreachable } = previewOf(rollOuts.targetsOf(record), batch, (instance) => {
+      const context = members.find(instance)?.snapshot().context;
+      if (context === undefined) return undefined;
+      const { seen, silent } = context;
+      return { running: seen?.state.running ?? null, desired: context.record.desired, silent };
+    });
+    const numbers = { ...spec, matched, healthCheck: release?.manifest.healthCheck ?? null };
+    return {
+      spec,
+      batch,
+      failureThreshold,
+      matched,
+      batches: firstOf(batches, instancesPageMax),
+      batchCount: batches.length,
+      notNeeded: notNeeded.slice(0, instancesPageMax),
+      notNeededCount: notNeeded.length,
+      unreachable: unreachable.slice(0, instancesPageMax),
+      unreachableCount: unreachable.length,
+      doubts: doubtsAbout(numbers),
+      asOf: term.nowMs(),
+      epoch: term.leadership.epoch,
+    };
+  }
+
+  /** What is asked for, with the numbers that it comes to; every reason not to begin it is thrown. */
+  #asked(
+    request: ParsedRequestOf<"deployments.preview">,
+    requestKey: string | null,
+  ): Omit<NewDeployment, "id"> {
+    const { catalog } = this.#leader.term;
+    const release = request.release === null ? null : catalog.release(request.release).release;
+    const config = request.config === null ? null : catalog.config(request.config).config;
+    const spec: DeploymentSpec = {
+      release: request.release,
+      config: request.config,
+      selector: request.selector,
+      batch: request.batch,
+      failureThreshold: request.failureThreshold,
+      minHealthyMs: request.minHealthyMs ?? release?.manifest.minHealthyMs ?? defaultMinHealthyMs,
+      deadlineMs: request.deadlineMs ?? release?.manifest.deadlineMs ?? defaultDeadlineMs,
+      progressDeadlineMs: request.progressDeadlineMs,
+      rollback: request.rollback,
+      ...(request.onStuck === "report" && { onStuck: "report" as const }),
+      reason: request.reason,
+    };
+    const matched = this.#matching(spec);
+    const asked = {
+      spec,
+      release,
+      config,
+      matched: matched.length,
+      mark: this.#mark(request),
+      requestKey,
+      rollbackOf: null,
+      retryOf: null,
+    };
+    newDeployment({ ...asked, id: "preview" });
+    if (matched.length === 0)
+      throw refusal("NO_MATCHING_INSTANCES", { selector: spec.selector ?? "the empty fleet" });
+    this.#refuseWithoutRelease(spec, matched);
+    this.#refuseShared(this.#ownersOf(matched));
+    return asked;
   }
 
   async pause(request: Act): Promise<string> {
@@ -315,4 +365,16 @@ function isFinished(snapshot: DeploymentSnapshot): boolean {
 
 function isEnding(snapshot: DeploymentSnapshot): boolean {
   return snapshot.context.record.ending !== null;
+}
+
+/** The first batches, as many as hold so many instances. */
+function firstOf(batches: readonly (readonly string[])[], instancesMax: number): string[][] {
+  const first: string[][] = [];
+  let left = instancesMax;
+  for (const batch of batches) {
+    if (left <= 0) break;
+    first.push(batch.slice(0, left));
+    left -= batch.length;
+  }
+  return first;
 }

@@ -3,7 +3,7 @@ import { resolveAmount } from "../../machines/deployment-request.js";
 import type { Copy } from "../../src/contracts/answer-source.js";
 import { type ControlPlane, endpoints } from "../../src/contracts/api.js";
 import { refusal } from "../../src/contracts/errors.js";
-import type { FleetStatus } from "../../src/contracts/views.js";
+import type { DeploymentPreview, FleetStatus } from "../../src/contracts/views.js";
 import { aDeployment, anInstance } from "../api/fake-plane.js";
 import { withNats } from "../kit/nats.js";
 import { startFakeFleet } from "./fake-fleet.js";
@@ -49,6 +49,25 @@ const status: FleetStatus = {
   latest: aDeployment(),
 };
 
+const preview: DeploymentPreview = {
+  spec: aDeployment().spec,
+  batch: 2,
+  failureThreshold: 1,
+  matched: 20,
+  batches: [
+    ["web-1", "web-2"],
+    ["web-3", "web-5"],
+  ],
+  batchCount: 8,
+  notNeeded: ["web-4"],
+  notNeededCount: 1,
+  unreachable: ["web-6", "web-7"],
+  unreachableCount: 2,
+  doubts: ["The batch 100% takes all 4 instances at the same time."],
+  asOf,
+  epoch: 7,
+};
+
 /** Runs one command against a control plane that gives one answer, and notes what it was asked. */
 async function against(answers: Partial<ControlPlane>, args: readonly string[]) {
   const fleet = await startFakeFleet(nats(), answers);
@@ -65,6 +84,7 @@ describe("--json is the reply as the control plane gave it", () => {
     ["instances takeover web-1 --agent agent-2", "instances.takeover", anInstance({ agent: "agent-2" })],
     ["deploy --release v2 --all", "deployments.create", aDeployment()],
     ["deployments create --release v2 --all", "deployments.create", aDeployment()],
+    ["deploy --release v2 --all --dry-run", "deployments.preview", preview],
     ["deployments ls", "deployments.list", listed(aDeployment())],
     [
       "deployments show d1",
@@ -373,4 +393,18 @@ test("global options may stand before and after the command", async () => {
   const after = await runHere(["releases", "ls", ...where, "--json"]);
   expect([before.code, after.code]).toEqual([0, 0]);
   expect(before.stdout).toBe(after.stdout);
+});
+
+test("a dry run is told in words: who, in which order, who not, and what may not be meant", async () => {
+  const run = await against({ "deployments.preview": async () => preview }, [
+    "deploy",
+    "--release",
+    "v2",
+    "--all",
+    "--dry-run",
+  ]);
+  expect(run.stdout).toContain("Would tell 17 of 20 matching instances, 2 at a time, and fail at 1 failure.");
+  expect(run.stdout).toContain("  1  web-1, web-2\n  2  web-3, web-5\n");
+  expect(run.stdout).toContain("Run it already: web-4\nSilent, told when they return: web-6, web-7\n");
+  expect(run.stdout).toMatch(/Mind: The batch 100% .*\nNothing was changed.\n$/);
 });

@@ -74,7 +74,6 @@ describe("rollcall simulate", () => {
   test.each([
     [["--min-healthy", "5m", "--deadline", "4m"], "BAD_DEADLINE"],
     [["--deadline", "20s"], "CONTRADICTORY_ROLLOUT"],
-    [["--progress-deadline", "10s"], "CONTRADICTORY_ROLLOUT"],
     [["--failure-threshold", "9"], "CONTRADICTORY_ROLLOUT"],
     [["--compare", "failure-threshold=9"], "CONTRADICTORY_ROLLOUT"],
     [["--batch", "0"], "BAD_BATCH"],

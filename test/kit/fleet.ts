@@ -20,6 +20,7 @@ import {
   type Formats,
   rangesOf,
 } from "../../src/contracts/record-formats.js";
+import { matches, parseSelector } from "../../src/contracts/selector.js";
 import { subjectsOf } from "../../src/contracts/subjects.js";
 import type { DeploymentView } from "../../src/contracts/views.js";
 import type { CoordinatorFiles } from "../../src/coordinator/control-plane.js";
@@ -323,12 +324,16 @@ export class FleetWorld {
   }
 
   /** Begins a roll-out to everything with `tier=web`, two at a time, that fails with the second failure. */
-  deploy(release: string | null, more: Deploy = {}): Promise<DeploymentView> {
+  async deploy(release: string | null, more: Deploy = {}): Promise<DeploymentView> {
+    const { selector = "tier=web" } = more;
+    const chosen = parseSelector(selector);
+    const matching = [...this.agents.values()].filter(({ labels }) => matches(chosen, labels)).length;
     return this.call("deployments.create", {
       release,
-      selector: "tier=web",
+      selector,
       batch: 2,
-      failureThreshold: 2,
+      // A threshold above the fleet is refused.
+      failureThreshold: Math.max(1, Math.min(2, matching)),
       ...more,
     });
   }
@@ -368,7 +373,7 @@ export class FleetWorld {
 
   async pushRelease(version: string, manifest: Record<string, unknown> = {}): Promise<void> {
     const digest = `sha256:${Buffer.from(version).toString("hex").padEnd(64, "0")}`;
-    const health = { type: "http", path: "/health" } as const;
+    const health = { type: "http", path: "/health", intervalMs: 500, timeoutMs: 200 } as const;
     await this.call("releases.push", {
       release: {
         version,

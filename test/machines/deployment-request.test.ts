@@ -84,11 +84,10 @@ describe("a new deployment", () => {
     expect(deploymentRecordSchema.parse(record)).toEqual(record);
   });
 
-  test("with a threshold larger than its fleet has failed when all of it has", () => {
-    expect(newDeployment(asked({ spec: specOf({ failureThreshold: 50 }) })).failureThreshold).toBe(10);
-    expect(
-      newDeployment(asked({ spec: specOf({ failureThreshold: 50 }), matched: 0 })).failureThreshold,
-    ).toBe(1);
+  test("of a retry keeps a threshold that was larger than what is left: it has failed when all of that has", () => {
+    const retried = asked({ spec: specOf({ failureThreshold: 50 }) });
+    expect(newDeployment({ ...retried, retryOf: "d1" }).failureThreshold).toBe(10);
+    expect(newDeployment({ ...retried, retryOf: "d1", matched: 0 }).failureThreshold).toBe(1);
   });
 
   test.each([
@@ -97,6 +96,7 @@ describe("a new deployment", () => {
     ["BAD_BATCH", { batch: "101%" }],
     ["BAD_FAILURE_THRESHOLD", { failureThreshold: 0 }],
     ["BAD_DEADLINE", { deadlineMs: 10_000, minHealthyMs: 10_000 }],
+    ["CONTRADICTORY_ROLLOUT", { failureThreshold: 50 }],
   ])("is refused as %s if it asks for %o", (code, spec) => {
     expect(codeOf(() => newDeployment(asked({ spec: specOf(spec) })))).toBe(code);
   });

@@ -3,6 +3,7 @@ import type { RequestOf } from "../../contracts/api.js";
 import type { Amount } from "../../contracts/deployment.js";
 import { type Cli, withExamples } from "../cli.js";
 import { followRollout } from "../follow.js";
+import { previewText } from "../preview-view.js";
 import { titleText } from "../rollout-picture.js";
 import { usageError } from "../usage-error.js";
 import { parseAmount, parseDuration } from "../values.js";
@@ -21,6 +22,7 @@ interface DeployOptions {
   /** `--no-rollback` */
   readonly rollback: boolean;
   readonly reason?: string;
+  readonly dryRun?: boolean;
 }
 
 /** `deploy`, and the same as `deployments create`. */
@@ -58,11 +60,16 @@ export function addDeployCommand(parent: Command, name: "deploy" | "create", cli
         .default("fail"),
     )
     .option("--no-rollback", "do not go back when it fails")
-    .option("--reason <text>", "kept in the audit log");
+    .option("--reason <text>", "kept in the audit log")
+    .option("--dry-run", "say what it would do, and change nothing");
   addWaitOptions(command).action(async (options: DeployOptions & WaitOptions, command: Command) => {
     const request = requestOf(options, cli.requester);
     const wait = waitOf(options);
     await cli.session(command, async (session) => {
+      if (options.dryRun === true) {
+        cli.show(command, await session.client.deployments.preview(request), previewText);
+        return;
+      }
       const deployment = await session.client.deployments.create(request);
       if (wait !== undefined) {
         cli.endWith(
@@ -83,6 +90,7 @@ export function addDeployCommand(parent: Command, name: "deploy" | "create", cli
     command,
     `${called} --release v2 --all --wait`,
     `${called} --release v2 --batch 2 --failure-threshold 2 --selector tier=web --wait --timeout 10m`,
+    `${called} --release v2 --all --batch 25% --dry-run`,
     `${called} --config c7 --selector zone!=b --batch 25%`,
   );
 }
