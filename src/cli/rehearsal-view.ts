@@ -10,7 +10,8 @@ export function rehearsalJson({ plan, instances, strategies }: Rehearsal) {
   return { plan, instances, strategies };
 }
 
-interface Row {
+/** One question, and the answer of each strategy to it. */
+export interface Row {
   readonly name: string;
   readonly cells: readonly string[];
 }
@@ -23,9 +24,13 @@ const outcomeNames: readonly (readonly [RunOutcome, string])[] = [
   ["unfinished", "is not over in 30 days"],
 ];
 
-/** The table at the end: a column a strategy, a row a question. */
-export function rehearsalText(rehearsal: Rehearsal, paint: Paint): string {
-  const { plan, instances, strategies } = rehearsal;
+/** `it is rolled back` */
+export function outcomeText(outcome: RunOutcome): string {
+  return `it ${outcomeNames.find(([name]) => name === outcome)?.[1] ?? outcome}`;
+}
+
+/** A row a question, with the answer of each strategy. */
+export function rehearsalRows({ strategies }: Rehearsal): readonly Row[] {
   const rows: Row[] = [];
   const ask = (name: string, answer: (summary: Summary) => string) =>
     rows.push({ name, cells: strategies.map(answer) });
@@ -43,6 +48,12 @@ export function rehearsalText(rehearsal: Rehearsal, paint: Paint): string {
     ask(`ran the bad version ${quantile}`, ({ blastRadius }) => blastText(blastRadius, quantile));
   ask("out at the same time p50", ({ outMax }) => String(outMax.p50));
   ask("out at the same time worst", ({ outMax }) => String(outMax.worst));
+  return rows;
+}
+
+/** The table at the end: a column a strategy. */
+export function rehearsalText(rehearsal: Rehearsal, paint: Paint): string {
+  const { plan, instances, strategies } = rehearsal;
   const columns = [
     { head: "", cell: ({ name }: Row) => name },
     ...strategies.map((summary, index) => ({
@@ -54,12 +65,12 @@ export function rehearsalText(rehearsal: Rehearsal, paint: Paint): string {
   return [
     `${countText(instances, "instance")}, ${countText(plan.runs, "run")} each, seed ${plan.seed}`,
     "",
-    tableText(rows, columns, paint),
+    tableText(rehearsalRows(rehearsal), columns, paint),
   ].join("\n");
 }
 
 /** What sets a strategy apart from the first: `batch 5%, threshold 1%`. */
-function strategyText({ strategy }: Summary, first: Summary | undefined): string {
+export function strategyText({ strategy }: Summary, first: Summary | undefined): string {
   const said = [`batch ${strategy.batch}`, `threshold ${strategy.failureThreshold}`];
   const base = first?.strategy;
   if (base !== undefined && strategy.minHealthyMs !== base.minHealthyMs)

@@ -13,7 +13,7 @@ const weights = fc.record({
 /** Small fleets, with all that can happen to an update, in every mixture. */
 const plans = fc
   .record({
-    instances: fc.integer({ min: 1, max: 12 }),
+    instances: fc.integer({ min: 2, max: 12 }),
     batch: fc.constantFrom(1, 2, 3, "30%", "100%"),
     failureThreshold: fc.constantFrom(1, 2, "25%"),
     minHealthyMs: fc.constantFrom(0, 1_000, 10_000),

@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import type { Command } from "commander";
 import { z } from "zod";
@@ -6,10 +6,10 @@ import type { Amount } from "../../contracts/deployment.js";
 import { parseSelector } from "../../contracts/selector.js";
 import { type RehearsalPlan, rehearsalPlanSchema } from "../../simulator/plan.js";
 import { refuseContradictions } from "../../simulator/plan-check.js";
-import type { Player } from "../../simulator/rehearsal.js";
+import type { Player, Rehearsal } from "../../simulator/rehearsal.js";
 import { type Cli, withExamples } from "../cli.js";
 import { progressBar } from "../progress-bar.js";
-import { rehearsalJson, rehearsalText } from "../rehearsal-view.js";
+import { outcomeText, rehearsalJson, rehearsalText } from "../rehearsal-view.js";
 import { usageError } from "../usage-error.js";
 import { collect, parseAmount, parseCount, parseDuration, parseShare } from "../values.js";
 
@@ -31,6 +31,7 @@ interface SimulateOptions {
   readonly seed?: string;
   readonly compare?: readonly Compared[];
   readonly plan?: string;
+  readonly html?: string;
 }
 
 /** `simulate`: rehearses a roll-out. @param player where the runs are played: in this thread, unless told */
@@ -64,6 +65,7 @@ export function addSimulateCommand(program: Command, cli: Cli, player: Player | 
       "an alternative beside it, by the same draws: batch=10 or batch=5%,failure-threshold=3; may be given again",
       collect(parseCompared),
     )
+    .option("--html <file>", "write a page with plots, for any browser; it needs no network")
     .option("--plan <file>", "all of it from a JSON file; options go before what it says");
   command.action(async (options: SimulateOptions, command: Command) => {
     const plan = planOf(options, cli.io.cwd);
@@ -73,6 +75,7 @@ export function addSimulateCommand(program: Command, cli: Cli, player: Player | 
     const play = player ?? playHere;
     const bar = progressBar(cli.io, "rehearsing");
     const rehearsal = await rehearse(plan, play, (done, all) => bar.show(done, all)).finally(() => bar.end());
+    if (options.html !== undefined) await writePage(rehearsal, resolve(cli.io.cwd, options.html));
     cli.show(command, rehearsalJson(rehearsal), () => rehearsalText(rehearsal, cli.paint));
   });
   withExamples(
@@ -81,6 +84,24 @@ export function addSimulateCommand(program: Command, cli: Cli, player: Player | 
     "rollcall simulate --instances 1000 --batch 5% --failure-rate 1% --compare batch=10 --compare batch=20%",
     "rollcall simulate --plan roll-out.json --runs 200 --seed 7",
   );
+}
+
+/** The page, with the course of one run that is played once more for it. */
+async function writePage(rehearsal: Rehearsal, path: string): Promise<void> {
+  const [{ middleRun, rehearsalPage }, { rehearseOnce }] = await Promise.all([
+    import("../rehearsal-page/page.js"),
+    import("../../simulator/rehearse.js"),
+  ]);
+  const { plan } = rehearsal;
+  const run = middleRun(rehearsal);
+  const { result, course } = await rehearseOnce({ plan, strategy: plan.strategy, run, keepsCourse: true });
+  const { durationMs, outcome } = result;
+  const page = rehearsalPage(rehearsal, { run, durationMs, outcome: outcomeText(outcome), course });
+  try {
+    writeFileSync(path, page);
+  } catch (error) {
+    throw usageError(`The page ${path} cannot be written: ${(error as NodeJS.ErrnoException).code}.`);
+  }
 }
 
 function planOf(options: SimulateOptions, cwd: string): RehearsalPlan {
