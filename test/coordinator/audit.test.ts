@@ -60,6 +60,19 @@ test("the way from a request to what an agent was told, and back, can be read of
   expect(JSON.parse(rollback?.body ?? "")).toMatchObject({ rollbackOf: id });
 });
 
+test("a full ledger has no room for the event that somebody leads, and is led all the same", async () => {
+  await world.startCoordinator("c2");
+  // Room for leases, and none for batches.
+  world.store.limit(fleet, world.store.used(fleet) + 20_000);
+  world.kill("c1");
+  expect(await world.untilLed()).toBe("c2");
+  await world.advance(10_000);
+  expect(world.leaderName()).toBe("c2");
+  expect(world.leader().view().epoch).toBe(2);
+  world.store.limit(fleet, 1_073_741_824);
+  expect(await world.rolledOut("v2")).toMatchObject({ outcome: "completed" });
+});
+
 describe("every decision is one event", () => {
   test("over everything that people, rules and time decide", async () => {
     // Config, pause, resume, abort.

@@ -3,11 +3,13 @@ import { RandomFleet } from "../kit/random-fleet.js";
 
 /** More of them, or one alone: `ROLLCALL_SEEDS=2000`, `ROLLCALL_SEED=17`. */
 const only = process.env.ROLLCALL_SEED;
-const count = Number(process.env.ROLLCALL_SEEDS ?? 150);
+const count = Number(process.env.ROLLCALL_SEEDS ?? 100);
 const seeds = only === undefined ? Array.from({ length: count }, (_, at) => at + 1) : [Number(only)];
 
+const everyEnd = ["completed", "failed", "aborted", "rolled_back", "rollback_failed"];
+
 /** A busy machine lives slowly. */
-const patienceMs = 60_000 + seeds.length * 2_000;
+const patienceMs = 60_000 + seeds.length * 4_000;
 
 async function live(seed: number, options: { upgrade?: boolean } = {}): Promise<RandomFleet> {
   const life = new RandomFleet(seed, options);
@@ -27,17 +29,17 @@ describe("whatever happens to a fleet", () => {
     "its invariants hold at every moment, and it comes to rest",
     async () => {
       const outcomes = new Map<string, number>();
-      for (const seed of seeds) {
+      const liveAndCount = async (seed: number) => {
         const { invariants } = await live(seed);
         for (const outcome of invariants.outcomes.values())
           outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
-      }
+      };
+      for (const seed of seeds) await liveAndCount(seed);
       if (only !== undefined) return;
-      // The lives are worth something: everything that can come of a deployment has come of some.
-      for (const outcome of ["completed", "failed", "aborted", "rolled_back", "rollback_failed"])
-        expect(outcomes.get(outcome) ?? 0, `${outcome} in ${JSON.stringify([...outcomes])}`).toBeGreaterThan(
-          0,
-        );
+      // The lives are worth something: everything that can come of a deployment has come of some. What is rare takes more of them.
+      const missing = () => everyEnd.filter((outcome) => !outcomes.has(outcome));
+      for (let more = 1; more <= 3 * count && missing().length > 0; more++) await liveAndCount(count + more);
+      expect(missing(), JSON.stringify([...outcomes])).toEqual([]);
     },
     patienceMs,
   );

@@ -9,9 +9,16 @@ const explainedKinds: ReadonlySet<string> = new Set(["deployment", "instance", "
 /** Events of an instance by which its agent may be told something. */
 const telling: ReadonlySet<string> = new Set(["instance.told", "instance.moved"]);
 
+/** What happens to a deployment once. */
+const once: ReadonlySet<string> = new Set([
+  "deployment.created",
+  "deployment.started",
+  "deployment.finished",
+]);
+
 /**
  * Hears every batch that the ledger of a world takes, made before its first coordinator, and every report: what is written has an event about it in the
- * same batch, nothing goes to an agent without one, and what an event names as its cause exists.
+ * same batch, nothing goes to an agent without one, what an event names as its cause exists, and nothing is said twice.
  */
 export class AuditCheck {
   /** The types of all events. */
@@ -21,6 +28,9 @@ export class AuditCheck {
   events = 0;
   /** `deployment:d1/3` under its epoch, and `deployment:d1`. */
   readonly #steps = new Set<string>();
+  readonly #said = new Set<string>();
+  /** The newest generation that each instance was told. */
+  readonly #generations = new Map<string, number>();
   /** `undefined`: whatever report is named is taken to exist. */
   readonly #reports: Set<string> | undefined;
 
@@ -46,6 +56,10 @@ export class AuditCheck {
     this.events++;
     const { kind, id, type, data, cause, actor } = event;
     this.types.add(type);
+    if (once.has(type) && this.#said.has(`${type} ${id}`)) this.problems.push(`${type} of ${id} twice`);
+    this.#said.add(`${type} ${id}`);
+    if (type === "instance.left") this.#generations.delete(id);
+    if (type === "instance.told") this.#checkGeneration(id, event.generation ?? 0);
     if (kind === "deployment") {
       this.#steps.add(`deployment:${id}`);
       if (data.step !== undefined) this.#steps.add(`${epoch} deployment:${id}/${data.step}`);
@@ -56,6 +70,12 @@ export class AuditCheck {
     if (!this.#exists(epoch, cause)) this.problems.push(`${type} of ${id} has the cause ${cause}`);
     if ((kind === "instance" || kind === "deployment") && event.generation === undefined && !isLeaving(type))
       this.problems.push(`${type} of ${id} has no generation`);
+  }
+
+  #checkGeneration(id: string, generation: number): void {
+    const before = this.#generations.get(id) ?? 0;
+    if (generation <= before) this.problems.push(`${id} is told generation ${generation} after ${before}`);
+    this.#generations.set(id, generation);
   }
 
   #exists(epoch: number, cause: string): boolean {
