@@ -35,6 +35,8 @@ export interface ReadRequestsParts {
   readonly bus: Bus;
   readonly subjects: ReturnType<typeof subjectsOf>;
   readonly plane: ControlPlane;
+  /** Of this control plane. */
+  readonly version: string;
   readonly knowledge: ApiKnowledge | undefined;
   /** Whether another coordinator leads, as far as this one knows. */
   readonly someoneElseLeads: () => boolean;
@@ -57,8 +59,15 @@ export class ReadRequests {
 
   /** @throws RollcallError what the caller is to be refused with */
   async answer(name: EndpointName, message: BusMessage): Promise<void> {
-    const request = parseRequest(name, message.data);
-    const { someoneElseLeads } = this.#parts;
+    const { someoneElseLeads, version } = this.#parts;
+    let request: unknown;
+    try {
+      request = parseRequest(name, message.data, version);
+    } catch (thrown) {
+      // What a newer client asks for a newer leader knows.
+      if (!mayLag(thrown) || !someoneElseLeads() || !(await this.#passOn(name, message))) throw thrown;
+      return;
+    }
     if (someoneElseLeads() && !(await this.#isFreshFor(name, message))) {
       if (!(await this.#passOn(name, message))) await this.#respond(name, request, message);
       return;
@@ -72,12 +81,19 @@ export class ReadRequests {
 
   /** The same for a follower whose leader was asked too: it answers if it can do so as well as the leader. */
   async answerForLeader(name: EndpointName, message: BusMessage): Promise<void> {
-    const request = parseRequest(name, message.data);
-    if (this.#parts.someoneElseLeads() && !(await this.#isFreshFor(name, message))) return;
+    const { someoneElseLeads, version } = this.#parts;
+    let request: unknown;
+    try {
+      request = parseRequest(name, message.data, version);
+    } catch (thrown) {
+      if (mayLag(thrown) && someoneElseLeads()) return;
+      throw thrown;
+    }
+    if (someoneElseLeads() && !(await this.#isFreshFor(name, message))) return;
     try {
       await this.#respond(name, request, message);
     } catch (thrown) {
-      if (!mayLag(thrown) || !this.#parts.someoneElseLeads()) throw thrown;
+      if (!mayLag(thrown) || !someoneElseLeads()) throw thrown;
     }
   }
 

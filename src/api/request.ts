@@ -10,13 +10,35 @@ const shownCharactersMax = 80;
 
 /**
  * A request as its handler may trust it. Nothing at all counts as `{}`.
- * @throws RollcallError `BAD_REQUEST`, `BAD_NAME`
+ * @param version of this control plane, for whoever asks it for something that only another one knows
+ * @throws RollcallError `BAD_REQUEST`, `BAD_NAME`, `UNKNOWN_FIELD`
  */
-export function parseRequest<E extends EndpointName>(endpoint: E, data: Uint8Array): ParsedRequestOf<E> {
+export function parseRequest<E extends EndpointName>(
+  endpoint: E,
+  data: Uint8Array,
+  version: string,
+): ParsedRequestOf<E> {
   const given = parseJson(data);
   const parsed = endpoints[endpoint].request.safeParse(given, { reportInput: true });
-  if (!parsed.success) throw badRequest(parsed.error);
-  return parsed.data as ParsedRequestOf<E>;
+  if (parsed.success) return parsed.data as ParsedRequestOf<E>;
+  const unknown = unknownFieldsIn(parsed.error);
+  if (unknown.length < parsed.error.issues.length) throw badRequest(parsed.error);
+  throw refusal("UNKNOWN_FIELD", { endpoint, version, fields: shownFields(unknown.flat()) });
+}
+
+/** The fields of each issue that is about nothing else. */
+function unknownFieldsIn({ issues }: z.ZodError): string[][] {
+  return issues.flatMap((issue) =>
+    issue.code === "unrecognized_keys" ? [issue.keys.map((key) => [...issue.path, key].join("."))] : [],
+  );
+}
+
+function shownFields(fields: readonly string[]): string {
+  const named = fields
+    .slice(0, problemsMax)
+    .map((field) => JSON.stringify(field.slice(0, shownCharactersMax)));
+  const others = fields.length - named.length;
+  return others > 0 ? `${named.join(", ")} and ${others} more` : named.join(", ");
 }
 
 /**

@@ -104,6 +104,7 @@ class Service {
       bus: options.bus,
       subjects: this.#subjects,
       plane: this.#plane,
+      version: options.version,
       knowledge: options.knowledge,
       someoneElseLeads: () => this.#someoneElseLeads(),
     });
@@ -186,7 +187,7 @@ class Service {
   }
 
   async #write<E extends EndpointName>(name: E, message: BusMessage): Promise<void> {
-    const request = parseRequest(name, message.data);
+    const request = parseRequest(name, message.data, this.#options.version);
     const id = message.header(requestHeader)?.slice(0, requestIdMax);
     const reply = await this.#once.do(id && `${name} ${id}`, () => this.#plane[name](request));
     respondWith(message, reply, sourceHeaders(this.#options.knowledge?.source()));
@@ -214,7 +215,8 @@ class Service {
     return this.#options.bus.subscribe(`${this.#subjects.root}.api.>`, (message) => {
       if (!message.expectsReply || known.has(message.subject) || !this.#options.role().leading) return;
       const endpoint = message.subject.slice(`${this.#subjects.root}.api.`.length);
-      this.#later(othersFirstMs, () => this.#refuse(message, refusal("UNKNOWN_ENDPOINT", { endpoint })));
+      const problem = refusal("UNKNOWN_ENDPOINT", { endpoint, version: this.#options.version });
+      this.#later(othersFirstMs, () => this.#refuse(message, problem));
     });
   }
 

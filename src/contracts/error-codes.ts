@@ -70,7 +70,14 @@ export const errorCodes = {
   UNKNOWN_ENDPOINT: {
     retry: "never",
     status: 404,
-    sentence: "There is no endpoint {endpoint}: see $SRV.INFO.rollcall.",
+    sentence:
+      "The control plane (version {version}) has no endpoint {endpoint}: upgrade it if the client is newer; $SRV.INFO.rollcall tells which it has.",
+  },
+  UNKNOWN_FIELD: {
+    retry: "never",
+    status: 400,
+    sentence:
+      "The control plane (version {version}) does not know {fields} in a request of {endpoint}: upgrade it if the client is newer, else leave that out.",
   },
   NO_RELEASE_YET: {
     retry: "never",

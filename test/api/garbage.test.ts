@@ -52,7 +52,7 @@ test("no input on any subject stops the service, and everything that asks is ans
           else {
             const silent =
               !role.leading && (endpoints[subject.slice(24) as EndpointName]?.kind ?? "write") === "write";
-            const answered = bus.request(subject, data, { timeoutMs: 1_000 }).then(
+            const answered = bus.request(subject, data, { timeoutMs: 2_000 }).then(
               (answer) => answer.data.length > 0,
               () => false,
             );

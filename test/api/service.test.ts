@@ -109,7 +109,10 @@ describe("a refusal", () => {
     ["null", "expected object, received null"],
     ['{"instance":5}', "instance: expected string, received number"],
     ["{}", "instance: expected string, received undefined"],
-    ['{"instance":"web-1","colour":"red"}', 'Unrecognized key: "colour"'],
+    [
+      '{"instance":5,"colour":"red"}',
+      'instance: expected string, received number; Unrecognized key: "colour"',
+    ],
   ])("of the request %s says what is wrong with it", async (body, problem) => {
     const world = createWorld();
     world.coordinator("c1", leading, {});
@@ -117,6 +120,20 @@ describe("a refusal", () => {
     expect(answer.code).toBe("400");
     expect(answer.error).toBe(`The request is not valid: ${problem}. Correct it and send it again.`);
     expect(errorReplySchema.parse(answer.body).error).toMatchObject({ code: "BAD_REQUEST", retry: "never" });
+  });
+
+  test("of a request with a field of another version names it, and the version that does not know it", async () => {
+    const world = createWorld();
+    world.coordinator("c1", leading, {});
+    const answer = await ask(world, `${api}.instances.get`, '{"instance":"web-1","colour":"red","size":2}');
+    expect(answer.code).toBe("400");
+    expect(answer.error).toBe(
+      'The control plane (version 1.2.3) does not know "colour", "size" in a request of instances.get: upgrade it if the client is newer, else leave that out.',
+    );
+    expect(errorReplySchema.parse(answer.body).error).toMatchObject({
+      code: "UNKNOWN_FIELD",
+      retry: "never",
+    });
   });
 
   test("of a request with many problems names three and counts the rest", async () => {
@@ -223,7 +240,9 @@ describe("a refusal", () => {
     world.coordinator("c2", following, {});
     const answer = await ask(world, `${api}.deployments.explode`, "{}");
     expect(answer.code).toBe("404");
-    expect(answer.error).toBe("There is no endpoint deployments.explode: see $SRV.INFO.rollcall.");
+    expect(answer.error).toBe(
+      "The control plane (version 1.2.3) has no endpoint deployments.explode: upgrade it if the client is newer; $SRV.INFO.rollcall tells which it has.",
+    );
   });
 
   test("of one request too many under way says to ask again", async () => {
