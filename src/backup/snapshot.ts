@@ -12,9 +12,9 @@ import {
 } from "../ledger/records.js";
 import type { LedgerSource } from "./source.js";
 
-/** What the audit stream may lag behind the records. */
+/** What the audit stream may lag behind the records: on a cluster that has lost the leader of a stream, 25 s were seen. */
 const eventsTriesMax = 40;
-const eventsRetryMs = 250;
+const eventsRetryMs = 1_000;
 
 /** A ledger exactly as of one revision. */
 export interface Snapshot {

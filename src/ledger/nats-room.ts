@@ -17,8 +17,15 @@ const nameInUse = 10058;
 /** Too little storage left, of the server or of the account. */
 const noStorage: ReadonlySet<number> = new Set([10047, 10028, 10023]);
 
+/** What a cluster says where too few of its servers have room; with other words it says that there are too few servers. */
+const noSuitablePeers = 10005;
+
 export function isNoStorage(thrown: unknown): boolean {
-  return thrown instanceof JetStreamApiError && noStorage.has(thrown.code);
+  if (!(thrown instanceof JetStreamApiError)) return false;
+  return (
+    noStorage.has(thrown.code) ||
+    (thrown.code === noSuitablePeers && thrown.message.includes("insufficient storage"))
+  );
 }
 
 /**

@@ -64,10 +64,13 @@ export async function setUpStores(options: SetUp): Promise<void> {
   }
 }
 
-/** A server that starts, or a cluster that elects, has no store or no leader for a moment. */
+/**
+ * A server that starts, or a cluster that elects, has no store or no leader for a moment; and what was found to have room
+ * may have none because another process made the same streams, or tried them, in between.
+ */
 function isPassing(thrown: unknown): boolean {
   const cause = thrown instanceof Error ? thrown.cause : undefined;
-  return cause instanceof JetStreamApiError && cause.status >= 500 && !isNoStorage(cause);
+  return cause instanceof JetStreamApiError && (cause.status >= 500 || isNoStorage(cause));
 }
 
 async function setUpOnce({ fleet, link, clock, log, replicas, sizes }: SetUp): Promise<void> {
@@ -173,6 +176,12 @@ async function ensureStream(
   { fleet, log }: { readonly fleet: string; readonly log: Log },
 ): Promise<void> {
   const found = (await infoOf(manager, wanted.name)) ?? (await made(manager, wanted));
+  const { num_replicas: copies } = found.config;
+  if (copies < (wanted.num_replicas ?? 1))
+    log.warn(
+      { fleet, stream: wanted.name, copies, possible: wanted.num_replicas },
+      "a stream of the ledger has fewer copies than this cluster could keep: give it more by the NATS command line",
+    );
   const changes = changesTo(found.config, wanted);
   const settings = Object.keys(changes);
   if (settings.length === 0) return;

@@ -114,12 +114,12 @@ interface Restoring {
 }
 
 async function restore(
-  { bus, log }: Session,
+  { bus, log, target }: Session,
   cli: Cli,
   { path, backup, fleet, force }: Restoring,
 ): Promise<Restored> {
   const { clock, random } = cli.io;
-  const { replicas } = clusterDefaults(bus);
+  const { replicas } = clusterDefaults(bus, target.url ?? "");
   const parts = await natsLedgerParts({ fleet, bus, clock, random, log, replicas });
   return await restoreBackup(parts, openNatsObjects({ fleet, bus, clock, log }), backup, {
     file: path,

@@ -1,3 +1,4 @@
+import { parseNatsAddress } from "../../bus/nats-address.js";
 import type { NatsBus } from "../../bus/nats-bus.js";
 
 const leaseOnOneServerMs = 3_000;
@@ -12,9 +13,11 @@ export interface ClusterDefaults {
   readonly leaseMs: number;
 }
 
-export function clusterDefaults({ connection }: NatsBus): ClusterDefaults {
-  const servers = connection.info?.connect_urls?.length ?? 1;
-  const isCluster = servers >= clusterServersMin;
+/** @param url the addresses that were given: the others may not have joined yet when this process starts */
+export function clusterDefaults({ connection }: NatsBus, url: string): ClusterDefaults {
+  const { cluster, connect_urls: known = [] } = connection.info ?? {};
+  const given = parseNatsAddress(url)?.servers ?? [];
+  const isCluster = cluster !== undefined && Math.max(known.length, given.length) >= clusterServersMin;
   return {
     replicas: isCluster ? clusterServersMin : 1,
     leaseMs: isCluster ? leaseOnClusterMs : leaseOnOneServerMs,

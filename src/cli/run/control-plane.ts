@@ -59,7 +59,7 @@ export async function startControlPlane(
     log,
   });
   try {
-    const defaults = clusterDefaults(bus);
+    const defaults = clusterDefaults(bus, options.url);
     const ledger = await openNatsLedger({
       fleet,
       bus,
