@@ -147,8 +147,8 @@ describe("setting up", () => {
       await bus.flush();
     };
     const old = await open(bus, fleet);
-    await write("ledger", JSON.stringify({ format: 2, ledgerId }));
-    await expect(open(bus, fleet)).rejects.toMatchObject({ code: "LEDGER_NEWER", details: { found: 2 } });
+    await write("ledger", JSON.stringify({ format: 3, ledgerId }));
+    await expect(open(bus, fleet)).rejects.toMatchObject({ code: "LEDGER_NEWER", details: { found: 3 } });
     await expect(old.acquire({ holder: "old", leaseMs: 1_000 })).rejects.toMatchObject({
       code: "LEDGER_NEWER",
     });
