@@ -150,6 +150,12 @@ export const errorCodes = {
     sentence:
       "Instance {instance} belongs to agent {owner}, so this agent ({agent}) leaves it alone: stop one of them, or move it by rollcall instances takeover {instance}.",
   },
+  AGENT_RUNS_ELSEWHERE: {
+    retry: "later",
+    status: 409,
+    sentence:
+      "Agent {agent} runs already, on another machine or from another folder, and answers for instance {instance}: this data folder is a copy. Stop the other one, or begin here with an empty folder and move the instances by rollcall instances takeover.",
+  },
   INSTANCE_NOT_FAILED: {
     retry: "never",
     status: 409,

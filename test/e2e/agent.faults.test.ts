@@ -1,10 +1,20 @@
-import { existsSync, mkdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { basename, join } from "node:path";
 import { setImmediate } from "node:timers/promises";
 import { beforeAll, describe, expect, test } from "vitest";
 import { git, hasGit, runs } from "../agent-adapters/kit.js";
 import { eventually } from "../kit/eventually.js";
 import { startNats } from "../kit/nats.js";
+import { makeTempDir } from "../kit/temp-dir.js";
 import { processesIn } from "./left-processes.js";
 import { factsAt, makeService } from "./service.js";
 import { type Running, World } from "./world.js";
@@ -308,6 +318,24 @@ test(
     } finally {
       await nats.stop();
     }
+  },
+  testMaxMs,
+);
+
+test(
+  "an agent on a copy of the folder is refused while the first one runs",
+  async () => {
+    const copy = makeTempDir();
+    const { url, user, password } = world.context();
+    const env = { NATS_URL: url, NATS_USER: user ?? "", NATS_PASSWORD: password ?? "" };
+    cpSync(world.dataDir, copy, { recursive: true, verbatimSymlinks: true });
+    // On another machine its holder would not be alive.
+    for (const name of readdirSync(join(copy, "agents", "web-1")))
+      if (name.startsWith("lock.")) rmSync(join(copy, "agents", "web-1", name));
+    const second = await world.startAgent(["web-1"], ["--data", copy], { env });
+    const { code, stderr } = await second.ended;
+    expect([code, stderr]).toEqual([3, expect.stringContaining("this data folder is a copy")]);
+    await expectRuns("routed");
   },
   testMaxMs,
 );

@@ -6,6 +6,7 @@ import { createRecordFiles } from "../../agent/adapters/record-files.js";
 import { createReleaseFiles } from "../../agent/adapters/release-files.js";
 import { createAgent } from "../../agent/agent.js";
 import { processKey } from "../../agent/journal.js";
+import { refuseTwin } from "../../agent/twin.js";
 import { lockFolder } from "../../base-node/folder-lock.js";
 import { createLateBus } from "../../bus/late-bus.js";
 import { connectNatsBus } from "../../bus/nats-bus.js";
@@ -44,8 +45,11 @@ export async function runAgent(options: AgentOptions, io: CliIo): Promise<ExitCo
       log,
     });
   const bus = createLateBus({ connect, clock, log });
+  const records = createRecordFiles(join(dataDir, "journal"));
   const processes = createProcesses({ dataDir, clock, random, log });
   try {
+    const [{ id: first } = { id: name }] = instances;
+    await refuseTwin({ bus, clock, log, records }, fleet, first);
     const files = createReleaseFiles({
       dataDir,
       objects: openObjectsReader({ fleet, bus, clock }),
@@ -74,7 +78,7 @@ export async function runAgent(options: AgentOptions, io: CliIo): Promise<ExitCo
         files,
         processes,
         probes: createProbes({ dataDir, clock, random }),
-        records: createRecordFiles(join(dataDir, "journal")),
+        records,
         host,
       },
       { fleet, agentVersion: productVersion(), instances },
