@@ -16,10 +16,12 @@ const overMaxMs = 900_000;
 export class Operator {
   readonly #world: FleetWorld;
   readonly #client: Client;
+  readonly #name: string;
   #requests = 0;
 
   constructor(world: FleetWorld, name = "operator") {
     this.#world = world;
+    this.#name = name;
     this.#client = world.client(name, 0);
   }
 
@@ -67,7 +69,7 @@ export class Operator {
 
   #key(): string {
     this.#requests++;
-    return `request-${this.#requests}`;
+    return `${this.#name}-${this.#requests}`;
   }
 
   async #insist<T>(request: () => Promise<T>): Promise<T> {
