@@ -58,6 +58,7 @@ export type {
   ConfigView,
   CoordinatorView,
   DeploymentView,
+  EventView,
   FleetStatus,
   InstanceView,
   ReleaseView,

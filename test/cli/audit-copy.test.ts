@@ -115,7 +115,8 @@ test("a last line that was torn by a crash is taken away, one that lacks only it
     `${one}\n${two}\n{`,
     `${one}\n`,
     one.slice(0, 40),
-    `${one}\n${two.slice(0, 12)}`,
+    // What a power cut may leave of a line.
+    `${one}\n${two}\n${"\0".repeat(100_000)}`,
   ]) {
     writeFileSync(path, torn);
     const again = startCopy();

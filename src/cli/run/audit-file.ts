@@ -137,38 +137,33 @@ function lastEventIn(content: unknown): LastEvent | undefined {
  * @throws Error if it is no audit file: nothing of it is touched
  */
 async function repaired(handle: FileHandle, size: number, path: string): Promise<LastEvent | undefined> {
-  const { lines, from } = await tailOf(handle, size);
-  const torn = lines.at(-1) ?? "";
-  const whole = lines.at(-2);
-  const last = eventOfLine(torn) ?? (whole === undefined ? undefined : eventOfLine(whole));
+  const { whole, rest, restAt } = await tailOf(handle, size);
+  const last = whole === undefined ? undefined : eventOfLine(whole);
   const isOurs =
-    (whole === undefined || eventOfLine(whole) !== undefined) &&
-    (torn === "" || torn.startsWith(lineBegin) || lineBegin.startsWith(torn));
+    whole === undefined ? rest.startsWith(lineBegin) || lineBegin.startsWith(rest) : last !== undefined;
   if (!isOurs) throw new Error(`${path} holds something else than events: nothing is written there`);
-  if (eventOfLine(torn) !== undefined) await handle.appendFile("\n");
-  else if (torn !== "")
-    await handle.truncate(
-      from + Buffer.byteLength(lines.slice(0, -1).join("\n")) + (whole === undefined ? 0 : 1),
-    );
+  const ended = eventOfLine(rest);
+  if (ended !== undefined) await handle.appendFile("\n");
+  else if (restAt < size) await handle.truncate(restAt);
   await handle.datasync();
-  return last && { ledgerId: ledgerOf(last), sequence: last.sequence };
+  const newest = ended ?? last;
+  return newest && { ledgerId: ledgerOf(newest), sequence: newest.sequence };
 }
 
-/** The last line that was ended, if there is one, and what stands behind it; and where in the file they begin. */
+/** The last line that was ended, if there is one, and what stands behind it, and where in the file that begins. */
 async function tailOf(
   handle: FileHandle,
   size: number,
-): Promise<{ readonly lines: readonly string[]; readonly from: number }> {
+): Promise<{ readonly whole: string | undefined; readonly rest: string; readonly restAt: number }> {
   for (let length = tailBytes; ; length *= 4) {
     const start = Math.max(0, size - length);
     const bytes = Buffer.alloc(size - start);
     await handle.read(bytes, 0, bytes.length, start);
     const end = bytes.lastIndexOf(newline);
-    const before = end < 0 ? -1 : bytes.lastIndexOf(newline, end - 1);
-    const isWhole = end >= 0 && before >= 0;
-    if (isWhole || start === 0) {
-      const text = bytes.subarray(before + 1).toString();
-      return { lines: text.split("\n"), from: start + before + 1 };
+    const before = end <= 0 ? -1 : bytes.lastIndexOf(newline, end - 1);
+    if (before >= 0 || start === 0) {
+      const whole = end < 0 ? undefined : bytes.subarray(before + 1, end).toString();
+      return { whole, rest: bytes.subarray(end + 1).toString(), restAt: start + end + 1 };
     }
     if (length > lineMaxBytes) throw new Error("its last line is too long for an event");
   }
