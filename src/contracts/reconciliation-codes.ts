@@ -9,7 +9,7 @@ export const reconciliationCodes = {
   },
   RECONCILIATION_INTERRUPTED: {
     retry: "later",
-    status: 503,
+    status: 409,
     sentence:
       "The leadership was lost in the middle of the reconciliation, and nothing more of it is done{after}. Whoever leads now can do the rest: run rollcall reconcile again.",
   },
