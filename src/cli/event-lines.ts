@@ -16,7 +16,8 @@ export function eventLine(event: AuditEvent, json: boolean, paint: Paint): strin
     .split("/")
     .map((token) => unescapeToken(token) ?? token)
     .join("/");
-  const origin = actor === undefined ? "" : `  ${paint("dim", plainText(`by ${actor}, for ${cause}`))}`;
+  const origin =
+    actor === undefined ? "" : `  ${paint("dim", plainText(`by ${actor}, because of ${cause}`))}`;
   const sentence = plainText(eventSentence(type, dataOf(body)));
   return `${paint("dim", time)}  ${plainText(object).padEnd(objectWidth)}  ${sentence}${origin}`;
 }

@@ -15,16 +15,16 @@ interface EventMeaning {
 export const eventTypes = {
   "deployment.created": {
     sentence:
-      "is created[: release {release}][, configuration {config}][, to {selector}], {matched} instances, {batch} at a time, ends at {failureThreshold} failures[ (goes back from {rollbackOf})][ (retries {retryOf})][: {reason}]",
+      "is created[: release {release}][, configuration {config}][, to {selector}]; {matched} matched, batch {batch}, failure threshold {failureThreshold}[ (goes back from {rollbackOf})][ (retries {retryOf})][: {reason}]",
     when: "a deployment takes its instances as its own; step 1",
   },
   "deployment.started": { sentence: "owns its instances and begins", when: "all claims are durable" },
   "deployment.told": {
-    sentence: "tells {instances} instances",
+    sentence: "tells the next of its instances: {instances}",
     when: "the turn of the next instances has come; one step",
   },
   "deployment.expired": {
-    sentence: "ends the time of {instances} instances",
+    sentence: "ends the time of instances in flight: {instances}",
     when: "instances in flight are past their deadline; one step",
   },
   "deployment.paused": { sentence: "is paused[: {reason}]", when: "somebody pauses it" },

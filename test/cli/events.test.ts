@@ -70,11 +70,11 @@ describe("rollcall events", () => {
     expect([code, stderr]).toEqual([0, ""]);
     const lines = stdout.trimEnd().split("\n");
     expect(lines.map((line) => line.replace(/^\S+Z {2}/, ""))).toEqual([
-      "release/1.0+b       is registered, sha256:1  by user:alice, for request:k1",
-      "deployment/d1       is created: release 1.0+b, to tier=web, 6 instances, 2 at a time, ends at 1 failures: a fix  by user:alice, for request:k1",
-      "instance/web-1      is told to run 1.0+b, as generation 2  by user:alice, for request:k1",
-      "instance/web-1      has failed on 1.0+b: It broke.  by user:alice, for request:k1",
-      'future/f1           future.happened {"much":true}  by user:alice, for request:k1',
+      "release/1.0+b       is registered, sha256:1  by user:alice, because of request:k1",
+      "deployment/d1       is created: release 1.0+b, to tier=web; 6 matched, batch 2, failure threshold 1: a fix  by user:alice, because of request:k1",
+      "instance/web-1      is told to run 1.0+b, as generation 2  by user:alice, because of request:k1",
+      "instance/web-1      has failed on 1.0+b: It broke.  by user:alice, because of request:k1",
+      'future/f1           future.happened {"much":true}  by user:alice, because of request:k1',
     ]);
   });
 
