@@ -8,7 +8,7 @@ import { sentenceOf } from "./request.js";
 
 /**
  * What came back, or the refusal thrown. Fields that this version does not know are kept: the control
- * plane may be newer.
+ * plane may be newer; what an older one does not say has its default.
  * @throws RollcallError the refusal, or `INTERNAL` for what cannot be understood
  */
 export function readReply<E extends EndpointName>(endpoint: E, message: BusMessage): ReplyOf<E> {
@@ -16,10 +16,24 @@ export function readReply<E extends EndpointName>(endpoint: E, message: BusMessa
   if (message.header(errorCodeHeader) !== undefined || message.header(errorHeader) !== undefined)
     throw refusalOf(message, body);
   const parsed = endpoints[endpoint].reply.safeParse(body);
-  if (parsed.success || parsed.error.issues.every(isUnknownField)) return body as ReplyOf<E>;
+  if (parsed.success) return withDefaults(body, parsed.data) as ReplyOf<E>;
+  if (parsed.error.issues.every(isUnknownField)) return body as ReplyOf<E>;
   throw refusal("INTERNAL", {
     problem: `the answer to ${endpoint} is not understood (${sentenceOf(parsed.error)})`,
   });
+}
+
+/** All that was received, and what the schema says in place of what was not. */
+function withDefaults(received: unknown, parsed: unknown): unknown {
+  if (Array.isArray(received) && Array.isArray(parsed))
+    return received.map((item: unknown, at) => withDefaults(item, parsed[at]));
+  if (!isObject(received) || !isObject(parsed)) return received ?? parsed;
+  const filled = Object.entries(parsed).map(([name, value]) => [name, withDefaults(received[name], value)]);
+  return { ...received, ...Object.fromEntries(filled) };
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function isUnknownField(issue: z.core.$ZodIssue): boolean {

@@ -18,7 +18,7 @@ export interface CoordinatorPorts {
   readonly host: ActorHost;
   /** The files of releases and configurations: those of removed versions are removed. Default: they stay. */
   readonly files?: CoordinatorFiles;
-  /** Who else coordinates this fleet. Without it there is nobody whom newer formats would shut out, nor anybody to say so: none are begun. */
+  /** Who coordinates this fleet, and what they read. Default: nobody is heard, and no newer format is ever begun. */
   readonly askPeers?: AskPeers;
   /** Reads the audit log. Default: it cannot be read. */
   readonly audit?: AuditPages;

@@ -32,6 +32,26 @@ describe("a client newer than the control plane", () => {
   });
 });
 
+test("a client newer than the control plane takes what that does not say yet for its default, also inside", async () => {
+  const world = createWorld();
+  const older = {
+    id: "c1",
+    role: "leading",
+    epoch: 7,
+    sinceMs: 5,
+    version: "0.1.0",
+    node: "host",
+    note: "x",
+  };
+  const bus = world.hub.connect("c1");
+  bus.subscribe(subjectsOf("default").api("coordinators", "list"), (message) =>
+    message.respond(JSON.stringify({ items: [older], asOf: 1, epoch: 7 })),
+  );
+  expect((await world.settled(world.client().coordinators.list())).items).toEqual([
+    { ...older, problem: null, renewedAtMs: null, doing: "" },
+  ]);
+});
+
 describe("what the coordinators of a fleet read", () => {
   const ping = (metadata: object) => ({
     id: "c9",

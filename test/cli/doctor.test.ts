@@ -167,3 +167,17 @@ test("a context whose rollcall up has ended is odd, and says to start it again",
   expect(states.context).toBe("odd");
   expect(checks[0]?.next).toBe("start it again by rollcall up");
 });
+
+test("a coordinator that cannot lead is named, with the reason", async () => {
+  const problem =
+    "The record deployment.> has format 2, newer than 1 that this Rollcall knows: upgrade this Rollcall; nothing was changed.";
+  const fleet = await startFakeFleet(nats(), { "status.get": async () => healthy });
+  const role = { leading: false, epoch: 7, leader: "c1", problem };
+  await startFakeFleet(nats(), {}, { role, node: "c2", version: "1.2.2", fleet });
+  const { checks, ok } = await examine(["--data", makeTempDir()], envOf(nats(), { ROLLCALL_FLEET: fleet }));
+  expect(ok).toBe(true);
+  expect(checks.find(({ name }) => name === "control plane")).toMatchObject({
+    state: "odd",
+    found: `coordinator c2 (1.2.2): ${problem}`,
+  });
+});
