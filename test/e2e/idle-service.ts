@@ -10,21 +10,23 @@ export function makeIdleService(options: {
   readonly healthy?: boolean;
   readonly minHealthyMs?: number;
   readonly build?: string;
+  /** Each check is a process of its own. */
+  readonly checkEveryMs?: number;
 }): string {
-  const { journal, healthy = true, minHealthyMs = 500, build } = options;
+  const { journal, healthy = true, minHealthyMs = 500, build, checkEveryMs = 250 } = options;
   return makeService({
     manifest: {
       start: ["sh", "-c", `echo "$ROLLCALL_INSTANCE $ROLLCALL_RELEASE" >> '${journal}'; exec sleep 86400`],
       healthCheck: {
         type: "command",
         command: ["test", "-f", "ok"],
-        intervalMs: 250,
-        timeoutMs: 5_000,
+        intervalMs: checkEveryMs,
+        timeoutMs: 20_000,
         retries: 2,
         startPeriodMs: 100,
       },
       minHealthyMs,
-      deadlineMs: 60_000,
+      deadlineMs: 90_000,
       stop: { signal: "SIGTERM", graceMs: 3_000 },
       ...(build === undefined ? {} : { build: { command: build } }),
     },
