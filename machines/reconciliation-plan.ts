@@ -210,7 +210,11 @@ export function decideFinding(
   });
   if (verdict === "mend") return mend("its agent puts it right");
   if (verdict === "keep")
-    return left(object, what, "its agent cannot bring it again before it is told something else");
+    return left(
+      object,
+      what,
+      "its agent does not bring it again by itself: look at the host, then deploy the release again",
+    );
   const record = known.recordOf(finding.instance);
   if (finding.kind === "folder") {
     if (record?.agent !== agent) return mend("it is removed: the instance is not this agent's");

@@ -12,6 +12,8 @@ export interface InstanceSurvey {
   readonly keep: readonly string[];
   /** The active release is what it was told, so that its phases can bring the files again. */
   readonly repairable: boolean;
+  /** That was done for it already: something on this host, the service itself perhaps, takes files away. */
+  readonly repaired: boolean;
   readonly link: "right" | "missing" | "wrong";
   readonly routes: "right" | "wrong";
   readonly whole: boolean;
@@ -73,7 +75,7 @@ function stray({ instance, known }: StraySurvey): Finding {
 }
 
 function ofInstance(survey: InstanceSurvey): Finding[] {
-  const { instance, active, link, routes, whole, repairable, keep, releases } = survey;
+  const { instance, active, link, routes, whole, repairable, repaired, keep, releases } = survey;
   const found: Finding[] = [];
   const add = (kind: Finding["kind"], release: string | null, what: string, verdict: Finding["verdict"]) => {
     const of = release === null || kind !== "release" ? "" : ` ${release}`;
@@ -84,8 +86,9 @@ function ofInstance(survey: InstanceSurvey): Finding[] {
       add(
         "files",
         active,
-        `the folder of release ${active} of ${instance}, which is active, is not whole`,
-        repairable ? "mend" : "keep",
+        `the folder of release ${active} of ${instance}, which is active, is not whole${repaired ? " again" : ""}`,
+        // Each repair starts the service anew: not once an hour for a file that it removes by itself.
+        repairable && !repaired ? "mend" : "keep",
       );
     if (link !== "right")
       add("link", active, `the link current of ${instance} is ${link}; ${active} is active`, "mend");

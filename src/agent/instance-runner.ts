@@ -46,6 +46,8 @@ export class InstanceRunner {
   readonly #worker: PhaseWorker;
   readonly #feed: DesiredFeed;
   readonly #processes = new Map<Slot, ProcessRunner>();
+  /** What {@link repair} was asked for last. */
+  #repaired: string | null = null;
   /** Nothing is done for the instance any more. */
   #over = false;
 
@@ -97,7 +99,13 @@ export class InstanceRunner {
 
   /** Brings the files of what is active again. */
   repair(): void {
+    this.#repaired = launchKey(this.snapshot.context.active?.launch);
     this.#actor.send({ type: "repair" });
+  }
+
+  /** The files of what is active were brought again once, since this was made. */
+  get isRepaired(): boolean {
+    return this.#repaired !== null && this.#repaired === launchKey(this.snapshot.context.active?.launch);
   }
 
   /** Takes up what the records tell of: what still runs is adopted, what should run is started, the desired state is read. */
@@ -267,4 +275,8 @@ export class InstanceRunner {
         atMs: clock.monotonicMs(),
       });
   }
+}
+
+function launchKey(launch: Launch | undefined): string | null {
+  return launch === undefined ? null : `${launch.ledgerId}/${launch.generation}`;
 }

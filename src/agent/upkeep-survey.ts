@@ -42,6 +42,7 @@ export async function surveyInstance(
     active: launch?.release.version ?? null,
     keep: neededOf(runner.snapshot.context),
     repairable: stageOf(snapshot.value as InstanceStanding) === "ACTIVE",
+    repaired: runner.isRepaired,
     ...disk,
   };
 }

@@ -21,6 +21,7 @@ const zombieGraceMs = 5_000;
 /** A link and the routes are right again after so long, the reload command included, or will not be. */
 const restoreMaxMs = 45_000;
 const restoreLookMs = 50;
+const looksPerAsk = 40;
 /** After the start of the agent, at most, before it looks for the first time. */
 const firstLookMs = 10_000;
 
@@ -183,10 +184,11 @@ export class Upkeep {
 
   /** By way of the instance's own machine, so that it never comes between an activation and its end. */
   async #restore(runner: InstanceRunner, kind: "link" | "routes"): Promise<Mended> {
-    runner.mend();
     const { clock } = this.#parts;
     const untilMs = clock.monotonicMs() + restoreMaxMs;
-    for (;;) {
+    for (let looks = 0; ; looks++) {
+      // Asked again now and then: whoever made it wrong may do so once more before it is looked at.
+      if (looks % looksPerAsk === 0) runner.mend();
       await new Promise<void>((resolve) => clock.setTimer(restoreLookMs, resolve));
       const survey = await surveyInstance(this.#parts, runner);
       if (survey[kind] === "right")

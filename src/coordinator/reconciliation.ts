@@ -63,7 +63,8 @@ export class Reconciliation {
     const { term } = this.#parts;
     this.#actor = term.host.spawn({
       kind: "reconciliation",
-      id: term.leadership.holder,
+      // The one of an earlier term may still be at its end.
+      id: `epoch-${term.leadership.epoch}`,
       machine: reconciliationMachine,
       input: { everyMs: this.#everyMs, unit: term.random.unit() },
       perform: (command) => this.#perform(command),
@@ -73,6 +74,9 @@ export class Reconciliation {
         todo: todo.length,
         treated: treated.length,
       }),
+      onTransition: ({ status }) => {
+        if (status === "done") term.clock.setTimer(0, () => this.#actor?.stop());
+      },
     });
   }
 
@@ -80,9 +84,9 @@ export class Reconciliation {
   stop(): void {
     if (this.#stopped) return;
     this.#stopped = true;
-    const treated = this.#actor?.snapshot().context.treated ?? [];
-    this.#actor?.stop();
-    this.#interrupt(treated);
+    // Whoever waits must not wait for a turn that this process may not have any more.
+    this.#interrupt(this.#actor?.snapshot().context.treated ?? []);
+    this.#actor?.send({ type: "lost" });
   }
 
   /**
@@ -131,6 +135,8 @@ export class Reconciliation {
   }
 
   #perform(command: ReconciliationCommand): void {
+    // Decided just before the leadership was lost.
+    if (this.#stopped && (command.type === "gather" || command.type === "treat")) return;
     switch (command.type) {
       case "gather":
         // One that was due was not asked for.

@@ -83,6 +83,20 @@ describe("without a leader, an agent puts right on its host what is its own", ()
     expect(world.state().health).toBe("HEALTHY");
   });
 
+  test("one that loses files again and again is repaired once, and told to a leader; the service goes on", async () => {
+    const world = await worldOn("v1");
+    world.host.files.disk("i1").copied.delete("v1");
+    await world.until(() => world.state().phase !== "ACTIVE", 2 * everyMs);
+    await world.untilActive("v1");
+    const { pid } = world.state();
+    world.host.files.disk("i1").copied.delete("v1");
+    await world.clock.advance(5 * everyMs);
+    expect(world.state()).toMatchObject({ pid, phase: "ACTIVE" });
+    expect((await ask(world, "inventory", { epoch: 1 })).findings).toMatchObject([
+      { key: "files of i1", verdict: "keep", what: expect.stringContaining("not whole again") },
+    ]);
+  });
+
   test("while an update is under way its files are left alone", async () => {
     const world = await worldOn("v1");
     world.behave("v2", { slowMs: 3 * everyMs });
