@@ -32,6 +32,8 @@ export interface KnownFile {
 }
 
 export interface FleetFacts {
+  /** Whether the ledger comes from a backup, and whether instances act on the word of one before it; left out: neither. */
+  readonly ledger?: { readonly isRestored: boolean; readonly hasStrangers: boolean };
   readonly instances: readonly KnownInstance[];
   readonly deployments: readonly KnownRollOut[];
   /** What the ledger holds: generations of desired states by instance, and ids of deployments. */
@@ -126,6 +128,14 @@ function ofInstance({ record, update, said }: KnownInstance, facts: FleetFacts):
   if (!wasTold(record)) return [];
   const written = facts.desired.get(id);
   const isMissing = written === undefined || written < generation;
+  if (written === undefined && facts.ledger?.isRestored === true)
+    return [
+      left(
+        object,
+        `${id} has no desired state since the ledger was restored`,
+        "it keeps what it runs until something is deployed there",
+      ),
+    ];
   const gap = isMissing ? "its desired state is missing in the ledger" : gapOf(record, said);
   if (gap === null) return [];
   const what = `${id} should run ${versionText(desired)}; ${gap}`;
@@ -254,7 +264,7 @@ export function neededFor(
   return null;
 }
 
-function ofStore({ named, files, halfUploads }: FleetFacts): ReconcileItem[] {
+function ofStore({ named, files, halfUploads, ledger }: FleetFacts): ReconcileItem[] {
   if (files === undefined) return [];
   if (files === null) return [left("store", "the files of releases", "the store could not be read")];
   const there = new Set(files.map(({ name }) => name));
@@ -274,6 +284,12 @@ function ofStore({ named, files, halfUploads }: FleetFacts): ReconcileItem[] {
     .filter(({ name }) => !wanted.has(name))
     .map(({ name, ageMs }): ReconcileItem => {
       const what = `the file ${name}, which no release or configuration names`;
+      if (ledger?.hasStrangers === true)
+        return left(
+          `file/${name}`,
+          what,
+          "instances act on what a ledger before this one asked, which may have named it",
+        );
       return ageMs !== null && ageMs >= unnamedFileMs
         ? { object: `file/${name}`, what, action: { type: "dropFile", name }, why: "it is removed" }
         : left(`file/${name}`, what, "it is younger than a day: it may be about to be registered");

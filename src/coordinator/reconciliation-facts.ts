@@ -35,7 +35,12 @@ export async function gatherFacts(parts: ReconciliationParts, isOver: () => bool
   const asked = await askAgents(parts, isOver);
   const store = await readStore(parts);
   // Last, so that what has changed meanwhile is known.
-  return { ...asked, ...store, ...inLedger, ...knownTo(parts) };
+  return { ...asked, ...store, ...inLedger, ...knownTo(parts), ledger: ledgerOf(parts) };
+}
+
+function ledgerOf({ term, members }: ReconciliationParts) {
+  const words = [...members.all().values()].map((member) => member.snapshot().context.seen?.ledger);
+  return { isRestored: term.restoredFrom !== null, hasStrangers: words.includes("earlier") };
 }
 
 /** What the leader itself knows now. */

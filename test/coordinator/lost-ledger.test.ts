@@ -1,10 +1,16 @@
 import { beforeEach, expect, test } from "vitest";
 import type { Log } from "../../src/base/ports.js";
+import { createMemoryObjects, type MemoryObjects } from "../../src/ledger/memory-objects.js";
 import { FleetWorld, fleet } from "../kit/fleet.js";
 import { quietLog } from "../kit/quiet-log.js";
 
 let world: FleetWorld;
 let warnings: string[];
+let files: MemoryObjects;
+
+async function* bytes() {
+  yield new Uint8Array(1);
+}
 
 beforeEach(async () => {
   warnings = [];
@@ -13,7 +19,9 @@ beforeEach(async () => {
     warn: (_facts, sentence) => void warnings.push(sentence),
     child: () => log,
   };
-  world = await FleetWorld.ready(6, { log });
+  files = createMemoryObjects({ nowMs: () => 0 });
+  await files.put("v2", bytes());
+  world = await FleetWorld.ready(6, { log, files });
   await world.rolledOut("v1", { batch: 6 });
   await world.rolledOut("v2", { selector: "tier=web", batch: 6 });
   await world.stopCoordinator("c1");
@@ -59,6 +67,21 @@ test("what was lost is said in the log and by status, until something is deploye
   const after = await world.call("status.get", {});
   expect(after.ledger).toMatchObject({ strangers: 0, unknownVersions: 0, notice: null });
   expect(after.versions[0]).not.toHaveProperty("unrecorded");
+});
+
+test("no file is removed while instances act on what the lost ledger asked: its release may be made of it", async () => {
+  await world.advance(5_000);
+  const ofFiles = async () => {
+    const { items } = await world.call("reconciliations.run", { by: "anna" });
+    return items.filter(({ object }) => object === "file/v2").map(({ why }) => why);
+  };
+  expect(await ofFiles()).toEqual([
+    "instances act on what a ledger before this one asked, which may have named it",
+  ]);
+  expect(await files.list()).toHaveLength(1);
+  await world.pushRelease("v3");
+  await world.rolledOut("v3", { batch: 6 });
+  expect(await ofFiles()).toEqual(["removed"]);
 });
 
 test("an agent that was away while the ledger was lost is brought to what was deployed since", async () => {

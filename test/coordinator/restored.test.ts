@@ -129,6 +129,24 @@ describe("what a completed deployment owes", () => {
   });
 });
 
+test("a reconciliation tells nobody what the backup wants: a desired state that did not come back stays away", async () => {
+  await world.rolledOut("v1", { batch: 6 });
+  const backup = await backUp(world);
+  await world.rolledOut("v2", { batch: 6 });
+  await restored(backup);
+  await world.advance(10_000);
+  const { items } = await world.call("reconciliations.run", { dryRun: false, by: "anna" });
+  expect(items).toContainEqual(
+    expect.objectContaining({
+      what: "web-1 has no desired state since the ledger was restored",
+      why: "it keeps what it runs until something is deployed there",
+    }),
+  );
+  // Those that the leader begins by itself, too.
+  await world.advance(3_600_000);
+  for (const instance of world.agents.keys()) expect(storyOf(instance)).toEqual(["v1", "v2"]);
+});
+
 test("the audit log begins anew with the backup's name and the end of the one before", async () => {
   await world.rolledOut("v1", { batch: 6 });
   const backup = await backUp(world);
