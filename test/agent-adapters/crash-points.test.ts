@@ -1,4 +1,4 @@
-import { cpSync, existsSync, readdirSync, readlinkSync, symlinkSync } from "node:fs";
+import { cpSync, existsSync, readdirSync, readlinkSync, rmSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import type { PhaseWork, ReleaseFiles } from "../../src/agent/ports.js";
@@ -217,6 +217,7 @@ describe("an agent", () => {
   }
   /** Each so manieth operation is an end; all of them with SWEEP=all, which takes ten minutes. */
   const stride = process.env.SWEEP === "all" ? 1 : 8;
+  const sweepMaxMs = stride === 1 ? 1_800_000 : 180_000;
   /** Most of the time of a run is waiting. */
   const atOnce = 4;
 
@@ -277,7 +278,8 @@ describe("an agent", () => {
   /** Ends the agent at an operation, lets its next run go on, and looks what there is in the end. */
   async function crash(story: Story, nth: number, how: How, expected: Outcome): Promise<void> {
     const host = new CrashHost(objects, seedOf(story));
-    const unsynced = how === "killed" ? undefined : new Unsynced(makeRamDir());
+    const kept = how === "killed" ? undefined : makeRamDir();
+    const unsynced = kept === undefined ? undefined : new Unsynced(kept);
     const dying = armed(unsynced === undefined ? dyingAt(nth) : dyingAfter(nth));
     await live(unsynced === undefined ? dying : { ...dying, unsynced }, () => play(host, story, dying.arm));
     host.kill();
@@ -294,6 +296,8 @@ describe("an agent", () => {
       expect(host.starts(), `started until the end, killed at operation ${nth}`).toEqual(expected.starts);
     await host.stop();
     await host.endServices();
+    for (const dir of [host.dataDir, ...(kept === undefined ? [] : [kept])])
+      rmSync(dir, { recursive: true, force: true, maxRetries: 10 });
   }
 
   async function reference(story: Story): Promise<Outcome & { readonly count: number }> {
@@ -321,6 +325,6 @@ describe("an agent", () => {
       };
       await Promise.all(Array.from({ length: atOnce }, worker));
     },
-    180_000,
+    sweepMaxMs,
   );
 });

@@ -255,6 +255,8 @@ describe("an agent", () => {
 
   test("cannot speak for another, or as the control plane, or change what is stored", async () => {
     const agent = await client("web-1");
+    // Whether it runs elsewhere already.
+    expect(await agent.mayPublish(subjects.ask("web-1", "report"), "{}")).toBe(true);
     const refused = [
       subjects.health("web-2"),
       subjects.health("web-10"),
