@@ -192,9 +192,10 @@ export class CrashHost {
     };
   }
 
+  /** Without the drafts of an agent that was killed over them: the next one clears away those of other processes only. */
   #records(): number {
     const folder = join(this.dataDir, "processes");
-    return existsSync(folder) ? readdirSync(folder).length : 0;
+    return existsSync(folder) ? readdirSync(folder).filter((name) => name.endsWith(".json")).length : 0;
   }
 
   #journal(): Journal {
