@@ -12,7 +12,7 @@ import { keys } from "../contracts/keys.js";
 import { currentFormats, type Formats } from "../contracts/record-formats.js";
 import type { CoordinatorView } from "../contracts/views.js";
 import type { Actor } from "../runtime/actor.js";
-import { believed } from "./believed.js";
+import { believed, written } from "./believed.js";
 import { createControlPlane, type LeaderPlane } from "./control-plane.js";
 import type { Coordinator, CoordinatorOptions, CoordinatorPorts } from "./coordinator-ports.js";
 import { type AskPeers, assertReadable, writtenFormats } from "./fleet-formats.js";
@@ -359,22 +359,12 @@ class HostedCoordinator implements Coordinator {
     if (leader !== undefined && this.#answers !== undefined && this.leads()) {
       const answer = this.#answers[name](request) as Promise<unknown>;
       const reply = await believed(leader.term.fleet, answer, () => this.#leader === leader);
-      // Nobody is shown what the ledger may yet refuse: another leader, or a follower, would not know of it.
-      if (isRead(name))
-        await leader.term.writer.flushed().catch((error: unknown) => this.#refuseUnled(error));
+      if (isRead(name)) await written(leader);
       return reply;
     }
     const { reads } = this.#standby;
-    if (!isRead(name) || reads === undefined) throw this.#unled();
+    if (!isRead(name) || reads === undefined) throw refusal("NO_LEADER", { fleet: this.#options.fleet });
     return reads[name](request);
-  }
-
-  #refuseUnled(cause: unknown): never {
-    throw this.#unled(cause);
-  }
-
-  #unled(cause?: unknown): RollcallError {
-    return refusal("NO_LEADER", { fleet: this.#options.fleet }, cause);
   }
 
   async #coordinators(): Promise<ReplyOf<"coordinators.list">> {

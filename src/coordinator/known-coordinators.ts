@@ -1,19 +1,13 @@
 import type { Clock, LeaseHeld, Ledger } from "../base/ports.js";
 import { type CoordinatorView, doesNotAnswer } from "../contracts/views.js";
+import { soon } from "./soon.js";
 
 /** What a list of coordinators waits for the ledger. */
 const leaseMs = 500;
 
 /** The lease as it stands; `undefined` if there is none, or the ledger does not say so within a moment. */
 export function leaseSoon(ledger: Ledger, clock: Clock): Promise<LeaseHeld | undefined> {
-  return new Promise((resolve) => {
-    const timer = clock.setTimer(leaseMs, () => resolve(undefined));
-    const end = (lease: LeaseHeld | undefined) => {
-      timer.cancel();
-      resolve(lease);
-    };
-    ledger.lease().then(end, () => end(undefined));
-  });
+  return soon(clock, ledger.lease(), leaseMs).catch(() => undefined);
 }
 
 /** The one that is asked and, by the lease, the one that leads: of that nothing else is known before it answers itself. */

@@ -286,3 +286,14 @@ test("a coordinator that has just started passes reads on until it knows the fle
   await world.advance(25_000);
   expect(coordinator("c4").view().doing).toBe("caught up");
 });
+
+test("a leader whose ledger takes nothing for a while answers reads all the same, from what it knows", async () => {
+  const letGo = world.store.holdNextCommit("default");
+  void client.deployments.create({ release: "v2", selector: "tier=web", batch: 1 }).catch(() => undefined);
+  await world.advance(50);
+  const askedAtMs = world.clock.nowMs();
+  const { plane } = coordinator("c1");
+  expect(await world.call("status.get", {}, plane)).toMatchObject({ leader: "c1" });
+  expect(world.clock.nowMs() - askedAtMs).toBeLessThanOrEqual(1_100);
+  letGo();
+});
