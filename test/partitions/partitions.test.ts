@@ -25,7 +25,7 @@ const calmMaxMs =
   readEveryMs +
   2 * 3.5 * reportMs;
 /** L3: for so long nothing is done any more. */
-const stillMs = 40_000;
+const stillMs = 20_000;
 
 /** The moments of a roll-out in which something is cut, by what its leader knows of it. */
 const moments: Readonly<Record<string, (records: readonly DeploymentRecord[], told: number) => boolean>> = {

@@ -5,7 +5,7 @@ import { largeWave, realAgents, retried } from "./stories.js";
 // A share of the messages here, all with ROLLCALL_SWEEP=all.
 describe("a leader that is killed around a message leaves the same end and the same effects", () => {
   test("to the real agents: each step on disk and each process", async () => {
-    const { ending } = await sweep(realAgents, { every: 5 });
+    const { ending } = await sweep(realAgents, { every: 7 });
     expect(ending.deployments.map(({ outcome }) => outcome)).toEqual([
       "completed",
       "completed",
@@ -16,7 +16,7 @@ describe("a leader that is killed around a message leaves the same end and the s
   });
 
   test("to a roll-out that fails without a rollback and is retried", async () => {
-    const { ending } = await sweep(retried, { every: 4 });
+    const { ending } = await sweep(retried, { every: 6 });
     expect(ending.deployments.map(({ outcome }) => outcome)).toEqual(["completed", "failed", "completed"]);
   });
 
