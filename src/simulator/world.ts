@@ -34,6 +34,8 @@ export interface CoordinatorSettings {
   readonly unsentAtMs?: UnsentReports;
 }
 
+/** Between two reconciliations: stand-ins have no hosts that could need one. */
+const neverMs = 365 * 86_400_000;
 /** How long a simulated answer may take, in virtual time. */
 const answerMaxMs = 60_000;
 const untilLedMaxMs = 60_000;
@@ -80,7 +82,7 @@ export class SimulatedWorld {
     const host = createActorHost({ node: name, clock, random, log });
     const coordinator = createCoordinator(
       { clock, random, log, bus, ledger, host, ...(unsentAtMs && { unsentAtMs }) },
-      { fleet, name, leaseMs, version: "simulated", node: "simulated" },
+      { fleet, name, leaseMs, version: "simulated", node: "simulated", reconcileEveryMs: neverMs },
     );
     coordinator.start();
     await this.clock.runUntil(() => coordinator.leads(), { limitMs: untilLedMaxMs });
