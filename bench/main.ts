@@ -14,9 +14,19 @@ import { stderrLog } from "./kit/stderr-log.js";
 import { load } from "./load.js";
 import { nextBatch } from "./next-batch.js";
 import { runtime } from "./runtime.js";
+import { simulator } from "./simulator.js";
 import { up } from "./up.js";
 
-const benchmarks: readonly Benchmark[] = [intake, load, nextBatch, thousand, up, failover, runtime];
+const benchmarks: readonly Benchmark[] = [
+  intake,
+  load,
+  nextBatch,
+  thousand,
+  up,
+  failover,
+  runtime,
+  simulator,
+];
 
 const usage = `npm run bench -- [NAME…] [--json] [--save]
 

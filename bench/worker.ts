@@ -8,6 +8,7 @@ const roles: Readonly<Record<string, () => Promise<Calls>>> = {
   coordinator: async () => (await import("./workers/coordinator.js")).createCoordinatorCalls(),
   publisher: async () => (await import("./workers/publisher.js")).createPublisherCalls(),
   puppets: async () => (await import("./workers/puppets.js")).createPuppetCalls(),
+  simulator: async () => (await import("./workers/simulator.js")).createSimulatorCalls(),
   subscriber: async () => (await import("./workers/subscriber.js")).createSubscriberCalls(),
 };
 

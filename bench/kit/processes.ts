@@ -50,10 +50,11 @@ export class Worker<C extends Calls> {
   call<N extends keyof C & string>(
     name: N,
     argument: Parameters<C[N]>[0],
+    { timeoutMs = callMaxMs }: { readonly timeoutMs?: number } = {},
   ): Promise<Awaited<ReturnType<C[N]>>> {
     const id = ++this.#lastId;
     return new Promise((resolve, reject) => {
-      const limit = setTimeout(() => reject(new Error(`no answer to ${name} in ${callMaxMs} ms`)), callMaxMs);
+      const limit = setTimeout(() => reject(new Error(`no answer to ${name} in ${timeoutMs} ms`)), timeoutMs);
       const done = (value: unknown) => {
         clearTimeout(limit);
         resolve(value as Awaited<ReturnType<C[N]>>);

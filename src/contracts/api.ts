@@ -64,7 +64,7 @@ const newDeploymentSchema = z.strictObject({
 /** Instances in one answer, which must fit a message of the server's largest size. */
 export const instancesPageMax = 500;
 /** Events in one answer. */
-const eventsPageMax = 100;
+export const eventsPageMax = 100;
 
 /**
  * Every endpoint of the control plane, `rollcall.v1.<fleet>.api.<resource>.<verb>`. A `write` is answered by the leader

@@ -38,7 +38,8 @@ class Tally {
   readonly members = new Map<string, Standing>();
   readonly waiting = new Set<string>();
   readonly urgent = new Set<string>();
-  readonly told = new Set<string>();
+  /** In flight, as the planner is shown them: made once each, for a look comes with every report of thousands. */
+  readonly told = new Map<string, InFlight>();
   readonly failed = new Set<string>();
   notNeeded = 0;
   succeeded = 0;
@@ -66,11 +67,16 @@ class Tally {
     if (claim.state === "notNeeded") this.notNeeded += by;
     else if (claim.state === "succeeded") this.succeeded += by;
     else if (claim.state === "failed") keep(this.failed, instance, by);
-    else if (claim.state === "told") keep(this.told, instance, by);
+    else if (claim.state === "told") this.#countTold(instance, { claim, silent }, by);
     else if (claim.urgent) keep(this.urgent, instance, by);
     else if (silent) this.unreachable += by;
     else if (!heard) this.unheard += by;
     else keep(this.waiting, instance, by);
+  }
+
+  #countTold(instance: string, { claim, silent }: Pick<Standing, "claim" | "silent">, by: 1 | -1): void {
+    if (by === -1) this.told.delete(instance);
+    else this.told.set(instance, { instance, toldAtMs: claim.toldAtMs ?? 0, urgent: claim.urgent, silent });
   }
 }
 
@@ -238,17 +244,6 @@ export class ClaimIndex {
   /** What the planner of a deployment is told. */
   observe(deployment: string, batch: number, silence: Silence): Observed {
     const tally = this.#tally(deployment);
-    const inFlight: InFlight[] = [];
-    for (const instance of tally.told) {
-      const standing = tally.members.get(instance);
-      if (standing)
-        inFlight.push({
-          instance,
-          toldAtMs: standing.claim.toldAtMs ?? 0,
-          urgent: standing.claim.urgent,
-          silent: standing.silent,
-        });
-    }
     const next: string[] = [];
     for (const instance of tally.waiting) {
       if (next.length >= batch) break;
@@ -267,7 +262,7 @@ export class ClaimIndex {
       next,
       urgent: [...tally.urgent],
       unreachable,
-      inFlight,
+      inFlight: [...tally.told.values()],
       returnable,
       unwritten,
       silence,

@@ -39,6 +39,15 @@ export interface RunOptions {
   readonly keepsCourse?: boolean;
 }
 
+/** What a run came to, and how. */
+export interface RunReport {
+  readonly result: RunResult;
+  /** Empty unless it was asked for. */
+  readonly course: readonly Moment[];
+  /** Events that the coordinator's actors handled. */
+  readonly transitions: number;
+}
+
 /** One that is held for so long waits for a person. */
 const heldMaxMs = 600_000;
 const runMaxMs = 30 * 86_400_000;
@@ -50,9 +59,7 @@ const listenMaxMs = 60_000;
  *
  * @example const { result } = await rehearseOnce({ plan, strategy: plan.strategy, run: 0 });
  */
-export async function rehearseOnce(
-  options: RunOptions,
-): Promise<{ readonly result: RunResult; readonly course: readonly Moment[] }> {
+export async function rehearseOnce(options: RunOptions): Promise<RunReport> {
   const { strategy, run } = options;
   const plan = { ...options.plan, strategy };
   const world = new SimulatedWorld({ seed: `${plan.seed}/run-${run}` });
@@ -69,7 +76,7 @@ export async function rehearseOnce(
   const ledger = await world.openLedger(world.hub.connect("history"));
   const isSeeded = !(crew instanceof RealAgents);
   await world.during(writeHistory(ledger, { plan, members: isSeeded ? members : [], atMs: clock.nowMs() }));
-  const { coordinator } = await world.startCoordinator("coordinator", {
+  const { coordinator, host } = await world.startCoordinator("coordinator", {
     leaseMs: plan.leaseMs,
     onCommit: (batch) => recorder.see(batch),
     ...(crew.unsentAtMs && { unsentAtMs: crew.unsentAtMs }),
@@ -100,7 +107,7 @@ export async function rehearseOnce(
   await clock.runUntil(() => recorder.isOver || isHeldUp() || clock.monotonicMs() >= untilMs, {
     limitMs: runMaxMs,
   });
-  return { result: resultOf(recorder), course: recorder.course };
+  return { result: resultOf(recorder), course: recorder.course, transitions: host.stats.handled };
 }
 
 function crewOf(kind: CrewKind, parts: CrewParts): Crew {

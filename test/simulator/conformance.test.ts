@@ -61,11 +61,11 @@ async function expectSame(plan: RehearsalPlan, one: CrewKind, other: CrewKind): 
 describe("stand-ins", () => {
   test("come to what real agents come to, whatever happens to the updates", async () => {
     const same = fc.asyncProperty(plans, (plan) => expectSame(plan, "standIns", "realAgents"));
-    await fc.assert(same, { numRuns: Number(process.env.CONF ?? 15), seed: 4 });
+    await fc.assert(same, { numRuns: 10, seed: 4 });
   });
 
   test("come to the same when they leave out the reports that say nothing new", async () => {
     const same = fc.asyncProperty(plans, (plan) => expectSame(plan, "standIns", "standInsWithBeats"));
-    await fc.assert(same, { numRuns: Number(process.env.CONF ?? 15), seed: 5 });
+    await fc.assert(same, { numRuns: 10, seed: 5 });
   });
 });

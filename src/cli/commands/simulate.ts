@@ -8,6 +8,7 @@ import { type RehearsalPlan, rehearsalPlanSchema } from "../../simulator/plan.js
 import { refuseContradictions } from "../../simulator/plan-check.js";
 import type { Player, Rehearsal } from "../../simulator/rehearsal.js";
 import { type Cli, withExamples } from "../cli.js";
+import { planLike } from "../plan-like.js";
 import { progressBar } from "../progress-bar.js";
 import { outcomeText, rehearsalJson, rehearsalText } from "../rehearsal-view.js";
 import { usageError } from "../usage-error.js";
@@ -32,6 +33,7 @@ interface SimulateOptions {
   readonly compare?: readonly Compared[];
   readonly plan?: string;
   readonly html?: string;
+  readonly like?: string;
 }
 
 /** `simulate`: rehearses a roll-out. @param player where the runs are played: in this thread, unless told */
@@ -65,10 +67,16 @@ export function addSimulateCommand(program: Command, cli: Cli, player: Player | 
       "an alternative beside it, by the same draws: batch=10 or batch=5%,failure-threshold=3; may be given again",
       collect(parseCompared),
     )
+    .option(
+      "--like <deployment>",
+      "its numbers, and how its updates went, from the audit log; options and the plan file go before them",
+    )
     .option("--html <file>", "write a page with plots, for any browser; it needs no network")
     .option("--plan <file>", "all of it from a JSON file; options go before what it says");
   command.action(async (options: SimulateOptions, command: Command) => {
-    const plan = planOf(options, cli.io.cwd);
+    const { like } = options;
+    const known = like === undefined ? {} : await cli.session(command, (session) => planLike(session, like));
+    const plan = planOf(options, known, cli.io.cwd);
     refuseContradictions(plan);
     // Loaded when needed: no other command runs a fleet.
     const { playHere, rehearse } = await import("../../simulator/rehearsal.js");
@@ -82,6 +90,7 @@ export function addSimulateCommand(program: Command, cli: Cli, player: Player | 
     command,
     "rollcall simulate --instances 1000 --batch 5% --failure-threshold 1% --update-time 'lognormal(20s,8s)' --failure-rate 2%",
     "rollcall simulate --instances 1000 --batch 5% --failure-rate 1% --compare batch=10 --compare batch=20%",
+    "rollcall simulate --like d7 --compare batch=20%",
     "rollcall simulate --plan roll-out.json --runs 200 --seed 7",
   );
 }
@@ -104,8 +113,13 @@ async function writePage(rehearsal: Rehearsal, path: string): Promise<void> {
   }
 }
 
-function planOf(options: SimulateOptions, cwd: string): RehearsalPlan {
-  const plan = rehearsalPlanSchema.safeParse(changed(fileOf(options.plan, cwd), options));
+function planOf(options: SimulateOptions, known: Loose, cwd: string): RehearsalPlan {
+  const file = fileOf(options.plan, cwd);
+  const base = { ...known, ...file, strategy: both("strategy"), behaviour: both("behaviour") };
+  function both(part: string): Loose {
+    return { ...(known[part] as Loose | undefined), ...(file[part] as Loose | undefined) };
+  }
+  const plan = rehearsalPlanSchema.safeParse(changed(base, options));
   if (!plan.success) throw usageError(`The plan is not valid. ${z.prettifyError(plan.error)}`);
   // A selector that cannot be read is refused here, not by each run.
   parseSelector(plan.data.strategy.selector);
