@@ -28,7 +28,10 @@ async function fleetOfGroups(): Promise<FleetWorld> {
 /** A roll-out that stays paused, so that one to all instances is refused whenever it is asked for. */
 async function park(world: FleetWorld): Promise<void> {
   const operator = new Operator(world, "parking");
-  await operator.act("pause", await operator.deploy({ release: "v2", selector: "group=parked" }));
+  await operator.act(
+    "pause",
+    await operator.deploy({ release: "v2", selector: "group=parked", failureThreshold: 1 }),
+  );
 }
 
 /** Reads, and writes that must be refused, for as long as the world lives; what came of them. */
