@@ -6,8 +6,8 @@ export default defineConfig({
     exclude: ["test/containers/**", "test/e2e/**/*faults.test.ts", "**/node_modules/**"],
     environment: "node",
     pool: "forks",
-    // Tests start real servers and agents: more files at once only slow each other down.
-    maxWorkers: 2,
+    // Tests start real servers and agents, and wait for them much of the time; more files at once slow each other down.
+    maxWorkers: 3,
     testTimeout: 180_000,
     hookTimeout: 180_000,
     retry: 0,

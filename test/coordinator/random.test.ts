@@ -3,7 +3,7 @@ import { RandomFleet } from "../kit/random-fleet.js";
 
 /** More of them, or one alone: `ROLLCALL_SEEDS=2000`, `ROLLCALL_SEED=17`. */
 const only = process.env.ROLLCALL_SEED;
-const count = Number(process.env.ROLLCALL_SEEDS ?? 100);
+const count = Number(process.env.ROLLCALL_SEEDS ?? 40);
 const seeds = only === undefined ? Array.from({ length: count }, (_, at) => at + 1) : [Number(only)];
 
 const everyEnd = ["completed", "failed", "aborted", "rolled_back", "rollback_failed"];
