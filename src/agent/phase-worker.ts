@@ -1,5 +1,5 @@
-import type { InstanceCommand } from "../../machines/instance-facts.js";
-import type { Fault, Launch } from "../../machines/process.js";
+import type { InstanceCommand, InstanceEvent } from "../../machines/instance-facts.js";
+import type { Launch } from "../../machines/process.js";
 import { messageOf } from "../base/errors.js";
 import { faultOf, isTransient } from "./fault.js";
 import type { AgentParts } from "./parts.js";
@@ -37,21 +37,7 @@ type Command = Extract<
 type Phased = Extract<Command, { release: unknown }>;
 
 /** What became of a piece of work. */
-export type WorkOutcome =
-  | {
-      readonly type: "phase.progress";
-      readonly work: number;
-      readonly percent: number;
-      readonly note: string;
-    }
-  | { readonly type: "phase.done"; readonly work: number; readonly port?: number }
-  | {
-      readonly type: "phase.failed";
-      readonly work: number;
-      readonly fault: Fault;
-      readonly transient: boolean;
-      readonly unit: number;
-    };
+export type WorkOutcome = Extract<InstanceEvent, { type: "phase.progress" | "phase.done" | "phase.failed" }>;
 
 /** Does the work on the files of one instance that its machine asks for, one piece at a time. */
 export class PhaseWorker {

@@ -23,6 +23,7 @@ import { type CopiedChange, type CopiedLease, CopiedRecords } from "./copied-rec
 import { Intake } from "./intake.js";
 import type { KnownDeployment, KnownFleet } from "./known-fleet.js";
 import { type MemberState, standingOf } from "./members.js";
+import { PlaceWaiters } from "./place-waiters.js";
 import { SilenceWatch } from "./silence-watch.js";
 
 /** Agents say their whole state with every tenth report at the latest. */
@@ -33,8 +34,6 @@ const backAfterIntervals = 1.5;
 const earlyMax = 10_000;
 /** A stamp that is so far behind is no late one: the clock was set. */
 const clockJumpMs = 5_000;
-/** Who waits for the copy to get on. */
-const waitersMax = 1_000;
 
 export interface FleetCopyParts {
   readonly fleet: string;
@@ -45,11 +44,6 @@ export interface FleetCopyParts {
   readonly formats: Formats;
   /** Whoever held the lease has given it back, or let it end. */
   readonly onLeaseFree: () => void;
-}
-
-interface Waiter {
-  readonly place: LedgerPlace;
-  readonly done: (reached: boolean) => void;
 }
 
 /**
@@ -68,7 +62,7 @@ export class FleetCopy implements KnownFleet, LedgerFollower {
   readonly #members = new Map<string, CopiedMember>();
   readonly #deployments = new Map<string, DeploymentRecord>();
   readonly #early = new Map<string, Report>();
-  readonly #waiters = new Set<Waiter>();
+  readonly #waiters: PlaceWaiters;
   readonly #subscriptions: Subscription[] = [];
   /** What is answered from, and what is being read in its place. */
   #records: CopiedRecords | undefined;
@@ -89,6 +83,7 @@ export class FleetCopy implements KnownFleet, LedgerFollower {
     this.fleet = fleet;
     this.#parts = parts;
     this.#log = log.child({ fleet, part: "copy" });
+    this.#waiters = new PlaceWaiters(clock, () => this.place);
     this.#watch = new SilenceWatch(clock, {
       onSilent: (instance) => this.#members.get(instance)?.send({ type: "silent" }),
       // The leader takes out of the fleet who was away for too long.
@@ -138,7 +133,7 @@ export class FleetCopy implements KnownFleet, LedgerFollower {
     this.#watch.stop();
     this.#intake.stop();
     for (const subscription of this.#subscriptions.splice(0)) subscription.unsubscribe();
-    for (const waiter of this.#waiters) waiter.done(false);
+    this.#waiters.stop();
   }
 
   /** What it shows; `undefined` until it has everything for the first time. */
@@ -178,26 +173,7 @@ export class FleetCopy implements KnownFleet, LedgerFollower {
 
   /** Waits until it shows at least that much. @returns false if it does not within the time, or shows another ledger */
   reaches(place: LedgerPlace, withinMs: number): Promise<boolean> {
-    if (this.#shows(place)) return Promise.resolve(true);
-    const isOther = this.#records !== undefined && this.#records.ledger.ledgerId !== place.ledgerId;
-    if (isOther || withinMs <= 0 || this.#waiters.size >= waitersMax) return Promise.resolve(false);
-    return new Promise((resolve) => {
-      const waiter: Waiter = {
-        place,
-        done: (reached) => {
-          timer.cancel();
-          this.#waiters.delete(waiter);
-          resolve(reached);
-        },
-      };
-      const timer = this.#parts.clock.setTimer(withinMs, () => waiter.done(this.#shows(place)));
-      this.#waiters.add(waiter);
-    });
-  }
-
-  #shows({ ledgerId, revision }: LedgerPlace): boolean {
-    const shown = this.#records;
-    return shown !== undefined && shown.ledger.ledgerId === ledgerId && shown.revision >= revision;
+    return this.#waiters.reached(place, withinMs);
   }
 
   ledger(): Pick<Ledger, "ledgerId" | "restoredFrom"> {
@@ -279,7 +255,7 @@ export class FleetCopy implements KnownFleet, LedgerFollower {
       this.#noteTime(entry.writtenAtMs);
       if (entry.key === keys.lease && entry.value === undefined) this.#parts.onLeaseFree();
     }
-    this.#tellWaiters();
+    this.#waiters.look();
   }
 
   inStep(): void {
@@ -292,7 +268,7 @@ export class FleetCopy implements KnownFleet, LedgerFollower {
       this.#takeOver(loading.records, loading.changes);
     }
     this.#inStepAtMs = this.#parts.clock.monotonicMs();
-    this.#tellWaiters();
+    this.#waiters.look();
   }
 
   failed(problem: RollcallError): void {
@@ -394,9 +370,5 @@ export class FleetCopy implements KnownFleet, LedgerFollower {
     const offMs = writtenAtMs - this.nowMs();
     if (this.#time !== undefined && offMs < 0 && offMs > -clockJumpMs) return;
     this.#time = { ledgerMs: writtenAtMs, monotonicMs: this.#parts.clock.monotonicMs() };
-  }
-
-  #tellWaiters(): void {
-    for (const waiter of this.#waiters) if (this.#shows(waiter.place)) waiter.done(true);
   }
 }
