@@ -37,9 +37,9 @@ const clockJumpMs = 5_000;
 
 export interface FleetCopyParts {
   readonly fleet: string;
-  readonly ledger: Ledger;
+  readonly ledger: Pick<Ledger, "ledgerId" | "restoredFrom" | "follow">;
   readonly clock: Clock;
-  readonly bus: Bus;
+  readonly bus: Pick<Bus, "subscribe" | "onStatus">;
   readonly log: Log;
   readonly formats: Formats;
   /** Whoever held the lease has given it back, or let it end. */

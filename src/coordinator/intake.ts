@@ -1,6 +1,6 @@
 import { livenessWindowMs, reportIntervalMs } from "../../machines/liveness.js";
 import type { MemberEvent } from "../../machines/member-events.js";
-import type { BusMessage, Subscription } from "../base/ports.js";
+import type { Bus, BusMessage, Subscription } from "../base/ports.js";
 import { formatOf } from "../contracts/formats.js";
 import type { Report } from "../contracts/instance.js";
 import { idSchema } from "../contracts/names.js";
@@ -46,7 +46,8 @@ export interface IntakeParts {
 }
 
 /** Where it happens. */
-export interface IntakePlace extends Pick<Term, "clock" | "bus" | "subjects" | "log" | "ledgerId"> {
+export interface IntakePlace extends Pick<Term, "clock" | "subjects" | "log" | "ledgerId"> {
+  readonly bus: Pick<Bus, "subscribe">;
   readonly formats: Pick<Term["formats"], "known" | "writtenOf">;
 }
 

@@ -1,12 +1,12 @@
 import { setImmediate } from "node:timers/promises";
 import { expect, test } from "vitest";
-import type { Bus, BusMessage, Ledger, LedgerFollower } from "../../src/base/ports.js";
+import type { BusMessage, LedgerFollower } from "../../src/base/ports.js";
 import type { InstanceRecord } from "../../src/contracts/deployment.js";
 import type { Report } from "../../src/contracts/instance.js";
 import { keys } from "../../src/contracts/keys.js";
 import { currentFormats } from "../../src/contracts/record-formats.js";
 import { subjectsOf } from "../../src/contracts/subjects.js";
-import { FleetCopy } from "../../src/coordinator/fleet-copy.js";
+import { FleetCopy, type FleetCopyParts } from "../../src/coordinator/fleet-copy.js";
 import { createRealClock } from "../../src/runtime/real-clock.js";
 import { quietLog } from "../kit/quiet-log.js";
 
@@ -62,21 +62,21 @@ const report = (id: string, seq: number): Report => ({
 function copied() {
   let follower: LedgerFollower | undefined;
   let hear: (message: BusMessage) => void = () => undefined;
-  const bus = {
+  const bus: FleetCopyParts["bus"] = {
     subscribe: (_: string, handle: (message: BusMessage) => void) => {
       hear = handle;
       return { unsubscribe: () => undefined };
     },
     onStatus: () => ({ unsubscribe: () => undefined }),
-  } as unknown as Bus;
-  const ledger = {
+  };
+  const ledger: FleetCopyParts["ledger"] = {
     ledgerId: "ledger",
     restoredFrom: null,
     follow: (given: LedgerFollower) => {
       follower = given;
       return { unsubscribe: () => undefined };
     },
-  } as unknown as Ledger;
+  };
   const copy = new FleetCopy({
     fleet,
     ledger,
