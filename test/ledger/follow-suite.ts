@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { RollcallError } from "../../src/base/errors.js";
 import type { Leadership, Ledger, LedgerEntry, LedgerFollower } from "../../src/base/ports.js";
 import { keys } from "../../src/contracts/keys.js";
-import { batch, isLeadership, type LedgerWorld } from "./ledger-suite.js";
+import { batch, isLeadership, type LedgerWorld } from "./ledger-world.js";
 
 /** A copy of a ledger by what its follower was told, and the story of that. */
 class Copy implements LedgerFollower {

@@ -16,7 +16,7 @@ import { startFaultyProxy } from "../kit/faulty-proxy.js";
 import { startNats, withNats } from "../kit/nats.js";
 import { quietLog } from "../kit/quiet-log.js";
 import type { TestNats } from "../kit/test-nats.js";
-import { batch, event, isLeadership } from "./ledger-suite.js";
+import { batch, event, isLeadership } from "./ledger-world.js";
 
 const clock = createRealClock();
 const random = createRealRandom();

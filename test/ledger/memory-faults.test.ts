@@ -7,7 +7,7 @@ import { createMemoryLedgerStore } from "../../src/ledger/memory-ledger.js";
 import { createSeededRandom } from "../../src/runtime/random.js";
 import { createVirtualClock } from "../../src/runtime/virtual-clock.js";
 import { quietLog } from "../kit/quiet-log.js";
-import { batch, isLeadership } from "./ledger-suite.js";
+import { batch, isLeadership } from "./ledger-world.js";
 
 const fleet = "default";
 

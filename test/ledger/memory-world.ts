@@ -7,7 +7,7 @@ import { createSeededRandom } from "../../src/runtime/random.js";
 import type { VirtualClock } from "../../src/runtime/virtual-clock.js";
 import { createVirtualClock } from "../../src/runtime/virtual-clock.js";
 import { quietLog } from "../kit/quiet-log.js";
-import type { LedgerWorld } from "./ledger-suite.js";
+import type { LedgerWorld } from "./ledger-world.js";
 
 /** Lets virtual time run as fast as it can while a test awaits real promises. */
 function runFreely(clock: VirtualClock): { stop(): Promise<void> } {

@@ -3,8 +3,8 @@ import { expect, test } from "vitest";
 import { RollcallError } from "../../src/base/errors.js";
 import type { Leadership, LedgerEntry } from "../../src/base/ports.js";
 import { withNats } from "../kit/nats.js";
-import type { LedgerProcess, LedgerWorld } from "./ledger-suite.js";
-import { event, isLeadership } from "./ledger-suite.js";
+import type { LedgerProcess, LedgerWorld } from "./ledger-world.js";
+import { event, isLeadership } from "./ledger-world.js";
 import { openMemoryWorld } from "./memory-world.js";
 import { openNatsWorld } from "./nats-world.js";
 

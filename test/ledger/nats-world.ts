@@ -13,7 +13,7 @@ import type { FaultyProxy } from "../kit/faulty-proxy.js";
 import { startFaultyProxy } from "../kit/faulty-proxy.js";
 import { quietLog } from "../kit/quiet-log.js";
 import type { TestNats } from "../kit/test-nats.js";
-import type { LedgerWorld } from "./ledger-suite.js";
+import type { LedgerWorld } from "./ledger-world.js";
 
 const clock = createRealClock();
 const random = createRealRandom();
