@@ -1,4 +1,5 @@
 import type { DeploymentRecord, Mark } from "../src/contracts/deployment.js";
+import { ledgerKeys } from "../src/contracts/keys.js";
 import { stopped } from "./deployment-record.js";
 
 /**
@@ -14,12 +15,9 @@ export type Restored =
   /** A deployment that would have told instances something at once. */
   | { readonly kind: "ended"; readonly record: DeploymentRecord };
 
-/** Keys that a ledger has of its own: who leads it, its identity, the end of its audit log. */
-const ownKeys: ReadonlySet<string> = new Set(["epoch", "lease", "ledger", "event-head"]);
-
 /** The record of this key is not restored. */
 export function isLeftBehind(key: string): boolean {
-  return ownKeys.has(key) || key.startsWith("desired.") || key.startsWith("event.");
+  return ledgerKeys.has(key) || key.startsWith("desired.") || key.startsWith("event.");
 }
 
 /** What becomes of a deployment. */

@@ -6,7 +6,7 @@ import type {
   InstanceRecord,
   ReleaseRecord,
 } from "../contracts/deployment.js";
-import { keys, parseKey } from "../contracts/keys.js";
+import { keys, ledgerKeys, parseKey } from "../contracts/keys.js";
 import { currentFormats } from "../contracts/record-formats.js";
 import { type VersionPair, versionText } from "../contracts/version.js";
 import type { AuditEvent, ChainHead } from "../ledger/event-chain.js";
@@ -35,13 +35,7 @@ export interface Contents {
 }
 
 /** Keys that belong to no object of the fleet. */
-const ownKeys: ReadonlySet<string> = new Set([
-  keys.epoch,
-  keys.lease,
-  keys.ledger,
-  keys.eventHead,
-  keys.formats,
-]);
+const ownKeys: ReadonlySet<string> = new Set([...ledgerKeys, keys.formats, keys.reconciliation]);
 
 interface Records {
   readonly deployments: Map<string, DeploymentRecord>;

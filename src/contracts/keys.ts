@@ -21,6 +21,9 @@ export const keys = {
     `event.${escapeToken(kind)}.${escapeToken(id)}.${sequence}`,
 } as const;
 
+/** What a ledger keeps of itself: who leads it, which one it is, the end of its audit log. */
+export const ledgerKeys: ReadonlySet<string> = new Set([keys.epoch, keys.lease, keys.ledger, keys.eventHead]);
+
 /** The bucket, streams and object store of a fleet. */
 export function storesOf(fleet: string) {
   const name = escapeToken(fleet);

@@ -9,7 +9,7 @@ import type {
   Timer,
 } from "../base/ports.js";
 import { refusal } from "../contracts/errors.js";
-import { keys } from "../contracts/keys.js";
+import { keys, ledgerKeys } from "../contracts/keys.js";
 import type { ChainHead } from "./event-chain.js";
 import {
   claimRecordSchema,
@@ -27,9 +27,6 @@ const leaseMs = 12_000;
 const writeTimeoutMs = 5_000;
 /** Keys in one batch, well below what one may hold. */
 const keysAtOnceMax = 300;
-
-/** Of the ledger itself. */
-const ownKeys: readonly string[] = [keys.ledger, keys.epoch, keys.lease, keys.eventHead];
 
 /** What a restore puts into a ledger, and why it is newer than all before it. */
 export interface RestoreOptions {
@@ -224,7 +221,7 @@ async function replace(
     const event = { kind: "ledger", id: fleet, type: `ledger.${what}`, data: { ...data }, ...origin };
     return leadership.commit({ puts: [], deletes: [], ...changes, events: [event] });
   };
-  const kept = new Set([...puts.map(({ key }) => key), ...ownKeys]);
+  const kept = new Set([...puts.map(({ key }) => key), ...ledgerKeys]);
   const deletes = entries.map(({ key }) => key).filter((key) => !kept.has(key));
   await commit("restoring", { ...about, before }, {});
   for (const some of chunksOf(deletes)) await commit("rewritten", { keys: some.length }, { deletes: some });
