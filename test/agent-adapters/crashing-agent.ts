@@ -14,9 +14,9 @@ import { createMemoryBus } from "../../src/bus/memory-bus.js";
 import type { InstanceState } from "../../src/contracts/instance.js";
 import { keys } from "../../src/contracts/keys.js";
 import type { Release } from "../../src/contracts/release.js";
+import { NodeClock } from "../../src/simulator/node-clock.js";
 import { HandLedger } from "../agent/hand-ledger.js";
 import { eventually } from "../kit/eventually.js";
-import { ProcessClock } from "../kit/process-clock.js";
 import { quietLog } from "../kit/quiet-log.js";
 import { makeRamDir } from "../kit/temp-dir.js";
 import { clock, currentOf, filesBelow, random, releaseFiles } from "./kit.js";
@@ -36,7 +36,7 @@ export class CrashHost {
   readonly #objects: Objects;
   readonly #ledger = new HandLedger(clock);
   #agent: Agent | undefined;
-  #clock = new ProcessClock(clock);
+  #clock = new NodeClock(clock);
   #processes: RealProcesses | undefined;
 
   /** `from`: another host whose disk this one has. */
@@ -52,7 +52,7 @@ export class CrashHost {
 
   async start(): Promise<void> {
     const { dataDir } = this;
-    this.#clock = new ProcessClock(clock);
+    this.#clock = new NodeClock(clock);
     const parts = { clock: this.#clock, random, log: quietLog };
     this.#processes = createProcesses({ dataDir, ...parts });
     this.#agent = createAgent(

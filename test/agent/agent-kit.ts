@@ -10,7 +10,7 @@ import { type Manifest, manifestSchema, type Release } from "../../src/contracts
 import { subjectsOf } from "../../src/contracts/subjects.js";
 import { createSeededRandom, type SeededRandom } from "../../src/runtime/random.js";
 import { createVirtualClock, type VirtualClock } from "../../src/runtime/virtual-clock.js";
-import { ProcessClock } from "../kit/process-clock.js";
+import { NodeClock } from "../../src/simulator/node-clock.js";
 import { quietLog } from "../kit/quiet-log.js";
 import { HandLedger } from "./hand-ledger.js";
 
@@ -53,7 +53,7 @@ export class AgentWorld {
   agent: Agent;
   readonly #options: AgentOptions;
   #connection = 0;
-  #agentClock: ProcessClock;
+  #agentClock: NodeClock;
   #bus: Bus | undefined;
   #generation = 0;
 
@@ -72,7 +72,7 @@ export class AgentWorld {
     this.ledger = new HandLedger(this.clock);
     const { saveMs = 0, startMs = 0 } = options;
     this.host = createMemoryHost({ clock: this.clock, random: this.random.fork("host"), saveMs, startMs });
-    this.#agentClock = new ProcessClock(this.clock);
+    this.#agentClock = new NodeClock(this.clock);
     this.#options = {
       fleet,
       agentVersion: "1.2.3",
@@ -91,7 +91,7 @@ export class AgentWorld {
   newAgent(): Agent {
     this.#connection++;
     this.#bus = this.hub.connect(this.connection);
-    this.#agentClock = new ProcessClock(this.clock);
+    this.#agentClock = new NodeClock(this.clock);
     const random = this.random.fork(`agent ${this.#connection}`);
     return createAgent(
       { clock: this.#agentClock, random, log: quietLog, bus: this.#bus, ledger: this.ledger, ...this.host },

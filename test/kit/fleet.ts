@@ -32,9 +32,9 @@ import type { ActorHost } from "../../src/runtime/actor.js";
 import { createActorHost } from "../../src/runtime/actor-host.js";
 import { createSeededRandom } from "../../src/runtime/random.js";
 import { createVirtualClock, type VirtualClock } from "../../src/runtime/virtual-clock.js";
+import { NodeClock } from "../../src/simulator/node-clock.js";
 import { type Behaviour, FakeAgent } from "./fake-agent.js";
 import { nextFormats } from "./next-formats.js";
-import { ProcessClock } from "./process-clock.js";
 import { quietLog } from "./quiet-log.js";
 
 export const fleet = "default";
@@ -52,7 +52,7 @@ interface Process {
   readonly coordinator: Coordinator;
   readonly host: ActorHost;
   readonly bus: MemoryBus;
-  readonly clock: ProcessClock;
+  readonly clock: NodeClock;
   readonly formats: Formats;
 }
 
@@ -160,7 +160,7 @@ export class FleetWorld {
   ): Promise<Coordinator> {
     const { random, log } = this;
     const bus = this.hub.connect(name);
-    const clock = new ProcessClock(this.clock);
+    const clock = new NodeClock(this.clock);
     const ledger = await this.during(this.store.open({ fleet, bus, log }));
     const host = createActorHost({ node: name, clock, random, log });
     const coordinator = createCoordinator(
