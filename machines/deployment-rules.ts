@@ -115,7 +115,11 @@ export const deploymentRules = setup({
       ({ context }): DeploymentCommand => ({
         type: "note",
         what: "told",
-        data: { step: context.step + 1, instances: context.plan?.tell.length ?? 0 },
+        data: {
+          step: context.step + 1,
+          instances: context.plan?.tell.length ?? 0,
+          unreachable: context.observed?.unreachable ?? 0,
+        },
       }),
     ),
     noteExpired: emit(
@@ -127,10 +131,27 @@ export const deploymentRules = setup({
     ),
     /** After the step in which it takes them. */
     noteCreated: emit(({ context: { record, step } }): DeploymentCommand => {
-      const { spec, batch, failureThreshold, matched, rollbackOf, retryOf, created } = record;
-      const { release, config, selector } = spec;
-      const asked = { release, config, selector, batch, failureThreshold, matched, rollbackOf, retryOf };
-      return { type: "note", what: "created", data: { step, ...asked, reason: created.reason } };
+      const { batch, failureThreshold, matched, rollbackOf, retryOf, created, spec } = record;
+      const { release, config, selector, batch: askedBatch, failureThreshold: askedThreshold } = spec;
+      const { minHealthyMs, deadlineMs, progressDeadlineMs, rollback, onStuck = "fail" } = spec;
+      const numbers = { release, config, selector, batch, failureThreshold, matched, rollbackOf, retryOf };
+      // All that it goes by: its course can be played again from the log alone.
+      const rules = {
+        askedBatch,
+        askedThreshold,
+        minHealthyMs,
+        deadlineMs,
+        progressDeadlineMs,
+        rollback,
+        onStuck,
+      };
+      return { type: "note", what: "created", data: { step, ...numbers, ...rules, reason: created.reason } };
+    }),
+    /** With the numbers that it is held for. */
+    noteHeld: emit(({ context: { record, observed } }): DeploymentCommand => {
+      const { others, silent, newlySilent } = observed?.silence ?? { others: 0, silent: 0, newlySilent: 0 };
+      const data = { reason: record.held?.reason ?? null, others, silent, newlySilent };
+      return { type: "note", what: "held", data };
     }),
     /** Before the look in which the record forgets it. */
     noteUnforced: enqueueActions(({ context, event, enqueue }) => {

@@ -85,7 +85,7 @@ export const deploymentMachine = deploymentRules.createMachine({
               always: {
                 guard: "isMassSilence",
                 target: "held",
-                actions: ["hold", { type: "note", params: { what: "held" } }],
+                actions: ["hold", "noteHeld"],
               },
             },
             held: {

@@ -183,9 +183,9 @@ export const memberMachine = setup({
     /** Before it is taken; one that a new leader takes again is no news. */
     noteClaimed: enqueueActions(({ context: { record }, event, enqueue }, params: { state: ClaimState }) => {
       if (event.type !== "claim") return;
-      const { deployment, target, before } = event;
+      const { deployment, target, before, urgent } = event;
       if (record.claim?.deployment === deployment && record.claim.state === params.state) return;
-      const data = { deployment, target, before, state: params.state };
+      const data = { deployment, target, before, state: params.state, urgent };
       enqueue.emit({ type: "note", what: "claimed", data } satisfies MemberCommand);
     }),
     /** Before the claim is ended. */
