@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { copied } from "./answer-source.js";
+import { by, listOf, reason, requestKey } from "./api-fields.js";
 import { amountSchema } from "./deployment.js";
 import { idSchema, versionSchema } from "./names.js";
 import { reconciliationReportSchema } from "./reconciliation.js";
@@ -17,24 +18,11 @@ import {
   whySchema,
 } from "./views.js";
 
-/** A list as it stood at `asOf` (ledger time) under `epoch`. */
-function listOf<T extends z.ZodType>(item: T) {
-  return z.object({ items: z.array(item), asOf: z.number(), epoch: z.number(), ...copied });
-}
-
-const by = z.string().max(128).default("unknown").meta({ description: "Who asks, for the audit log" });
-const reason = z.string().max(1_024).nullable().default(null);
 const selector = z
   .string()
   .max(1_024)
   .nullable()
   .meta({ description: "k=v or k!=v, comma = and; null stands for all instances" });
-const requestKey = z
-  .string()
-  .min(1)
-  .max(64)
-  .optional()
-  .meta({ description: "Repeats of a request with the same key get the first answer" });
 const ofDeployment = z.strictObject({ deployment: idSchema });
 const actOnDeployment = z.strictObject({ deployment: idSchema, by, reason });
 const durationMs = z

@@ -1,3 +1,4 @@
+import { appCodes } from "./app-codes.js";
 import type { Meaning } from "./error-meaning.js";
 import { ledgerErrorCodes } from "./ledger-error-codes.js";
 import { reconciliationCodes } from "./reconciliation-codes.js";
@@ -315,6 +316,7 @@ export const errorCodes = {
     sentence: "The instance was not healthy on {version} within {deadlineMs} ms; it was in phase {phase}.",
   },
   ...reconciliationCodes,
+  ...appCodes,
   PHASE_STUCK: { retry: "later", status: 422, sentence: "The phase {phase} has not moved for {stuckMs} ms." },
   CANCELLED: {
     retry: "never",

@@ -15,6 +15,12 @@ export const keys = {
   deployment: (id: string) => `deployment.${escapeToken(id)}`,
   instance: (id: string) => `instance.${escapeToken(id)}`,
   desiredInstance: (id: string) => `desired.instance.${escapeToken(id)}`,
+  /** Every app with its generation. */
+  desiredApps: "desired.apps",
+  desiredApp: (id: string) => `desired.app.${escapeToken(id)}`,
+  /** To watch what is asked of all apps. */
+  desiredAppsBelow: "desired.app.>",
+  appInstance: (instance: string) => `app-instance.${escapeToken(instance)}`,
   release: (version: string) => `release.${escapeToken(version)}`,
   config: (version: string) => `config.${escapeToken(version)}`,
   event: (kind: string, id: string, sequence: number) =>

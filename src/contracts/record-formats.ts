@@ -1,5 +1,14 @@
 import { z } from "zod";
 import {
+  type AppInstanceRecord,
+  type AppList,
+  appInstanceRecordSchema,
+  appListSchema,
+  type DesiredApp,
+  desiredAppSchema,
+} from "./app.js";
+import { type AppReport, appReportSchema } from "./app-report.js";
+import {
   type ConfigRecord,
   configRecordSchema,
   type DeploymentRecord,
@@ -21,6 +30,12 @@ export interface Formats {
   readonly "desired.instance": RecordFormats<DesiredInstance>;
   /** What instances say of themselves; never in the ledger. */
   readonly report: RecordFormats<Report>;
+  readonly "desired.app": RecordFormats<DesiredApp>;
+  /** Of `desired.apps` alone. */
+  readonly desired: RecordFormats<AppList>;
+  readonly "app-instance": RecordFormats<AppInstanceRecord>;
+  /** What instances say of their apps; never in the ledger. */
+  readonly "app-report": RecordFormats<AppReport>;
 }
 
 /** The formats of this version of Rollcall: so far there is one of each. */
@@ -31,6 +46,10 @@ export const currentFormats: Formats = {
   config: new RecordFormats([storedAs(configRecordSchema)]),
   "desired.instance": new RecordFormats([storedAs(desiredInstanceSchema)]),
   report: new RecordFormats([storedAs(reportSchema)]),
+  "desired.app": new RecordFormats([storedAs(desiredAppSchema)]),
+  desired: new RecordFormats([storedAs(appListSchema)]),
+  "app-instance": new RecordFormats([storedAs(appInstanceRecordSchema)]),
+  "app-report": new RecordFormats([storedAs(appReportSchema)]),
 };
 
 const format = z.int().min(1);

@@ -8,6 +8,10 @@ export function subjectsOf(fleet: string) {
     root,
     /** agent → coordinator: what an instance says of itself. */
     health: (instance: string) => `${root}.health.${token(instance)}`,
+    /** instance → coordinator: what its apps have come to. */
+    apps: (instance: string) => `${root}.apps.${token(instance)}`,
+    /** coordinator → instance, request/reply about its apps; of its own, since an agent may answer `ask` for the same instance. */
+    appsAsk: (instance: string, verb: string) => `${root}.apps-ask.${token(instance)}.${verb}`,
     /** ledger → agents: a key of the ledger below `desired`, republished. */
     desired: (key: string) => `${root}.${key}`,
     /** coordinator → agent, request/reply. */
@@ -27,15 +31,13 @@ export function subjectsOf(fleet: string) {
   };
 }
 
-/** The instance that a health or ask subject names; `undefined` if the subject is another's. */
+const areasOfInstances: ReadonlySet<string> = new Set(["health", "ask", "apps", "apps-ask"]);
+
+/** The instance that a subject of a report or an ask names; `undefined` if the subject is another's. */
 export function instanceOfSubject(subject: string): string | undefined {
   const [product, version, , area, instance] = subject.split(".");
-  if (
-    product !== "rollcall" ||
-    version !== "v1" ||
-    (area !== "health" && area !== "ask") ||
-    instance === undefined
-  )
+  if (product !== "rollcall" || version !== "v1" || area === undefined || instance === undefined)
     return undefined;
+  if (!areasOfInstances.has(area)) return undefined;
   return unescapeToken(instance);
 }

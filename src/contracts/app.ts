@@ -1,0 +1,94 @@
+import { z } from "zod";
+import { markSchema } from "./deployment.js";
+import { idSchema, versionSchema } from "./names.js";
+
+/** Apps of a fleet, tombstones included: the list of them, and all states of an instance, each fit one message. */
+export const appsMax = 1_000;
+/** Of the settings of one app, as JSON text. */
+const settingsCharactersMax = 16_384;
+
+/** What administrators want of an app, on all instances. */
+export const desiredStatusSchema = z.enum(["enabled", "disabled", "uninstalled"]);
+export type DesiredStatus = z.infer<typeof desiredStatusSchema>;
+
+/** What an app really came to on one instance. */
+export const initStatusSchema = z.enum([
+  "unknown",
+  "constructed",
+  "initialized",
+  "auto_enabled",
+  "manually_enabled",
+  "compiler_error_disabled",
+  "error_disabled",
+  "manually_disabled",
+  "invalid_settings_disabled",
+  "invalid_license_disabled",
+  "invalid_installation_disabled",
+  "disabled",
+]);
+export type InitStatus = z.infer<typeof initStatusSchema>;
+
+export const appSettingsSchema = z
+  .record(z.string().min(1).max(128), z.json())
+  .refine(
+    (settings) => JSON.stringify(settings).length <= settingsCharactersMax,
+    `settings are at most ${settingsCharactersMax} characters of JSON`,
+  );
+export type AppSettings = z.infer<typeof appSettingsSchema>;
+
+/** What an engine gets to run: a version of an app with its settings. */
+export const appContentSchema = z.strictObject({
+  version: versionSchema,
+  /** Where its files are, in words that the engine understands: a folder, a command. */
+  source: z.string().min(1).max(1_024).nullable(),
+  settings: appSettingsSchema,
+});
+export type AppContent = z.infer<typeof appContentSchema>;
+
+const ledgerId = z.string().min(1).max(64);
+const generation = z.int().min(1);
+
+/** `desired.app.<app>`: what is asked of one app; an uninstalled one is a tombstone. No record at all means "keep what you run". */
+export const desiredAppSchema = z.strictObject({
+  format: z.literal(1),
+  ledgerId,
+  epoch: z.int().min(1),
+  app: idSchema,
+  /** Grows with every change of what is asked of this app. */
+  generation,
+  /** Of the list, when this was written: who has heard the one before it has missed nothing. */
+  appsGeneration: generation,
+  desiredStatus: desiredStatusSchema,
+  content: appContentSchema,
+  added: markSchema,
+  /** The change that made this generation. */
+  changed: markSchema,
+  /** What the single status of old said, if it was migrated from there. */
+  legacyStatus: initStatusSchema.nullable(),
+});
+export type DesiredApp = z.infer<typeof desiredAppSchema>;
+
+/** `desired.apps`: every app, tombstones included, and the generation of what is asked of it. Agents can get single keys only. */
+export const appListSchema = z.strictObject({
+  format: z.literal(1),
+  ledgerId,
+  epoch: z.int().min(1),
+  /** Grows by one with every change of any app. */
+  generation,
+  apps: z
+    .record(idSchema, generation)
+    .refine((apps) => Object.keys(apps).length <= appsMax, `at most ${appsMax} apps`),
+});
+export type AppList = z.infer<typeof appListSchema>;
+
+/** `app-instance.<instance>`: what the control plane must not forget of an instance with apps. */
+export const appInstanceRecordSchema = z.strictObject({
+  format: z.literal(1),
+  instance: idSchema,
+  joinedAtMs: z.int(),
+  /** The newest change of an init status that is in the audit log; `null`: none yet. */
+  audited: z.strictObject({ log: z.string().min(1).max(64), number: z.int().min(0) }).nullable(),
+  /** Alerts that were raised and not cleared, by app: when, in ledger time. */
+  alertedAtMs: z.record(idSchema, z.int()),
+});
+export type AppInstanceRecord = z.infer<typeof appInstanceRecordSchema>;
