@@ -34,17 +34,22 @@ export interface Tap {
 
 /** All processes of a test or a simulation, and what goes wrong between them. */
 export interface MemoryHub {
-  /** The connection of one process. `name` must be free: never used, or closed. */
-  connect(name: string, options?: { log?: Log }): MemoryBus;
+  /**
+   * The connection of one process. `name` must be free: never used, or closed.
+   * @param options `clock` the process's own, if it has one: what comes to it while it stands still waits
+   */
+  connect(name: string, options?: { log?: Log; clock?: Clock }): MemoryBus;
   /** Cuts a process off: what it sends and what is sent to it is lost without an error. */
   disconnect(name: string): void;
+  /** Whether a living process has the name. */
+  knows(name: string): boolean;
   reconnect(name: string): void;
   /** Loses the deliveries that `which` names, until unsubscribed. */
   drop(which: Which): Subscription;
   /** Delivers them twice. */
   duplicate(which: Which): Subscription;
   /** Delivers them later by `delayMs`, so behind what is sent after them. */
-  delay(delayMs: number, which: Which): Subscription;
+  delay(delayMs: number | (() => number), which: Which): Subscription;
   /** Shows every message that somebody listens to, until unsubscribed. */
   tap(tap: Tap): Subscription;
   /** Messages delivered so far. */
@@ -70,7 +75,7 @@ class Hub implements MemoryHub {
   readonly #listeners = new SubjectTree<Listener>();
   readonly #drops = new Set<Which>();
   readonly #duplicates = new Set<Which>();
-  readonly #delays = new Set<{ readonly delayMs: number; readonly which: Which }>();
+  readonly #delays = new Set<{ readonly delayMs: number | (() => number); readonly which: Which }>();
   readonly #taps = new Set<Tap>();
   /** Whose turn it is in each queue group. */
   readonly #turns = new Map<string, number>();
@@ -85,11 +90,11 @@ class Hub implements MemoryHub {
     return this.#delivered;
   }
 
-  connect(name: string, options: { log?: Log } = {}): MemoryBus {
+  connect(name: string, options: { log?: Log; clock?: Clock } = {}): MemoryBus {
     assert(!this.#buses.has(name), `no living process has the name ${name}`);
     const bus = new MemoryBus({
       name,
-      clock: this.#clock,
+      clock: options.clock ?? this.#clock,
       log: options.log,
       latencyMs: this.#latencyMs,
       send: (message) => this.#send(message),
@@ -108,6 +113,10 @@ class Hub implements MemoryHub {
     this.#busOf(name).setConnected(true);
   }
 
+  knows(name: string): boolean {
+    return this.#buses.has(name);
+  }
+
   drop(which: Which): Subscription {
     return entered(this.#drops, which);
   }
@@ -116,7 +125,7 @@ class Hub implements MemoryHub {
     return entered(this.#duplicates, which);
   }
 
-  delay(delayMs: number, which: Which): Subscription {
+  delay(delayMs: number | (() => number), which: Which): Subscription {
     return entered(this.#delays, { delayMs, which });
   }
 
@@ -171,10 +180,12 @@ class Hub implements MemoryHub {
     };
     if (anyOf(this.#drops, delivery)) return;
     let delayMs = this.#latencyMs;
-    for (const delay of this.#delays) if (delay.which(delivery)) delayMs += delay.delayMs;
+    for (const delay of this.#delays)
+      if (delay.which(delivery))
+        delayMs += typeof delay.delayMs === "number" ? delay.delayMs : delay.delayMs();
     const copies = anyOf(this.#duplicates, delivery) ? 2 : 1;
     for (let copy = 0; copy < copies; copy++)
-      this.#clock.setTimer(delayMs, () => this.#deliver(message, listener, passing));
+      listener.bus.clock.setTimer(delayMs, () => this.#deliver(message, listener, passing));
   }
 
   #deliver(message: Sent, listener: Listener, passing: Passing | undefined): void {

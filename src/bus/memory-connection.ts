@@ -64,6 +64,11 @@ export class MemoryBus implements Bus {
     return this.#ports.name;
   }
 
+  /** Of its process. */
+  get clock(): Clock {
+    return this.#ports.clock;
+  }
+
   get connected(): boolean {
     return this.#connected && !this.#closed;
   }

@@ -2,7 +2,7 @@ import type { StoreAnswer, StoreBatch, StoredMessage, StoreUsage } from "./store
 
 /** What a process asks of the store in memory. */
 export type StoreCall =
-  | { readonly verb: "write"; readonly batch: StoreBatch }
+  | { readonly verb: "write"; readonly batch: StoreBatch; readonly from: string }
   | { readonly verb: "read"; readonly key: string }
   | { readonly verb: "scan" | "usage" | "dropHeldEvents" | "follow" | "revision" };
 

@@ -12,16 +12,44 @@ import type { StoreCall, StoreResult } from "./memory-exchange.js";
 import { StoreExchange } from "./memory-exchange.js";
 import { MemoryStore } from "./memory-store.js";
 import type { ConnectedBus } from "./reachable.js";
-import { isFollowed, type StoredMessage } from "./store.js";
+import { isFollowed, type StoreAnswer, type StoreBatch, type StoredMessage } from "./store.js";
 import type { LedgerParts } from "./store-ledger.js";
 import { openStoreLedger } from "./store-ledger.js";
+
+/** One process's way to a ledger. */
+export interface MemoryLedgerOptions {
+  readonly fleet: string;
+  readonly bus: ConnectedBus;
+  /** Default: the store's. */
+  readonly log?: Log;
+  /** The process's own, if it has one. */
+  readonly clock?: Clock;
+}
+
+/** A batch that somebody has sent to the store. */
+export interface SeenBatch {
+  readonly fleet: string;
+  /** The connection that it came by; empty for a fault's own. */
+  readonly from: string;
+  readonly batch: StoreBatch;
+}
+
+/** Sees what the store does, whether or not whoever asked for it is told. */
+export interface StoreObserver {
+  /** It is stored. @param revision of its last message; the others are those before it */
+  stored(seen: SeenBatch, revision: number): void;
+  /** It is not, for this reason. */
+  refused?(seen: SeenBatch, kind: Exclude<StoreAnswer["kind"], "stored">): void;
+}
 
 /** A store that outlives the processes of a test or simulation, and what goes wrong with it. */
 export interface MemoryLedgerStore {
   /** The ledger of one process, over that process's own connection to the hub. */
-  open(options: { fleet: string; bus: ConnectedBus; log?: Log }): Promise<Ledger>;
+  open(options: MemoryLedgerOptions): Promise<Ledger>;
   /** What a restore needs of a process's way to the ledger. */
-  parts(options: { fleet: string; bus: ConnectedBus; log?: Log }): LedgerParts;
+  parts(options: MemoryLedgerOptions): LedgerParts;
+  /** Shows every batch at the moment at which the store decides about it, until unsubscribed. */
+  observe(observer: StoreObserver): Subscription;
   /** The server forgets all keys of a fleet, as if its bucket had been deleted; the audit stream stays. */
   lose(fleet: string): void;
   /** The audit events of a fleet, oldest first. */
@@ -47,6 +75,8 @@ type CommitFault = "refuse" | "lose" | "hold";
 interface Held {
   readonly fleet: string;
   readonly bucket: MemoryBucket;
+  /** Hands a batch to the bucket, and says what became of it. */
+  readonly write: (batch: StoreBatch, from: string) => StoreAnswer;
   commitFault: CommitFault | undefined;
   release: () => void;
   /** Of followed keys, not announced yet; nothing is kept before somebody follows. */
@@ -78,6 +108,7 @@ class LedgerServer implements MemoryLedgerStore {
   readonly #log: Log;
   readonly #bus: Bus;
   readonly #exchange = new StoreExchange();
+  readonly #observers = new Set<StoreObserver>();
   readonly #fleets = new Map<string, Held>();
   #answers = true;
 
@@ -90,16 +121,21 @@ class LedgerServer implements MemoryLedgerStore {
     bus.subscribe("$JS.API.STREAM.MSG.GET.>", (message) => this.#get(message));
   }
 
-  open(options: { fleet: string; bus: ConnectedBus; log?: Log }): Promise<Ledger> {
+  open(options: MemoryLedgerOptions): Promise<Ledger> {
     return openStoreLedger(this.parts(options));
   }
 
-  parts({ fleet, bus, log = this.#log }: { fleet: string; bus: ConnectedBus; log?: Log }): LedgerParts {
+  parts({ fleet, bus, log = this.#log, clock = this.#clock }: MemoryLedgerOptions): LedgerParts {
     const { bucket } = storesOf(fleet);
     if (!this.#fleets.has(fleet)) this.#make(fleet);
-    const parts = { fleet, bus, clock: this.#clock };
+    const parts = { fleet, bus, clock };
     const store = new MemoryStore({ ...parts, subject: callSubject(bucket), exchange: this.#exchange });
     return { ...parts, store, log, random: this.#random };
+  }
+
+  observe(observer: StoreObserver): Subscription {
+    this.#observers.add(observer);
+    return { unsubscribe: () => void this.#observers.delete(observer) };
   }
 
   lose(fleet: string): void {
@@ -149,9 +185,9 @@ class LedgerServer implements MemoryLedgerStore {
   }
 
   depose(fleet: string): void {
-    const { bucket } = this.#of(fleet);
-    bucket.write(deposition(bucket));
-    this.#announceChanges(this.#of(fleet));
+    const held = this.#of(fleet);
+    held.write(deposition(held.bucket), "");
+    this.#announceChanges(held);
   }
 
   #of(fleet: string): Held {
@@ -171,6 +207,7 @@ class LedgerServer implements MemoryLedgerStore {
     const held: Held = {
       fleet,
       bucket,
+      write: (batch, from) => this.#write(bucket, { fleet, from, batch }),
       commitFault: undefined,
       release: () => undefined,
       fresh: undefined,
@@ -188,6 +225,14 @@ class LedgerServer implements MemoryLedgerStore {
       this.#exchange.settle(ticket, result);
       message.respond(ticket);
     });
+  }
+
+  #write(bucket: MemoryBucket, seen: SeenBatch): StoreAnswer {
+    const answer = bucket.write(seen.batch);
+    for (const observer of this.#observers)
+      if (answer.kind === "stored") observer.stored(seen, answer.revision);
+      else observer.refused?.(seen, answer.kind);
+    return answer;
   }
 
   #get(message: BusMessage): void {
@@ -254,18 +299,17 @@ function resultOf(held: Held, call: StoreCall, onLate: () => void): StoreResult 
 
 function written(
   held: Held,
-  { batch }: Extract<StoreCall, { verb: "write" }>,
+  { batch, from }: Extract<StoreCall, { verb: "write" }>,
   onLate: () => void,
 ): StoreResult | undefined {
-  const { bucket } = held;
   const fault = batch.messageId === undefined ? undefined : held.commitFault;
-  if (fault === undefined) return { answer: bucket.write(batch) };
+  if (fault === undefined) return { answer: held.write(batch, from) };
   held.commitFault = undefined;
   if (fault === "refuse") return { answer: { kind: "refused", problem: "a fault of the test" } };
-  if (fault === "lose") bucket.write(batch);
+  if (fault === "lose") held.write(batch, from);
   else
     held.release = () => {
-      bucket.write(batch);
+      held.write(batch, from);
       onLate();
     };
   return undefined;

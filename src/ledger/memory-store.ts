@@ -43,7 +43,7 @@ export class MemoryStore implements Store {
 
   async write(batch: StoreBatch, timeoutMs: number): Promise<StoreAnswer> {
     try {
-      const { answer } = await this.#call({ verb: "write", batch }, timeoutMs);
+      const { answer } = await this.#call({ verb: "write", batch, from: this.#bus.name ?? "" }, timeoutMs);
       return answer ?? { kind: "unanswered", problem: "the store gave no answer" };
     } catch (thrown) {
       return { kind: "unanswered", problem: thrown instanceof Error ? thrown.message : String(thrown) };

@@ -2,6 +2,8 @@ import type { Bus, Clock } from "../base/ports.js";
 
 /** A bus that knows whether messages flow. */
 export interface ConnectedBus extends Bus {
+  /** Of the connection, where it has one. */
+  readonly name?: string;
   readonly connected: boolean;
 }
 

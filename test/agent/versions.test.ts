@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import { keys } from "../../src/contracts/keys.js";
 import { subjectsOf } from "../../src/contracts/subjects.js";
-import { nextFormats } from "../kit/next-formats.js";
+import { nextFormats } from "../../src/simulator/chaos/next-formats.js";
 import { AgentWorld, fleet, release } from "./agent-kit.js";
 
 describe("an agent newer than the control plane", () => {

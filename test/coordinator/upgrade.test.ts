@@ -4,7 +4,7 @@ import { keys } from "../../src/contracts/keys.js";
 import { currentFormats, type Formats } from "../../src/contracts/record-formats.js";
 import { FleetWorld, fleet, leaseMs } from "../kit/fleet.js";
 import { Invariants } from "../kit/invariants.js";
-import { laterFormats, nextFormats } from "../kit/next-formats.js";
+import { laterFormats, nextFormats } from "../../src/simulator/chaos/next-formats.js";
 import { refusalOf } from "../kit/refusals.js";
 import { WrittenFormats } from "../kit/written-formats.js";
 

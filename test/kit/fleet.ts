@@ -32,9 +32,9 @@ import type { ActorHost } from "../../src/runtime/actor.js";
 import { createActorHost } from "../../src/runtime/actor-host.js";
 import { createSeededRandom } from "../../src/runtime/random.js";
 import { createVirtualClock, type VirtualClock } from "../../src/runtime/virtual-clock.js";
+import { nextFormats } from "../../src/simulator/chaos/next-formats.js";
 import { NodeClock } from "../../src/simulator/node-clock.js";
 import { type Behaviour, FakeAgent } from "./fake-agent.js";
-import { nextFormats } from "./next-formats.js";
 import { quietLog } from "./quiet-log.js";
 
 export const fleet = "default";

@@ -4,15 +4,15 @@ import {
   deploymentRecordSchema,
   type InstanceRecord,
   instanceRecordSchema,
-} from "../../src/contracts/deployment.js";
-import { RecordFormats, storedAs } from "../../src/contracts/formats.js";
+} from "../../contracts/deployment.js";
+import { RecordFormats, storedAs } from "../../contracts/formats.js";
 import {
   type DesiredInstance,
   desiredInstanceSchema,
   type Report,
   reportSchema,
-} from "../../src/contracts/instance.js";
-import { currentFormats, type Formats } from "../../src/contracts/record-formats.js";
+} from "../../contracts/instance.js";
+import { currentFormats, type Formats } from "../../contracts/record-formats.js";
 
 /*
  * The formats of a version of Rollcall that there is not: the next one. It has renamed what every kind of record says, and

@@ -1,0 +1,166 @@
+import { type Agent, createAgent } from "../../agent/agent.js";
+import type { Behaviour } from "../../agent/memory/behaviour.js";
+import { createMemoryHost, type MemoryHost } from "../../agent/memory/memory-host.js";
+import type { MemoryBus } from "../../bus/memory-connection.js";
+import type { Labels } from "../../contracts/instance.js";
+import { openLedgerReader } from "../../ledger/ledger-reader.js";
+import type { SeededRandom } from "../../runtime/random.js";
+import { NodeClock } from "../node-clock.js";
+import type { SimulatedWorld } from "../world.js";
+import { Dice } from "./dice.js";
+import type { Effect } from "./effect.js";
+import type { Temper } from "./life-plan.js";
+
+export interface AgentNodeOptions {
+  readonly id: string;
+  readonly labels: Labels;
+  readonly driftPpm: number;
+  readonly releases: readonly Temper[];
+  readonly onEffect: (effect: Effect) => void;
+}
+
+/** A host with one instance, and its agent, which comes and goes while the disk and the processes stay. */
+export class AgentNode {
+  readonly id: string;
+  readonly host: MemoryHost;
+  labels: Labels;
+  readonly #world: SimulatedWorld;
+  readonly #driftPpm: number;
+  readonly #random: SeededRandom;
+  #clock: NodeClock;
+  #bus: MemoryBus | undefined;
+  #agent: Agent | undefined;
+  #starts = 0;
+
+  constructor(world: SimulatedWorld, options: AgentNodeOptions) {
+    const { id, labels, driftPpm, releases } = options;
+    this.id = id;
+    this.labels = labels;
+    this.#world = world;
+    this.#driftPpm = driftPpm;
+    this.#random = world.random.fork(`agent/${id}`);
+    this.#clock = new NodeClock(world.clock, { driftPpm });
+    const fates = new Dice(this.#random.fork("fates"));
+    this.host = createMemoryHost({
+      clock: world.clock,
+      random: this.#random.fork("host"),
+      saveMs: 2,
+      behaviours: new Map(releases.map((release) => [release.version, behaviourOf(release, fates)])),
+    });
+    this.#note(options.onEffect);
+  }
+
+  /** Says what is done on this host. */
+  #note(onEffect: (effect: Effect) => void): void {
+    const { processes, files } = this.host;
+    const { clock } = this.#world;
+    const { id: instance } = this;
+    const start = processes.start.bind(processes);
+    processes.start = (asked) => {
+      const { generation, env } = asked;
+      const release = env.ROLLCALL_RELEASE ?? null;
+      onEffect({ atMs: clock.nowMs(), instance, what: "start", release, generation });
+      return start(asked);
+    };
+    const stop = processes.stop.bind(processes);
+    processes.stop = (identity, options) => {
+      const found = processes.living.find((living) => living.identity.pid === identity.pid);
+      const { release = null, generation = 0 } = found ?? {};
+      onEffect({ atMs: clock.nowMs(), instance, what: "stop", release, generation });
+      return stop(identity, options);
+    };
+    const activate = files.activate.bind(files);
+    files.activate = (work) => {
+      const { generation, release } = work;
+      onEffect({ atMs: clock.nowMs(), instance, what: "activate", release: release.version, generation });
+      return activate(work);
+    };
+  }
+
+  get agent(): Agent | undefined {
+    return this.#agent;
+  }
+
+  get clock(): NodeClock {
+    return this.#clock;
+  }
+
+  /** Of its connection now; undefined while no agent runs. */
+  get busName(): string | undefined {
+    return this.#bus?.name;
+  }
+
+  /** Starts an agent on this host; without effect while one runs. @throws RollcallError as the command would end */
+  async start(): Promise<void> {
+    if (this.#bus !== undefined) return;
+    const { fleet, log, hub } = this.#world;
+    const name = `agent-${this.id}-${++this.#starts}`;
+    const clock = new NodeClock(this.#world.clock, { driftPpm: this.#driftPpm });
+    const bus = hub.connect(name, { clock });
+    this.#clock = clock;
+    this.#bus = bus;
+    const agent = createAgent(
+      {
+        clock,
+        random: this.#random.fork(name),
+        log,
+        bus,
+        ledger: openLedgerReader(bus, fleet),
+        ...this.host,
+      },
+      { fleet, agentVersion: "1.0.0", instances: [{ id: this.id, labels: this.labels }] },
+    );
+    this.#agent = agent;
+    await agent.start();
+  }
+
+  /** As by SIGKILL: the processes that it started go on. */
+  kill(): void {
+    this.#clock.die();
+    this.host.crash();
+    void this.#bus?.close();
+    this.#bus = undefined;
+    this.#agent = undefined;
+  }
+
+  /** The machine goes down: nothing runs any more. */
+  reboot(): void {
+    this.kill();
+    this.host.processes.reboot();
+  }
+
+  /** What runs stays up from now on, and stays as healthy as it is. */
+  calm(): void {
+    const { behaviours } = this.host;
+    for (const [version, { exitsAfterMs, unhealthyAfterMs, ...steady }] of behaviours)
+      if (exitsAfterMs !== undefined || unhealthyAfterMs !== undefined) behaviours.set(version, steady);
+  }
+
+  /** As by SIGTERM with `--leave`: it takes its instance out of the fleet. */
+  async leave(): Promise<void> {
+    await this.#agent?.stop({ leave: true });
+    await this.#bus?.close();
+    this.#bus = undefined;
+    this.#agent = undefined;
+  }
+}
+
+/** What becomes of a release on one instance, drawn once: a bad one is bad here each time. */
+function behaviourOf(temper: Temper, dice: Dice): Behaviour {
+  const at = dice.unit();
+  const afterMs = dice.int(200, 8_000);
+  let sum = 0;
+  const falls = (share: number) => {
+    const is = at >= sum && at < sum + share;
+    sum += share;
+    return is;
+  };
+  const slow = { slowMs: Math.round(temper.slowMs * dice.unit()) };
+  if (falls(temper.fails))
+    return { ...slow, failsIn: dice.pick(["pull", "build", "copy", "activate"]), code: "BUILD_FAILED" };
+  if (falls(temper.hangs)) return { ...slow, hangsIn: dice.pick(["pull", "build"]) };
+  if (falls(temper.unhealthy)) return { ...slow, unhealthy: true };
+  if (falls(temper.sickens)) return { ...slow, unhealthyAfterMs: afterMs };
+  if (falls(temper.crashes)) return { ...slow, exitsAfterMs: afterMs };
+  return slow;
+}

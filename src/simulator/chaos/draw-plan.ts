@@ -1,0 +1,221 @@
+import { createSeededRandom } from "../../runtime/random.js";
+import { Dice } from "./dice.js";
+import { type Happening, type LifePlan, misuses, type Temper } from "./life-plan.js";
+
+/** Kinds of faults, each of which is absent from a good share of the lives. */
+export const families = [
+  "messages",
+  "partitions",
+  "pauses",
+  "crashes",
+  "upgrades",
+  "clocks",
+  "ledger",
+  "disks",
+  "processes",
+  "machines",
+  "membership",
+] as const;
+export type Family = (typeof families)[number];
+
+const selectors = [null, "tier=web", "tier!=web", "zone=a", "tier=web,zone=a"] as const;
+const batches = [1, 1, 2, 3, "25%", "50%", "100%"] as const;
+const thresholds = [1, 1, 2, 3, "20%", "100%"] as const;
+
+/**
+ * Draws the life that belongs to a seed. Swarm testing: which kinds of faults there are, and how many of each, is drawn first, so that
+ * lives differ in kind and a fault that hides another is often missing.
+ *
+ * @param options `instancesMax` for a quick look; 200 at most
+ */
+export function drawPlan(seed: string, options: { readonly instancesMax?: number } = {}): LifePlan {
+  const random = createSeededRandom(seed);
+  const dice = new Dice(random.fork("plan"));
+  const swarm = new Set(families.filter(() => dice.chance(0.5)));
+  const size = Math.min(options.instancesMax ?? 200, sizeOf(dice));
+  const leaseMs = dice.pick([3_000, 3_000, 12_000]);
+  const faultsMs = dice.int(3, 12) * 60_000;
+  const drifts = swarm.has("clocks");
+  const drift = () => (drifts ? dice.int(-500, 500) : 0);
+  return {
+    seed,
+    leaseMs,
+    faultsMs,
+    reconcileEveryMs: dice.pick([30_000, 60_000, 300_000]),
+    coordinators: Array.from(
+      {
+        length: dice.weighted([
+          [3, 1],
+          [3, 2],
+          [4, 3],
+          [1, 5],
+        ]),
+      },
+      () => ({
+        driftPpm: drift(),
+        isNext: false,
+      }),
+    ),
+    instances: Array.from({ length: size }, (_, at) => ({
+      id: `i${at + 1}`,
+      labels: labels(dice),
+      driftPpm: drift(),
+    })),
+    releases: Array.from({ length: dice.int(2, 5) }, (_, at) => temper(dice, `v${at + 1}`)),
+    happenings: [
+      ...people(dice, faultsMs),
+      ...(swarm.size === 0 ? [] : faults(dice, [...swarm], faultsMs, leaseMs)),
+    ].sort((a, b) => a.atMs - b.atMs),
+  };
+}
+
+/** Mostly few: what goes wrong with many goes wrong with few, and faster. */
+function sizeOf(dice: Dice): number {
+  return dice.weighted([
+    [6, () => dice.int(1, 6)],
+    [5, () => dice.int(5, 15)],
+    [2, () => dice.int(15, 40)],
+    [0.3, () => dice.int(40, 200)],
+  ])();
+}
+
+function labels(dice: Dice): Record<string, string> {
+  return { tier: dice.pick(["web", "web", "db"]), ...(dice.chance(0.5) && { zone: "a" }) };
+}
+
+function temper(dice: Dice, version: string): Temper {
+  const isBad = dice.chance(0.6);
+  const bad = (most: number) => (isBad && dice.chance(0.4) ? dice.unit() * most : 0);
+  return {
+    version,
+    minHealthyMs: dice.int(0, 5_000),
+    deadlineMs: dice.int(10, 90) * 1_000,
+    fails: bad(0.5),
+    hangs: bad(0.3),
+    unhealthy: bad(0.3),
+    sickens: bad(0.3),
+    crashes: bad(0.3),
+    slowMs: dice.int(0, 3_000),
+  };
+}
+
+/** Somebody wants something every twenty seconds or so. */
+function people(dice: Dice, untilMs: number): Happening[] {
+  const wishes: Happening[] = [];
+  const everyMs = dice.pick([8_000, 20_000, 45_000]);
+  for (let atMs = 2_000; atMs < untilMs; atMs += dice.int(1, 2 * everyMs)) wishes.push(wish(dice, atMs));
+  return wishes;
+}
+
+function wish(dice: Dice, atMs: number): Happening {
+  const deployment = dice.weighted([
+    [8, 0],
+    [3, 1],
+    [1, dice.int(2, 5)],
+  ]);
+  const instance = dice.int(0, 999);
+  return dice.weighted<() => Happening>([
+    [
+      8,
+      () => ({
+        do: "deploy",
+        atMs,
+        release: dice.int(0, 7),
+        selector: dice.pick(selectors),
+        batch: dice.pick(batches),
+        failureThreshold: dice.pick(thresholds),
+        rollback: dice.chance(0.85) ? "auto" : "off",
+      }),
+    ],
+    [1.5, () => ({ do: "act", atMs, verb: "pause", deployment })],
+    [2.5, () => ({ do: "act", atMs, verb: dice.chance(0.7) ? "resume" : "force", deployment })],
+    [1, () => ({ do: "act", atMs, verb: "abort", deployment })],
+    [1.5, () => ({ do: "act", atMs, verb: "rollback", deployment })],
+    [1.5, () => ({ do: "act", atMs, verb: "retry", deployment })],
+    [1.5, () => ({ do: "reset", atMs, instance })],
+    [0.5, () => ({ do: "relabel", atMs, instance, labels: labels(dice) })],
+    [1, () => ({ do: "misuse", atMs, what: dice.pick(misuses) })],
+    [0.5, () => ({ do: "reconcile", atMs, dryRun: dice.chance(0.5) })],
+  ])();
+}
+
+function faults(dice: Dice, swarm: readonly Family[], untilMs: number, leaseMs: number): Happening[] {
+  const found: Happening[] = [];
+  const everyMs = dice.pick([5_000, 15_000, 40_000]);
+  for (let atMs = 1_000; atMs < untilMs; atMs += dice.int(1, 2 * everyMs))
+    found.push(fault(dice, dice.pick(swarm), atMs, leaseMs));
+  return found;
+}
+
+function fault(dice: Dice, family: Family, atMs: number, leaseMs: number): Happening {
+  const forMs = dice.weighted([
+    [4, () => dice.int(50, leaseMs)],
+    [4, () => dice.int(leaseMs, 20_000)],
+    [1, () => dice.int(20_000, 120_000)],
+  ])();
+  const which = dice.int(0, 999);
+  const leaderOr = dice.chance(0.6) ? ("leader" as const) : which;
+  const kinds: Record<Family, () => Happening> = {
+    messages: () => ({
+      do: "messages",
+      atMs,
+      forMs,
+      how: dice.pick(["lose", "duplicate", "delay", "reorder"]),
+      of: dice.pick(["health", "desired", "ask", "api", "ledger", "all"]),
+      share: dice.unit() * 0.5,
+      ms: dice.weighted([
+        [3, dice.int(1, 500)],
+        [1, dice.int(500, 8_000)],
+      ]),
+    }),
+    partitions: () =>
+      dice.weighted<() => Happening>([
+        [3, () => ({ do: "coordinator", atMs, forMs, which: leaderOr, how: cut(dice) })],
+        [3, () => ({ do: "agent", atMs, forMs, which, how: cut(dice) })],
+        [2, () => ({ do: "agents", atMs, forMs, share: dice.unit(), how: cut(dice) })],
+      ])(),
+    pauses: () =>
+      dice.chance(0.7)
+        ? { do: "coordinator", atMs, forMs, which: leaderOr, how: "stall" }
+        : { do: "agent", atMs, forMs, which, how: "stall" },
+    crashes: () =>
+      dice.weighted<() => Happening>([
+        [4, () => ({ do: "coordinator", atMs, forMs, which: leaderOr, how: "kill" })],
+        [2, () => ({ do: "coordinator", atMs, forMs, which: leaderOr, how: "stop" })],
+        [4, () => ({ do: "agent", atMs, forMs, which, how: "kill" })],
+      ])(),
+    upgrades: () => ({ do: "coordinator", atMs, forMs, which: leaderOr, how: "upgrade" }),
+    clocks: () => ({
+      do: "clockStep",
+      atMs,
+      of: dice.pick(["coordinator", "agent"]),
+      which,
+      byMs: dice.pick([-3_600_000, -30_000, -1_000, 1_000, 30_000, 3_600_000]),
+    }),
+    ledger: () => ({
+      do: "ledger",
+      atMs,
+      forMs: Math.min(forMs, 30_000),
+      how: dice.pick(["refuse", "loseAnswer", "hold", "unavailable", "full", "restart", "lag"]),
+      ms: dice.int(10, 3_000),
+    }),
+    disks: () => ({ do: "agent", atMs, forMs, which, how: "diskFull" }),
+    processes: () => ({ do: "crash", atMs, instance: which }),
+    machines: () => ({ do: "agent", atMs, forMs, which, how: "reboot" }),
+    membership: () =>
+      dice.weighted<() => Happening>([
+        [4, () => ({ do: "join", atMs, labels: labels(dice) })],
+        [2, () => ({ do: "leave", atMs, instance: which })],
+        [2, () => ({ do: "remove", atMs, instance: which })],
+      ])(),
+  };
+  return kinds[family]();
+}
+
+function cut(dice: Dice): "cut" | "deaf" | "mute" {
+  return dice.weighted([
+    [3, "cut"],
+    [1, "deaf"],
+    [1, "mute"],
+  ]);
+}

@@ -1,0 +1,220 @@
+import type { Subscription } from "../../base/ports.js";
+import type { Delivery } from "../../bus/memory-bus.js";
+import { Dice } from "./dice.js";
+import type { Fleet } from "./fleet.js";
+import type { Happening, HappeningOf } from "./life-plan.js";
+import type { Wish } from "./people.js";
+
+export type Fault = Exclude<Happening, Wish>;
+type Cut = HappeningOf<"agents">["how"];
+
+const roomBytes = 1_073_741_824;
+/** On top of what is used when a store gets full: what is under way fits, little more does. */
+const restBytes = 2_000;
+
+/** Whether a message belongs to an area, by its subject. */
+const areas: Readonly<Record<HappeningOf<"messages">["of"], (delivery: Delivery) => boolean>> = {
+  health: ({ subject }) => subject.includes(".health."),
+  desired: ({ subject }) => subject.includes(".desired."),
+  ask: ({ subject }) => subject.includes(".ask."),
+  api: ({ subject, from, to }) => subject.includes(".api.") || from === "people" || to === "people",
+  ledger: ({ from, to }) => from === "ledger-store" || to === "ledger-store",
+  all: () => true,
+};
+
+/** What goes wrong in a life, and its end. */
+export class Faults {
+  readonly #fleet: Fleet;
+  readonly #dice: Dice;
+  /** What ends each fault that lasts. */
+  readonly #lasting = new Set<() => void>();
+
+  constructor(fleet: Fleet) {
+    this.#fleet = fleet;
+    this.#dice = new Dice(fleet.world.random.fork("faults"));
+  }
+
+  get lasting(): number {
+    return this.#lasting.size;
+  }
+
+  /** Everything works again. */
+  endAll(): void {
+    for (const end of [...this.#lasting]) end();
+  }
+
+  begin(fault: Fault): void {
+    switch (fault.do) {
+      case "messages":
+        this.#messages(fault);
+        break;
+      case "coordinator":
+        this.#coordinator(fault);
+        break;
+      case "agent":
+        this.#agent(fault);
+        break;
+      case "agents":
+        for (const id of this.#fleet.agents.keys())
+          if (this.#dice.chance(fault.share)) this.#cutAgent(id, fault.how, fault.forMs);
+        break;
+      case "crash": {
+        const living = this.#fleet.agentAt(fault.instance)?.host.processes.living[0];
+        if (living !== undefined)
+          this.#fleet.agents.get(living.instance)?.host.processes.crash(living.identity.pid);
+        break;
+      }
+      case "clockStep": {
+        const { of, which, byMs } = fault;
+        const node = of === "agent" ? this.#fleet.agentAt(which) : this.#fleet.coordinatorAt(which);
+        node?.clock.stepWall(byMs);
+        break;
+      }
+      case "ledger":
+        this.#ledger(fault);
+        break;
+      case "join":
+        this.#fleet.join(fault.labels);
+        break;
+      case "leave":
+        this.#fleet.leave(fault.instance);
+        break;
+    }
+  }
+
+  #messages({ how, of, share, ms, forMs }: HappeningOf<"messages">): void {
+    const { hub } = this.#fleet.world;
+    const dice = this.#dice;
+    const which = (delivery: Delivery) => areas[of](delivery) && dice.chance(share);
+    switch (how) {
+      case "lose":
+        this.#lasts(hub.drop(which), forMs);
+        break;
+      case "duplicate":
+        this.#lasts(hub.duplicate(which), forMs);
+        break;
+      case "delay":
+        this.#lasts(hub.delay(ms, which), forMs);
+        break;
+      case "reorder":
+        this.#lasts(
+          hub.delay(() => dice.int(0, ms), which),
+          forMs,
+        );
+        break;
+    }
+  }
+
+  #coordinator({ which, how, forMs }: HappeningOf<"coordinator">): void {
+    const fleet = this.#fleet;
+    const node = which === "leader" ? fleet.leader() : fleet.coordinatorAt(which);
+    if (node === undefined) return;
+    switch (how) {
+      case "stall":
+        node.clock.stall(forMs);
+        break;
+      case "kill":
+        node.kill();
+        this.#later(forMs, () => fleet.replace(node));
+        break;
+      case "stop":
+        void fleet.stop(node);
+        this.#later(forMs, () => fleet.replace(node));
+        break;
+      case "upgrade":
+        void fleet.stop(node);
+        this.#later(forMs, () => fleet.replace(node, { isNext: true }));
+        break;
+      default:
+        this.#cut(node.name, how, forMs);
+        break;
+    }
+  }
+
+  #agent({ which, how, forMs }: HappeningOf<"agent">): void {
+    const node = this.#fleet.agentAt(which);
+    if (node === undefined) return;
+    switch (how) {
+      case "stall":
+        node.clock.stall(forMs);
+        break;
+      case "diskFull":
+        node.host.records.setFull(true);
+        this.#later(forMs, () => node.host.records.setFull(false));
+        break;
+      case "kill":
+      case "reboot":
+        node[how]();
+        this.#later(forMs, () => this.#fleet.startAgent(node));
+        break;
+      default:
+        this.#cutAgent(node.id, how, forMs);
+        break;
+    }
+  }
+
+  #cutAgent(id: string, how: Cut, forMs: number): void {
+    const bus = this.#fleet.agents.get(id)?.busName;
+    if (bus !== undefined) this.#cut(bus, how, forMs);
+  }
+
+  #cut(bus: string, how: Cut, forMs: number): void {
+    const { hub } = this.#fleet.world;
+    if (how === "deaf")
+      this.#lasts(
+        hub.drop(({ to }) => to === bus),
+        forMs,
+      );
+    else if (how === "mute")
+      this.#lasts(
+        hub.drop(({ from }) => from === bus),
+        forMs,
+      );
+    else {
+      hub.disconnect(bus);
+      this.#later(forMs, () => this.#fleet.reconnect(bus));
+    }
+  }
+
+  #ledger({ how, ms, forMs }: HappeningOf<"ledger">): void {
+    const { store, fleet } = this.#fleet.world;
+    switch (how) {
+      case "refuse":
+        store.refuseNextCommit(fleet);
+        break;
+      case "loseAnswer":
+        store.loseNextAnswer(fleet);
+        break;
+      case "hold":
+        this.#later(forMs, store.holdNextCommit(fleet));
+        break;
+      case "unavailable":
+        this.#lasts(store.unavailable(), forMs);
+        break;
+      case "restart":
+      case "lag":
+        // Not modelled yet.
+        void ms;
+        break;
+      case "full":
+        store.limit(fleet, store.used(fleet) + restBytes);
+        this.#later(forMs, () => store.limit(fleet, roomBytes));
+        break;
+    }
+  }
+
+  #lasts(fault: Subscription, forMs: number): void {
+    this.#later(forMs, () => fault.unsubscribe());
+  }
+
+  /** Ends after so long, or with all faults. */
+  #later(forMs: number, end: () => void): void {
+    const once = (): void => {
+      if (!this.#lasting.delete(once)) return;
+      timer.cancel();
+      end();
+    };
+    this.#lasting.add(once);
+    const timer = this.#fleet.world.clock.setTimer(forMs, once);
+  }
+}

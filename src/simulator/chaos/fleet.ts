@@ -1,0 +1,122 @@
+import { messageOf } from "../../base/errors.js";
+import type { Labels } from "../../contracts/instance.js";
+import type { SimulatedWorld } from "../world.js";
+import { AgentNode } from "./agent-node.js";
+import { CoordinatorNode } from "./coordinator-node.js";
+import type { Effect } from "./effect.js";
+import type { LifePlan } from "./life-plan.js";
+
+/** Whoever runs the processes starts one that has ended again after so long. */
+const startAgainMs = 2_000;
+
+/** The processes of a life: coordinators and agents, as whoever runs them starts and ends them. */
+export class Fleet {
+  readonly world: SimulatedWorld;
+  readonly coordinators = new Map<string, CoordinatorNode>();
+  readonly agents = new Map<string, AgentNode>();
+  readonly #plan: LifePlan;
+  /** Told of all that is done on the hosts. */
+  onEffect: (effect: Effect) => void = () => undefined;
+  #coordinatorStarts = 0;
+  #joined = 0;
+
+  constructor(world: SimulatedWorld, plan: LifePlan) {
+    this.world = world;
+    this.#plan = plan;
+  }
+
+  start(): void {
+    for (const { isNext, driftPpm } of this.#plan.coordinators) this.#startCoordinator({ isNext, driftPpm });
+    for (const { id, labels, driftPpm } of this.#plan.instances) this.#addAgent(id, labels, driftPpm);
+  }
+
+  leader(): CoordinatorNode | undefined {
+    for (const node of this.coordinators.values()) if (node.leads) return node;
+    return undefined;
+  }
+
+  coordinatorAt(nth: number): CoordinatorNode | undefined {
+    return at([...this.coordinators.values()], nth);
+  }
+
+  agentAt(nth: number): AgentNode | undefined {
+    return at([...this.agents.values()], nth);
+  }
+
+  /** Starts another process in the place of one, which may be under way to its end or ended. */
+  replace(node: CoordinatorNode, { isNext = node.isNext }: { isNext?: boolean } = {}): void {
+    if (!node.ended) node.kill();
+    this.coordinators.delete(node.name);
+    this.#startCoordinator({ isNext, driftPpm: node.driftPpm });
+  }
+
+  /** Resolves when it has handed over, or cannot. */
+  async stop(node: CoordinatorNode): Promise<void> {
+    await node.stop();
+    this.coordinators.delete(node.name);
+  }
+
+  join(labels: Labels): void {
+    this.#addAgent(`j${++this.#joined}`, labels, 0);
+  }
+
+  leave(nth: number): void {
+    const node = this.agentAt(nth);
+    if (node === undefined || this.agents.size === 1) return;
+    this.agents.delete(node.id);
+    void node.leave();
+  }
+
+  /** An agent starts with other labels. */
+  relabel(nth: number, labels: Labels): void {
+    const node = this.agentAt(nth);
+    if (node === undefined) return;
+    node.kill();
+    node.labels = labels;
+    this.startAgent(node);
+  }
+
+  /** Processes end no more by themselves. */
+  calm(): void {
+    for (const node of this.agents.values()) node.calm();
+  }
+
+  startAgent(node: AgentNode): void {
+    if (this.agents.get(node.id) !== node) return;
+    node.start().catch((error: unknown) => {
+      // As its service manager does: it starts again what has ended.
+      this.world.log.warn({ instance: node.id, problem: messageOf(error) }, "an agent did not start");
+      node.kill();
+      this.world.clock.setTimer(startAgainMs, () => this.startAgent(node));
+    });
+  }
+
+  reconnect(bus: string): void {
+    if (this.world.hub.knows(bus)) this.world.hub.reconnect(bus);
+  }
+
+  #addAgent(id: string, labels: Labels, driftPpm: number): void {
+    const { releases } = this.#plan;
+    const onEffect = (effect: Effect) => this.onEffect(effect);
+    const node = new AgentNode(this.world, { id, labels, driftPpm, releases, onEffect });
+    this.agents.set(id, node);
+    this.startAgent(node);
+  }
+
+  #startCoordinator({ isNext, driftPpm }: { isNext: boolean; driftPpm: number }): void {
+    const { leaseMs, reconcileEveryMs } = this.#plan;
+    const name = `c${++this.#coordinatorStarts}`;
+    const node = new CoordinatorNode(this.world, { name, leaseMs, reconcileEveryMs, driftPpm, isNext });
+    this.coordinators.set(name, node);
+    node.start().catch((error: unknown) => {
+      this.world.log.warn({ coordinator: name, problem: messageOf(error) }, "a coordinator did not start");
+      this.world.clock.setTimer(startAgainMs, () => {
+        if (this.coordinators.get(name) === node) this.replace(node);
+      });
+    });
+  }
+}
+
+function at<T>(items: readonly T[], nth: number): T | undefined {
+  return items[nth % Math.max(1, items.length)];
+}

@@ -1,0 +1,58 @@
+import type { Passing } from "../../bus/memory-bus.js";
+import type { SeenBatch } from "../../ledger/memory-ledger.js";
+import type { AgentNode } from "./agent-node.js";
+import type { CoordinatorNode } from "./coordinator-node.js";
+import type { Effect } from "./effect.js";
+import type { Commit, LedgerMirror } from "./ledger-mirror.js";
+import type { LifePlan } from "./life-plan.js";
+import type { Mark } from "./marks.js";
+import type { Asked } from "./people.js";
+
+/** What somebody sees who sees everything. */
+export interface Witness {
+  readonly plan: LifePlan;
+  nowMs(): number;
+  readonly ledger: LedgerMirror;
+  /** Those that run. */
+  readonly coordinators: ReadonlyMap<string, CoordinatorNode>;
+  /** Every host that ever was in the fleet. */
+  readonly agents: ReadonlyMap<string, AgentNode>;
+  /** Everything that people asked for, and what they were told. */
+  readonly asked: readonly Asked[];
+  /** Says that something worth reaching has happened. */
+  mark(mark: Mark): void;
+}
+
+/**
+ * Something that must hold in every life. Its hooks see what happens as it happens and throw a `Violation` when it does not hold. It looks
+ * at what is stored, sent and done, never into a coordinator.
+ */
+export interface Invariant {
+  /** As in the list of invariants, `S4`. */
+  readonly id: string;
+  /** What holds, in one sentence. */
+  readonly says: string;
+  /** A batch was stored. */
+  committed?(commit: Commit): void;
+  /** The store has refused a batch. */
+  refused?(seen: SeenBatch, kind: string): void;
+  /** A message was sent. */
+  sent?(passing: Passing): void;
+  /** One receiver has taken it. */
+  taken?(passing: Passing, by: string): void;
+  /** Something was done on a host. */
+  done?(effect: Effect): void;
+  /** After each virtual event; must cost next to nothing. */
+  each?(): void;
+  /** All faults have just ended. */
+  faultsOver?(): void;
+  /** The fleet has come to rest. */
+  atRest?(): void;
+}
+
+export type MakeInvariant = (witness: Witness) => Invariant;
+
+/** What does not hold, by a sentence with the names and numbers. */
+export class Violation extends Error {
+  override readonly name = "Violation";
+}

@@ -1,0 +1,109 @@
+import { assert } from "../../base/assert.js";
+import type { DeploymentRecord, InstanceRecord } from "../../contracts/deployment.js";
+import type { DesiredInstance } from "../../contracts/instance.js";
+import { parseKey } from "../../contracts/keys.js";
+import type { SeenBatch } from "../../ledger/memory-ledger.js";
+import { nextFormats } from "./next-formats.js";
+
+/** Records by the kind of their keys. */
+interface Records {
+  readonly deployment: DeploymentRecord;
+  readonly instance: InstanceRecord;
+  readonly "desired.instance": DesiredInstance;
+}
+type Kind = keyof Records;
+
+/** A record before and after a batch; `undefined` where there is none. */
+export type Change = {
+  [K in Kind]: {
+    readonly kind: K;
+    readonly id: string;
+    readonly before: Records[K] | undefined;
+    readonly after: Records[K] | undefined;
+    readonly revision: number;
+  };
+}[Kind];
+
+/** An event of the audit log, as it was stored. */
+export interface StoredEvent {
+  readonly kind: string;
+  readonly id: string;
+  /** `deployment.finished`. */
+  readonly type: string;
+  readonly header: (name: string) => string | undefined;
+  readonly data: Readonly<Record<string, unknown>>;
+}
+
+/** A batch that the store took, whether or not its writer was told. */
+export interface Commit {
+  readonly atMs: number;
+  /** The connection that it came by. */
+  readonly from: string;
+  readonly revision: number;
+  readonly changes: readonly Change[];
+  readonly events: readonly StoredEvent[];
+  /** What the batch was conditional on. */
+  readonly expected: readonly { readonly key: string; readonly revision: number }[];
+  /** Keys other than records and events: `lease`, `epoch`, `formats`. */
+  readonly others: readonly { readonly key: string; readonly value: unknown }[];
+}
+
+const typePattern = /^dev\.rollcall\.(.+)\.v\d+$/;
+
+/** The newest records of the ledger as the store holds them: what whoever reads it now would find. */
+export class LedgerMirror {
+  readonly deployments = new Map<string, DeploymentRecord>();
+  readonly instances = new Map<string, InstanceRecord>();
+  readonly desired = new Map<string, DesiredInstance>();
+  epoch = 0;
+
+  /** Takes a stored batch in. @param revision of its last message @returns what it changed */
+  take(atMs: number, { from, batch }: SeenBatch, revision: number): Commit {
+    const { writes } = batch;
+    const changes: Change[] = [];
+    const events: StoredEvent[] = [];
+    const others: { key: string; value: unknown }[] = [];
+    writes.forEach(({ key, body, deleted, headers }, at) => {
+      const value: unknown = deleted ? undefined : JSON.parse(body);
+      const [kind, id] = parseKey(key) ?? [key, ""];
+      if (key.startsWith("event.")) events.push(eventOf(key, headers, value));
+      else if (kind === "deployment" || kind === "instance" || kind === "desired.instance")
+        changes.push(this.#change(kind, id, key, value, revision - writes.length + 1 + at));
+      else others.push({ key, value });
+      if (key === "epoch") this.epoch = (value as { epoch: number }).epoch;
+    });
+    const expected = writes.flatMap(({ expect }) => expect ?? []);
+    return { atMs, from, revision, changes, events, others, expected };
+  }
+
+  #change(kind: Kind, id: string, key: string, value: unknown, revision: number): Change {
+    const records = this.#of(kind) as Map<string, Records[Kind]>;
+    const before = records.get(id);
+    const after =
+      value === undefined ? undefined : nextFormats[kind].readAt({ fleet: "default", key }, value);
+    if (after === undefined) records.delete(id);
+    else records.set(id, after);
+    return { kind, id, before, after, revision } as Change;
+  }
+
+  #of(kind: Kind) {
+    return { deployment: this.deployments, instance: this.instances, "desired.instance": this.desired }[kind];
+  }
+}
+
+function eventOf(
+  key: string,
+  headers: Readonly<Record<string, string>> | undefined,
+  data: unknown,
+): StoredEvent {
+  const [, kind = "", id = ""] = key.split(".");
+  const type = typePattern.exec(headers?.["ce-type"] ?? "")?.[1];
+  assert(type !== undefined, `the event ${key} has a type`);
+  return {
+    kind,
+    id,
+    type,
+    header: (name) => headers?.[name],
+    data: data as Readonly<Record<string, unknown>>,
+  };
+}

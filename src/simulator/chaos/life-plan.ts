@@ -1,0 +1,138 @@
+import { z } from "zod";
+import { amountSchema } from "../../contracts/deployment.js";
+import { labelsSchema } from "../../contracts/instance.js";
+import { idSchema, versionSchema } from "../../contracts/names.js";
+
+const ms = z.int().min(0).max(86_400_000);
+const share = z.number().min(0).max(1);
+/** Which one; taken modulo how many there are at that moment, so that a plan from which nodes were removed is a plan. */
+const nth = z.int().min(0).max(9_999);
+const coordinator = z.union([z.literal("leader"), nth]);
+/** When it happens, since the beginning. */
+const atMs = ms;
+/** After which a fault ends by itself; all end with the time of faults. */
+const forMs = ms;
+
+/** A way to be cut off: from everything, or in one direction only. */
+const cut = z.enum(["cut", "deaf", "mute"]);
+
+/** What people ask for that must be refused, and change nothing. */
+export const misuses = [
+  "noSuchRelease",
+  "noMatch",
+  "batchZero",
+  "thresholdAboveFleet",
+  "noSuchDeployment",
+  "badSelector",
+  "removeUsedRelease",
+] as const;
+
+/** Something that happens to a fleet, or that somebody does with it. */
+export const happeningSchema = z.discriminatedUnion("do", [
+  z.strictObject({
+    do: z.literal("deploy"),
+    atMs,
+    release: nth,
+    selector: z.string().nullable(),
+    batch: amountSchema,
+    failureThreshold: amountSchema,
+    rollback: z.enum(["auto", "off"]),
+  }),
+  z.strictObject({
+    do: z.literal("act"),
+    atMs,
+    verb: z.enum(["pause", "resume", "force", "abort", "rollback", "retry"]),
+    /** Counted from the newest deployment. */
+    deployment: nth,
+  }),
+  z.strictObject({ do: z.literal("reset"), atMs, instance: nth }),
+  z.strictObject({ do: z.literal("remove"), atMs, instance: nth }),
+  z.strictObject({ do: z.literal("relabel"), atMs, instance: nth, labels: labelsSchema }),
+  z.strictObject({ do: z.literal("join"), atMs, labels: labelsSchema }),
+  z.strictObject({ do: z.literal("leave"), atMs, instance: nth }),
+  z.strictObject({ do: z.literal("misuse"), atMs, what: z.enum(misuses) }),
+  z.strictObject({ do: z.literal("reconcile"), atMs, dryRun: z.boolean() }),
+  z.strictObject({
+    do: z.literal("messages"),
+    atMs,
+    forMs,
+    how: z.enum(["lose", "duplicate", "delay", "reorder"]),
+    of: z.enum(["health", "desired", "ask", "api", "ledger", "all"]),
+    share,
+    /** Of a delay; the most of a reordering. */
+    ms,
+  }),
+  z.strictObject({
+    do: z.literal("coordinator"),
+    atMs,
+    forMs,
+    which: coordinator,
+    how: z.enum(["kill", "stop", "stall", "upgrade", ...cut.options]),
+  }),
+  z.strictObject({
+    do: z.literal("agent"),
+    atMs,
+    forMs,
+    which: nth,
+    how: z.enum(["kill", "reboot", "stall", "diskFull", ...cut.options]),
+  }),
+  /** Many agents at once, as when a switch dies. */
+  z.strictObject({ do: z.literal("agents"), atMs, forMs, share, how: cut }),
+  z.strictObject({ do: z.literal("crash"), atMs, instance: nth }),
+  z.strictObject({
+    do: z.literal("clockStep"),
+    atMs,
+    of: z.enum(["coordinator", "agent"]),
+    which: nth,
+    byMs: z.int().min(-3_600_000).max(3_600_000),
+  }),
+  z.strictObject({
+    do: z.literal("ledger"),
+    atMs,
+    forMs,
+    how: z.enum(["refuse", "loseAnswer", "hold", "unavailable", "full", "restart", "lag"]),
+    ms,
+  }),
+]);
+export type Happening = z.infer<typeof happeningSchema>;
+export type HappeningOf<Kind extends Happening["do"]> = Extract<Happening, { do: Kind }>;
+
+/** How a release takes on the instances; each draws its own fate from the shares. What is left of 1 goes well. */
+export const temperSchema = z.strictObject({
+  version: versionSchema,
+  minHealthyMs: ms,
+  deadlineMs: ms,
+  fails: share,
+  hangs: share,
+  unhealthy: share,
+  /** Healthy first, then not. */
+  sickens: share,
+  /** Its process ends again and again. */
+  crashes: share,
+  slowMs: ms,
+});
+export type Temper = z.infer<typeof temperSchema>;
+
+/**
+ * A whole life of a fleet, before it is lived: who there is and what happens when. It is drawn from a seed, can be made smaller, and gives
+ * the same life each time.
+ */
+export const lifePlanSchema = z.strictObject({
+  /** Of whatever is drawn while it is lived. */
+  seed: z.string().min(1).max(64),
+  leaseMs: z.int().min(1_000).max(60_000),
+  /** So long things happen; then all faults end. */
+  faultsMs: ms,
+  reconcileEveryMs: z.int().min(1_000),
+  coordinators: z
+    .array(z.strictObject({ driftPpm: z.int(), isNext: z.boolean() }))
+    .min(1)
+    .max(5),
+  instances: z
+    .array(z.strictObject({ id: idSchema, labels: labelsSchema, driftPpm: z.int() }))
+    .min(1)
+    .max(200),
+  releases: z.array(temperSchema).min(1).max(8),
+  happenings: z.array(happeningSchema).max(2_000),
+});
+export type LifePlan = z.infer<typeof lifePlanSchema>;

@@ -1,0 +1,182 @@
+import { createClient } from "../../api/client.js";
+import type { Client } from "../../api/client-types.js";
+import { messageOf, RollcallError } from "../../base/errors.js";
+import type { EndpointName, ReplyOf, RequestOf } from "../../contracts/api.js";
+import type { SimulatedWorld } from "../world.js";
+import type { LedgerMirror } from "./ledger-mirror.js";
+import type { Happening, HappeningOf, LifePlan } from "./life-plan.js";
+
+/** Something that was asked of the control plane, and what came of it. */
+export interface Asked {
+  readonly endpoint: EndpointName;
+  readonly request: unknown;
+  readonly atMs: number;
+  /** `undefined`: there is no answer yet. */
+  answer: { readonly reply: unknown } | { readonly code: string } | undefined;
+}
+
+export type Wish = Extract<
+  Happening,
+  { do: "deploy" | "act" | "reset" | "remove" | "relabel" | "misuse" | "reconcile" }
+>;
+
+const digestOf = (version: string) => `sha256:${Buffer.from(version).toString("hex").padEnd(64, "0")}`;
+
+/** Those who run the fleet, by the client that programs of users have. */
+export class People {
+  readonly asked: Asked[] = [];
+  readonly #plan: LifePlan;
+  readonly #client: Client;
+  readonly #world: SimulatedWorld;
+  readonly #ledger: LedgerMirror;
+  #requests = 0;
+
+  constructor(world: SimulatedWorld, plan: LifePlan, ledger: LedgerMirror) {
+    const { clock, log, hub, fleet } = world;
+    this.#plan = plan;
+    this.#world = world;
+    this.#ledger = ledger;
+    const random = world.random.fork("people");
+    this.#client = createClient({ bus: hub.connect("people"), fleet, clock, random, log });
+  }
+
+  /** Registers all releases; resolves when they are. */
+  async pushReleases(): Promise<void> {
+    for (const { version, minHealthyMs, deadlineMs } of this.#plan.releases) {
+      const digest = digestOf(version);
+      await this.#ask("releases.push", {
+        release: {
+          version,
+          source: { kind: "artifact", object: { name: version, digest, sizeBytes: 1 } },
+          manifest: {
+            start: "node server.js",
+            healthCheck: {
+              type: "http",
+              path: "/health",
+              intervalMs: 1_000,
+              timeoutMs: 500,
+              retries: 2,
+              startPeriodMs: 5_000,
+            },
+            minHealthyMs,
+            deadlineMs,
+          },
+        },
+        digest,
+        by: "anna",
+      });
+    }
+  }
+
+  /** Asks for what the plan says; the answer comes when it comes. */
+  wish(wish: Wish): void {
+    switch (wish.do) {
+      case "deploy":
+        this.#deploy(wish);
+        break;
+      case "act":
+        this.#act(wish);
+        break;
+      case "reset":
+      case "remove": {
+        const instance = this.#instance(wish.instance);
+        if (instance === undefined) return;
+        this.#later(`instances.${wish.do}`, { instance, by: "anna" });
+        break;
+      }
+      case "reconcile":
+        this.#later("reconciliations.run", { dryRun: wish.dryRun, by: "anna" });
+        break;
+      case "misuse":
+        this.#misuse(wish);
+        break;
+      case "relabel":
+        break;
+    }
+  }
+
+  /** Lets go of what people have stopped. */
+  resumeAll(): void {
+    for (const { id, paused, outcome } of this.#ledger.deployments.values())
+      if (outcome === null && paused !== null)
+        this.#later("deployments.resume", { deployment: id, force: true, by: "anna" });
+  }
+
+  #deploy({ release, selector, batch, failureThreshold, rollback }: HappeningOf<"deploy">): void {
+    const { releases } = this.#plan;
+    this.#later("deployments.create", {
+      release: releases[release % releases.length]?.version ?? null,
+      selector,
+      batch,
+      failureThreshold,
+      rollback,
+      by: "anna",
+      requestKey: `wish-${++this.#requests}`,
+    });
+  }
+
+  #act({ verb, deployment: nth }: HappeningOf<"act">): void {
+    const known = [...this.#ledger.deployments.keys()];
+    const deployment = known.at(-1 - (nth % Math.max(1, known.length)));
+    if (deployment === undefined) return;
+    const request = { deployment, by: "anna" };
+    if (verb === "force") this.#later("deployments.resume", { ...request, force: true });
+    else if (verb === "retry")
+      this.#later("deployments.retry", { ...request, requestKey: `wish-${++this.#requests}` });
+    else this.#later(`deployments.${verb}`, request);
+  }
+
+  #misuse({ what }: HappeningOf<"misuse">): void {
+    const create = { release: "v1", selector: null, batch: 1, failureThreshold: 1, by: "mallory" } as const;
+    switch (what) {
+      case "noSuchRelease":
+        this.#later("deployments.create", { ...create, release: "never" });
+        break;
+      case "noMatch":
+        this.#later("deployments.create", { ...create, selector: "tier=none" });
+        break;
+      case "batchZero":
+        this.#later("deployments.create", { ...create, batch: 0 });
+        break;
+      case "thresholdAboveFleet":
+        this.#later("deployments.create", { ...create, failureThreshold: 100_000 });
+        break;
+      case "badSelector":
+        this.#later("deployments.create", { ...create, selector: "==" });
+        break;
+      case "noSuchDeployment":
+        this.#later("deployments.pause", { deployment: "never", by: "mallory" });
+        break;
+      case "removeUsedRelease":
+        this.#later("releases.remove", { version: "v1", by: "mallory" });
+        break;
+    }
+  }
+
+  #instance(nth: number): string | undefined {
+    const known = [...this.#ledger.instances.keys()];
+    return known[nth % Math.max(1, known.length)];
+  }
+
+  #later<E extends EndpointName>(endpoint: E, request: RequestOf<E>): void {
+    // How it ended is kept in `asked`.
+    void this.#ask(endpoint, request).catch(() => undefined);
+  }
+
+  async #ask<E extends EndpointName>(endpoint: E, request: RequestOf<E>): Promise<ReplyOf<E>> {
+    const asked: Asked = { endpoint, request, atMs: this.#world.clock.nowMs(), answer: undefined };
+    this.asked.push(asked);
+    try {
+      const reply = await (this.#client.call as (e: E, r: RequestOf<E>) => Promise<ReplyOf<E>>)(
+        endpoint,
+        request,
+      );
+      asked.answer = { reply };
+      return reply;
+    } catch (error) {
+      if (error instanceof RollcallError) asked.answer = { code: error.code };
+      else this.#world.log.error({ error: messageOf(error) }, "a client threw what is no refusal");
+      throw error;
+    }
+  }
+}

@@ -1,0 +1,37 @@
+import { createHash } from "node:crypto";
+import type { Passing } from "../../bus/memory-bus.js";
+import type { Effect } from "./effect.js";
+import type { Commit } from "./ledger-mirror.js";
+
+/** A running hash of everything that happens in a life: two lives of one plan have the same, or something in them was not drawn. */
+export class Trace {
+  readonly #hash = createHash("sha256");
+  #length = 0;
+
+  /** What was noted so far. */
+  get length(): number {
+    return this.#length;
+  }
+
+  sent(atMs: number, { from, to, subject, data }: Passing): void {
+    this.#note(`${atMs} ${from} ${subject} ${to.join()} ${data.length}`);
+    this.#hash.update(data);
+  }
+
+  stored({ atMs, from, revision }: Commit): void {
+    this.#note(`${atMs} ${from} stores ${revision}`);
+  }
+
+  done({ atMs, instance, what, release, generation }: Effect): void {
+    this.#note(`${atMs} ${instance} ${what} ${release} ${generation}`);
+  }
+
+  digest(): string {
+    return this.#hash.copy().digest("hex").slice(0, 16);
+  }
+
+  #note(line: string): void {
+    this.#length++;
+    this.#hash.update(line);
+  }
+}
