@@ -15,18 +15,19 @@ export interface Wanted {
   readonly progressDeadlineMs: number;
   /** It does not fail when nothing has moved for the progress deadline; that is only said. */
   readonly reportsStuck?: boolean;
-  readonly isRollback: boolean;
 }
 
+/** An instance that was told and is waited for. */
 export interface InFlight {
   readonly instance: string;
   /** On the deployment's clock. */
   readonly toldAtMs: number;
-  readonly urgent: boolean;
-  readonly silent: boolean;
 }
 
-/** What is the case, drawn from the members that the deployment owns. */
+/**
+ * What is the case, drawn from the members that the deployment owns. Of those who wait or are in flight it names no more than a step
+ * takes, and counts the others: a look comes with every report, and costs the same however large the batch is.
+ */
 export interface Observed {
   /** The newest of the deployment's steps whose effect on the members is in these numbers. */
   readonly step: number;
@@ -41,13 +42,19 @@ export interface Observed {
   readonly failure?: { readonly instance: string; readonly reason: Reason } | undefined;
   /** Waiting and not silent, urgent ones left out. */
   readonly waiting: number;
-  /** The first of these that were heard of, in the order of their turn; as many as a batch has, if there are. */
+  /** The first of these that were heard of, in the order of their turn; as many as a batch has and a step takes, if there are. */
   readonly next: readonly string[];
   /** Waiting, to be told at once: a rollback's in-flight, failed and unreachable instances. */
-  readonly urgent: readonly string[];
+  readonly urgent: number;
+  /** The first of these, as many as a step takes, if there are. */
+  readonly nextUrgent: readonly string[];
   /** Waiting, but silent. */
   readonly unreachable: number;
-  readonly inFlight: readonly InFlight[];
+  readonly inFlight: number;
+  /** Of these, the ones that {@link isAwaited}. */
+  readonly awaited: number;
+  /** The first of these, in the order in which they were told; as many as a step takes, if there are. */
+  readonly flights: readonly InFlight[];
   /** Of the instances that were told anything, those with a version to go back to. */
   readonly returnable: number;
   /** Changes of these instances that the ledger has not confirmed. */
@@ -86,30 +93,33 @@ export interface Plan {
   readonly nextDeadlineMs: number | null;
 }
 
-/** Instances told in one step: with its record, its desired state and its event each, they fit one ledger batch. */
-export const tellMax = 300;
+/** Instances told or judged in one step: with its record, its desired state and its event each, they fit one ledger batch. */
+export const stepMax = 300;
 
 /** Of an instance's reason in the deployment's, which has to fit into the mark of a rollback. */
 const exampleCharactersMax = 600;
 
-/** Who is waited for: unreachable instances of a rollback were told outside the slots, and nobody waits for them. */
-export function awaitedOf(
-  { isRollback }: Pick<Wanted, "isRollback">,
-  flights: readonly InFlight[],
-): InFlight[] {
-  return flights.filter(({ urgent, silent }) => !(isRollback && urgent && silent));
+/** Whether an instance in flight is waited for: unreachable ones of a rollback were told outside the slots, and nobody waits for them. */
+export function isAwaited({
+  urgent,
+  silent,
+}: {
+  readonly urgent: boolean;
+  readonly silent: boolean;
+}): boolean {
+  return !(urgent && silent);
 }
 
 export function plan(wanted: Wanted, observed: Observed, policy: Policy, nowMs: number): Plan {
   const spent = observed.everFailed + policy.leftFailed;
-  const awaited = awaitedOf(wanted, observed.inFlight);
+  const { awaited, flights, nextUrgent } = observed;
   const judging = policy.mayJudge && !policy.standing;
   const overdue = judging
-    ? awaited
+    ? flights
         .filter((flight) => policy.ranMs - flight.toldAtMs >= wanted.deadlineMs)
         .map((flight) => flight.instance)
     : [];
-  const pending = awaited.length > 0 || observed.waiting > 0 || observed.urgent.length > 0;
+  const pending = awaited > 0 || observed.waiting > 0 || observed.urgent > 0;
   const stalledAtMs = policy.movedAtMs + wanted.progressDeadlineMs;
   const stalled = judging && pending && policy.ranMs >= stalledAtMs;
   const reason = failureOf(wanted, {
@@ -118,8 +128,8 @@ export function plan(wanted: Wanted, observed: Observed, policy: Policy, nowMs: 
     failure: observed.failure,
   });
   const massSilence = isMassSilence(observed.silence);
-  const freeSlots = Math.max(0, wanted.batch - awaited.length);
-  const deadlines = awaited.map((flight) => flight.toldAtMs + wanted.deadlineMs);
+  const freeSlots = Math.max(0, wanted.batch - awaited);
+  const deadlines = flights.slice(0, 1).map(({ toldAtMs }) => toldAtMs + wanted.deadlineMs);
   // What was only to be said, and was said, is nothing to wait for.
   if (pending && !(wanted.reportsStuck && policy.ranMs >= stalledAtMs)) deadlines.push(stalledAtMs);
   return {
@@ -129,10 +139,7 @@ export function plan(wanted: Wanted, observed: Observed, policy: Policy, nowMs: 
     tell:
       policy.standing || reason !== null
         ? []
-        : (observed.urgent.length > 0 ? observed.urgent : observed.next.slice(0, freeSlots)).slice(
-            0,
-            tellMax,
-          ),
+        : (nextUrgent.length > 0 ? nextUrgent : observed.next.slice(0, freeSlots)).slice(0, stepMax),
     massSilence,
     // The fleet was calm when it was last counted, and is not now: a look that sees both ends no hold.
     silenceOver: !massSilence && isSilenceOver(observed.silence, nowMs),

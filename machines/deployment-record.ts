@@ -84,7 +84,6 @@ export function wantedOf(record: DeploymentRecord): Wanted {
     deadlineMs: spec.deadlineMs,
     progressDeadlineMs: spec.progressDeadlineMs,
     reportsStuck: spec.onStuck === "report",
-    isRollback: record.rollbackOf !== null,
   };
 }
 

@@ -288,16 +288,9 @@ export const deploymentRules = setup({
       const seen = context.observed;
       if (seen === null || context.record.counts !== null) return {};
       const { total, notNeeded, succeeded, failed, unreachable, inFlight } = seen;
+      const waiting = seen.waiting + seen.urgent;
       return change(context, {
-        counts: {
-          total,
-          notNeeded,
-          succeeded,
-          failed,
-          unreachable,
-          inFlight: inFlight.length,
-          waiting: seen.waiting + seen.urgent.length,
-        },
+        counts: { total, notNeeded, succeeded, failed, unreachable, inFlight, waiting },
       });
     }),
     complete: emit(({ context }): DeploymentCommand => ({ type: "complete", step: context.step })),

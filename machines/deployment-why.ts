@@ -1,7 +1,7 @@
 import type { DeploymentRecord } from "../src/contracts/deployment.js";
 import type { Why } from "../src/contracts/views.js";
-import { awaitedOf, type InFlight } from "./deployment-plan.js";
-import { type DeploymentContext, ranMs, wantedOf } from "./deployment-record.js";
+import type { InFlight } from "./deployment-plan.js";
+import { type DeploymentContext, ranMs } from "./deployment-record.js";
 
 /** What is known of an instance that a sentence may name. */
 export interface Blocker {
@@ -71,11 +71,12 @@ export function whyOf(context: DeploymentContext, nowMs: number, about: (instanc
 
 /** What it waits for while it rolls. */
 function standsWhy(context: DeploymentContext, nowMs: number, about: (instance: string) => Blocker): Why {
-  const { record, observed } = context;
+  const { observed } = context;
   if (observed === null) return why("writing", "Its last step is on the way into the ledger.");
-  if (awaitedOf(wantedOf(record), observed.inFlight).length > 0) return inFlightWhy(context, nowMs, about);
-  const waiting = observed.waiting + observed.urgent.length;
-  if (waiting > 0 && observed.next.length + observed.urgent.length === 0)
+  const [first] = observed.flights;
+  if (first !== undefined) return inFlightWhy(context, first, nowMs, about);
+  const waiting = observed.waiting + observed.urgent;
+  if (waiting > 0 && observed.next.length + observed.urgent === 0)
     return why(
       "taken-over",
       `${waiting} of its instances were not heard of since a new leader took it over.`,
@@ -118,12 +119,11 @@ function heldWhy({ record, observed }: DeploymentContext): Why {
 /** The instance whose deadline comes first stands for all of them. */
 function inFlightWhy(
   { record, observed }: DeploymentContext,
+  first: InFlight,
   nowMs: number,
   about: (instance: string) => Blocker,
 ): Why {
-  const flights = awaitedOf(wantedOf(record), observed?.inFlight ?? []);
-  flights.sort((one, other) => one.toldAtMs - other.toldAtMs);
-  const first = flights[0] as InFlight;
+  const { flights = [], awaited = 0 } = observed ?? {};
   const ran = ranMs(record, nowMs);
   const blocker = about(first.instance);
   const heard =
@@ -134,8 +134,8 @@ function inFlightWhy(
   const waiting = observed?.waiting ?? 0;
   const rule = waiting > 0 ? "waiting-for-slot" : "in-flight";
   const lead =
-    waiting > 0 ? `${waiting} wait for a free one of ${record.batch} slots` : `${flights.length} in flight`;
-  const others = flights.length > 1 ? ` and ${flights.length - 1} more` : "";
+    waiting > 0 ? `${waiting} wait for a free one of ${record.batch} slots` : `${awaited} in flight`;
+  const others = awaited > 1 ? ` and ${awaited - 1} more` : "";
   const sentence = `${lead}: ${first.instance} has been updating for ${durationText(ran - first.toldAtMs)} (deadline ${durationText(record.spec.deadlineMs)}, then it counts as failed; ${heard}${phase})${others}. ${failuresText(record, observed?.everFailed ?? 0)}`;
   return why(
     rule,

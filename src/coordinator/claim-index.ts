@@ -1,7 +1,8 @@
-import type { InFlight, Observed } from "../../machines/deployment-plan.js";
+import { type InFlight, isAwaited, type Observed, stepMax } from "../../machines/deployment-plan.js";
 import type { Silence } from "../../machines/liveness.js";
 import { wasTouched } from "../../machines/member-record.js";
 import type { Claim } from "../contracts/deployment.js";
+import { Line } from "./line.js";
 
 /** What the index keeps of a member: all that a deployment's planner asks about. */
 export interface Standing {
@@ -33,14 +34,14 @@ function movedAgoMs(before: Progress | undefined, now: Progress): number | null 
   return hasMoved ? 0 : null;
 }
 
-/** One deployment's members by what their claims have come to; kept up at each change, so that a look costs what is in flight. */
+/** One deployment's members by what their claims have come to; kept up at each change, so that a look costs the same however many there are. */
 class Tally {
   readonly members = new Map<string, Standing>();
-  readonly waiting = new Set<string>();
-  readonly urgent = new Set<string>();
-  /** In flight, as the planner is shown them: made once each, for a look comes with every report of thousands. */
-  readonly told = new Map<string, InFlight>();
+  readonly waiting = new Line<string>();
+  readonly urgent = new Line<string>();
+  readonly flights = new Line<InFlight>();
   readonly failed = new Set<string>();
+  inFlight = 0;
   notNeeded = 0;
   succeeded = 0;
   everFailed = 0;
@@ -68,15 +69,18 @@ class Tally {
     else if (claim.state === "succeeded") this.succeeded += by;
     else if (claim.state === "failed") keep(this.failed, instance, by);
     else if (claim.state === "told") this.#countTold(instance, { claim, silent }, by);
-    else if (claim.urgent) keep(this.urgent, instance, by);
+    else if (claim.urgent) queue(this.urgent, instance, by);
     else if (silent) this.unreachable += by;
     else if (!heard) this.unheard += by;
-    else keep(this.waiting, instance, by);
+    else queue(this.waiting, instance, by);
   }
 
   #countTold(instance: string, { claim, silent }: Pick<Standing, "claim" | "silent">, by: 1 | -1): void {
-    if (by === -1) this.told.delete(instance);
-    else this.told.set(instance, { instance, toldAtMs: claim.toldAtMs ?? 0, urgent: claim.urgent, silent });
+    const toldAtMs = claim.toldAtMs ?? 0;
+    this.inFlight += by;
+    if (by === -1) this.flights.leave(instance);
+    else if (isAwaited({ urgent: claim.urgent, silent }))
+      this.flights.join(instance, { instance, toldAtMs }, toldAtMs);
   }
 }
 
@@ -94,6 +98,11 @@ const nobody: ReadonlyMap<string, Standing> = new Map();
 function keep(set: Set<string>, instance: string, by: 1 | -1): void {
   if (by === 1) set.add(instance);
   else set.delete(instance);
+}
+
+function queue(line: Line<string>, instance: string, by: 1 | -1): void {
+  if (by === 1) line.join(instance, instance);
+  else line.leave(instance);
 }
 
 /** Who owns which instance, and how far each deployment is with its own. A view of the members, never a truth beside them. */
@@ -125,13 +134,13 @@ export class ClaimIndex {
 
   isInFlight(instance: string): boolean {
     const owner = this.#owners.get(instance);
-    return owner !== undefined && this.#tally(owner).told.has(instance);
+    return owner !== undefined && this.#tally(owner).members.get(instance)?.claim.state === "told";
   }
 
   /** Instances that some deployment has in flight. */
   inFlightCount(): number {
     let count = 0;
-    for (const tally of this.#tallies.values()) count += tally.told.size;
+    for (const tally of this.#tallies.values()) count += tally.inFlight;
     return count;
   }
 
@@ -179,7 +188,7 @@ export class ClaimIndex {
   noteProgress(instance: string, progress: Progress): void {
     const owner = this.#owners.get(instance);
     const tally = owner === undefined ? undefined : this.#tallies.get(owner);
-    if (owner === undefined || tally === undefined || !tally.told.has(instance)) return;
+    if (owner === undefined || tally?.members.get(instance)?.claim.state !== "told") return;
     const before = tally.progress.get(instance);
     tally.progress.set(instance, progress);
     const agoMs = movedAgoMs(before, progress);
@@ -244,12 +253,7 @@ export class ClaimIndex {
   /** What the planner of a deployment is told. */
   observe(deployment: string, batch: number, silence: Silence): Observed {
     const tally = this.#tally(deployment);
-    const next: string[] = [];
-    for (const instance of tally.waiting) {
-      if (next.length >= batch) break;
-      next.push(instance);
-    }
-    const { step, notNeeded, succeeded, everFailed, unreachable, returnable, unwritten } = tally;
+    const { step, notNeeded, succeeded, everFailed, unreachable, inFlight, returnable, unwritten } = tally;
     return {
       step,
       total: tally.members.size,
@@ -259,10 +263,13 @@ export class ClaimIndex {
       everFailed,
       failure: failureIn(tally),
       waiting: tally.waiting.size + tally.unheard,
-      next,
-      urgent: [...tally.urgent],
+      next: tally.waiting.first(Math.min(batch, stepMax)),
+      urgent: tally.urgent.size,
+      nextUrgent: tally.urgent.first(stepMax),
       unreachable,
-      inFlight: [...tally.told.values()],
+      inFlight,
+      awaited: tally.flights.size,
+      flights: tally.flights.first(stepMax),
       returnable,
       unwritten,
       silence,

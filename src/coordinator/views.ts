@@ -23,16 +23,9 @@ const nothing: Counts = {
 };
 
 function countsOf(observed: Observed): Counts {
-  const { total, notNeeded, succeeded, failed, unreachable } = observed;
-  return {
-    total,
-    notNeeded,
-    succeeded,
-    failed,
-    unreachable,
-    inFlight: observed.inFlight.length,
-    waiting: observed.waiting + observed.urgent.length,
-  };
+  const { total, notNeeded, succeeded, failed, unreachable, inFlight } = observed;
+  const waiting = observed.waiting + observed.urgent;
+  return { total, notNeeded, succeeded, failed, unreachable, inFlight, waiting };
 }
 
 export function deploymentView(

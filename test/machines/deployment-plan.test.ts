@@ -1,17 +1,22 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { plan, tellMax } from "../../machines/deployment-plan.js";
-import { type Look, playOut, scenarios, tickMs, wantedOf } from "./planned-fleet.js";
+import { isAwaited, plan, stepMax } from "../../machines/deployment-plan.js";
+import { type Look, playOut, type Scenario, scenarios, tickMs, wantedOf } from "./planned-fleet.js";
 import { flightOf, mass, observedOf } from "./samples.js";
 
 /** Checks something at every look of random roll-outs. A failure prints the seed and the smallest fleet that shows it. */
 function always(
-  check: (look: Look, wanted: ReturnType<typeof wantedOf>, before: Look | undefined) => void,
+  check: (
+    look: Look,
+    wanted: ReturnType<typeof wantedOf> & Pick<Scenario, "isRollback">,
+    before: Look | undefined,
+  ) => void,
 ): void {
   fc.assert(
     fc.property(scenarios, (scenario) => {
       const looks = playOut(scenario);
-      for (const [at, look] of looks.entries()) check(look, wantedOf(scenario), looks[at - 1]);
+      const wanted = { ...wantedOf(scenario), isRollback: scenario.isRollback };
+      for (const [at, look] of looks.entries()) check(look, wanted, looks[at - 1]);
     }),
     { numRuns: 500 },
   );
@@ -23,7 +28,7 @@ describe("however a fleet behaves", () => {
   test("never are more in flight than the batch, but for what a rollback tells at once", () => {
     always((look, { batch }) => {
       const counted = inFlight(look).filter(({ urgent }) => !urgent);
-      const told = look.plan.tell.filter((name) => !look.observed.urgent.includes(name));
+      const told = look.plan.tell.filter((name) => !look.observed.nextUrgent.includes(name));
       expect(counted.length + told.length).toBeLessThanOrEqual(batch);
     });
   });
@@ -70,10 +75,10 @@ describe("however a fleet behaves", () => {
   });
 
   test("it is done exactly when nobody reachable waits and nobody awaited is in flight", () => {
-    always(({ plan: planned, fleet }, { isRollback }) => {
+    always(({ plan: planned, fleet }) => {
       const pending = fleet.filter(({ state, urgent, silent }) => {
         if (state === "waiting") return urgent || !silent;
-        return state === "told" && !(isRollback && urgent && silent);
+        return state === "told" && isAwaited({ urgent, silent });
       });
       if (planned.verdict !== "failed") expect(planned.verdict === "done").toBe(pending.length === 0);
     });
@@ -114,9 +119,10 @@ describe("however a fleet behaves", () => {
   test("the urgent ones of a rollback are told first, together and outside the slots", () => {
     always(({ plan: planned, observed, policy, fleet }, { batch }) => {
       if (policy.standing || planned.verdict === "failed") return;
-      expect(planned.tell.slice(0, observed.urgent.length)).toEqual(observed.urgent);
+      const { nextUrgent } = observed;
+      expect(planned.tell.slice(0, nextUrgent.length)).toEqual(nextUrgent);
       const awaited = fleet.filter(({ state, urgent, silent }) => state === "told" && !(urgent && silent));
-      expect(planned.tell.length - observed.urgent.length).toBeLessThanOrEqual(
+      expect(planned.tell.length - nextUrgent.length).toBeLessThanOrEqual(
         Math.max(0, batch - awaited.length),
       );
     });
@@ -128,7 +134,6 @@ const wanted = {
   failureThreshold: 2,
   deadlineMs: 10 * tickMs,
   progressDeadlineMs: 100 * tickMs,
-  isRollback: false,
 };
 const policy = { standing: false, mayJudge: true, ranMs: 0, movedAtMs: 0, leftFailed: 0 };
 
@@ -137,7 +142,7 @@ test("an instance is overdue at its deadline, not before", () => {
     step: 0,
     waiting: 0,
     next: [],
-    inFlight: [flightOf("i1", { toldAtMs: 5_000 })],
+    flights: [flightOf("i1", { toldAtMs: 5_000 })],
   });
   const overdueAt = (ranMs: number) => plan(wanted, observed, { ...policy, ranMs }, 0).overdue;
   expect(overdueAt(14_999)).toEqual([]);
@@ -145,16 +150,16 @@ test("an instance is overdue at its deadline, not before", () => {
 });
 
 test("a silent instance of a rollback that was told at once holds nobody up", () => {
-  const silent = flightOf("i1", { urgent: true, silent: true });
-  const observed = observedOf({ step: 0, waiting: 0, next: [], inFlight: [silent] });
-  expect(plan({ ...wanted, isRollback: true }, observed, policy, 0).verdict).toBe("done");
-  expect(plan(wanted, observed, policy, 0).verdict).toBe("going");
+  expect(isAwaited({ urgent: true, silent: true })).toBe(false);
+  const observed = observedOf({ step: 0, waiting: 0, next: [], inFlight: 1 });
+  expect(plan(wanted, observed, policy, 0).verdict).toBe("done");
+  expect(plan(wanted, { ...observed, awaited: 1 }, policy, 0).verdict).toBe("going");
 });
 
 test("a step tells no more instances than one write of the ledger holds", () => {
-  const urgent = Array.from({ length: 1_000 }, (_, at) => `i${at}`);
-  const { tell } = plan({ ...wanted, isRollback: true }, observedOf({ step: 0, urgent }), policy, 0);
-  expect(tell).toEqual(urgent.slice(0, tellMax));
+  const nextUrgent = Array.from({ length: 1_000 }, (_, at) => `i${at}`);
+  const { tell } = plan(wanted, observedOf({ step: 0, nextUrgent }), policy, 0);
+  expect(tell).toEqual(nextUrgent.slice(0, stepMax));
 });
 
 test("a hold cannot begin and end by the same look", () => {

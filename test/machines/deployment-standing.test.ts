@@ -22,7 +22,7 @@ describe("paused and held", () => {
     const deployment = begun();
     deployment.send(pause(2_000));
     expect(published(deployment).state).toBe("paused");
-    const free: Seen = { ...batchFull, inFlight: [], succeeded: 2 };
+    const free: Seen = { ...batchFull, flights: [], succeeded: 2 };
     expect(deeds(look(deployment, 3_000, free))).toEqual([]);
     expect(deeds(deployment.send(resume(4_000)))).toEqual(["tell"]);
     expect(recordOf(deployment)).toMatchObject({ paused: null, generation: 3 });
@@ -33,7 +33,7 @@ describe("paused and held", () => {
     look(deployment, 2_000, heldSeen);
     expect(published(deployment).state).toBe("held");
     expect(recordOf(deployment).held?.reason).toBe("4 instances that are not in flight went silent at once");
-    const free: Seen = { ...calmAgain(3_000), inFlight: [], succeeded: 2 };
+    const free: Seen = { ...calmAgain(3_000), flights: [], succeeded: 2 };
     expect(deeds(look(deployment, 9_999, free))).toEqual([]);
     expect(deeds(look(deployment, 10_000, free))).toEqual(["tell"]);
     expect(published(deployment).state).toBe("rolling");

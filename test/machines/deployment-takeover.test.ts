@@ -71,7 +71,7 @@ describe("a step", () => {
 
   test("need not wait until the ledger has the reports that freed its slots: it is written behind them", () => {
     const deployment = begun();
-    const free: Seen = { ...batchFull, inFlight: [], succeeded: 2 };
+    const free: Seen = { ...batchFull, flights: [], succeeded: 2 };
     expect(deeds(look(deployment, 2_000, { ...free, unwritten: 1 }))).toEqual(["tell"]);
   });
 

@@ -18,11 +18,12 @@ const checking: Blocker = { phase: "HEALTH_CHECK", note: "", reportAgeMs: 4_000 
 
 /** A roll-out whose clock has run for 100 s. */
 const running: DeploymentChanges = { stage: "running", clock: { ranMs: 0, runningSinceMs: 30_000 } };
-const batchFull = observedOf({
+const fullBatch = {
   step: 1,
   waiting: 8,
-  inFlight: [flightOf("web-2", { toldAtMs: 40_000 }), flightOf("web-1", { toldAtMs: 20_000 })],
-});
+  flights: [flightOf("web-1", { toldAtMs: 20_000 }), flightOf("web-2", { toldAtMs: 40_000 })],
+};
+const batchFull = observedOf(fullBatch);
 
 function why(
   changes: DeploymentChanges,
@@ -59,7 +60,9 @@ const sentences: readonly [string, ReturnType<typeof why>, string, string][] = [
   ],
   [
     "has told the last ones",
-    why(running, { observed: { ...batchFull, waiting: 0, inFlight: [flightOf("web-1")], everFailed: 1 } }),
+    why(running, {
+      observed: observedOf({ step: 1, waiting: 0, flights: [flightOf("web-1")], everFailed: 1 }),
+    }),
     "in-flight",
     "1 in flight: web-1 has been updating for 1m40s (deadline 1m40s, then it counts as failed; last report 4s ago, phase HEALTH_CHECK). 1 of 2 failures that end it.",
   ],
@@ -91,7 +94,7 @@ const sentences: readonly [string, ReturnType<typeof why>, string, string][] = [
     "is about to send back what failed",
     why(
       { ...running, rollbackOf: "d0" },
-      { observed: observedOf({ step: 1, waiting: 0, urgent: ["web-1", "web-2"] }) },
+      { observed: observedOf({ step: 1, waiting: 0, nextUrgent: ["web-1", "web-2"] }) },
     ),
     "next-batch",
     "2 instances wait for their turn.",
@@ -189,10 +192,11 @@ describe("what blocks it, and the clock that runs", () => {
   });
 
   test("are at most twenty instances of a large batch", () => {
-    const inFlight = Array.from({ length: 50 }, (_, at) => flightOf(`i${at}`, { toldAtMs: at }));
-    const { blocking, sentence } = why(running, { observed: { ...batchFull, inFlight } });
+    const flights = Array.from({ length: 50 }, (_, at) => flightOf(`i${at}`, { toldAtMs: at }));
+    const observed = observedOf({ ...fullBatch, flights, awaited: 1_000 });
+    const { blocking, sentence } = why(running, { observed });
     expect(blocking).toHaveLength(20);
-    expect(sentence).toContain("and 49 more");
+    expect(sentence).toContain("and 999 more");
   });
 
   test("is the end of the silence of a held one, once it has become calm", () => {
@@ -228,11 +232,11 @@ test("every state that a real deployment passes through has a sentence of its ow
   ask();
   look({ unwritten: 1 }, 1_000);
   look({}, 2_000);
-  look({ waiting: 8, inFlight: [flightOf("i1"), flightOf("i2")] }, 3_000);
+  look({ waiting: 8, flights: [flightOf("i1"), flightOf("i2")] }, 3_000);
   deployment.send({ type: "pause", mark: byAnna(4_000) });
   ask();
   deployment.send({ type: "resume", mark: byAnna(5_000), force: false });
-  look({ waiting: 0, next: [], inFlight: [flightOf("i2")], succeeded: 9 }, 6_000);
+  look({ waiting: 0, next: [], flights: [flightOf("i2")], succeeded: 9 }, 6_000);
   look({ waiting: 0, next: [], succeeded: 10 }, 7_000);
   look({ waiting: 0, next: [], total: 0 }, 8_000);
   expect(rules).toEqual([

@@ -12,9 +12,9 @@ type Snapshot = SnapshotFrom<typeof deploymentMachine>;
 /** Before this leader may judge, after it, after every instance's deadline, and after the progress deadline. */
 const moments = [1_000, 10_000, 400_000, 2_000_000];
 
-const inFlight = [flightOf("i1"), flightOf("i2")];
+const flights = [flightOf("i1"), flightOf("i2")];
 const allWaiting = { waiting: 10 };
-const batchFull = { waiting: 8, next: ["i3", "i4"], inFlight, returnable: 2 };
+const batchFull = { waiting: 8, next: ["i3", "i4"], flights, returnable: 2 };
 const nobodyLeft = { waiting: 0, next: [] };
 
 /** How a roll-out may stand, as its members show it. */
@@ -25,8 +25,8 @@ const standings: readonly Omit<Partial<Observed>, "step">[] = [
   { ...batchFull, silence: mass },
   { ...batchFull, silence: { ...mass, newlySilent: 0 } },
   { ...batchFull, silence: { ...mass, silent: 1, newlySilent: 0, calmSinceMs: 0 } },
-  { ...batchFull, inFlight: [], failed: 2, everFailed: 2 },
-  { ...batchFull, inFlight: [], failed: 2, everFailed: 2, returnable: 0 },
+  { ...batchFull, flights: [], failed: 2, everFailed: 2 },
+  { ...batchFull, flights: [], failed: 2, everFailed: 2, returnable: 0 },
   { ...nobodyLeft, succeeded: 9, failed: 1, everFailed: 1, returnable: 9 },
   { ...nobodyLeft, total: 0 },
 ];

@@ -43,7 +43,7 @@ describe("a roll-out", () => {
     const commands = look(deployment, 31_000, {
       waiting: 8,
       next: ["i3", "i4"],
-      inFlight: [flightOf("i2")],
+      flights: [flightOf("i2")],
       succeeded: 1,
     });
     expect(commands).toContainEqual({ type: "tell", step: 3, instances: ["i3"], toldAtMs: 30_000 });
@@ -109,7 +109,7 @@ describe("a roll-out", () => {
   });
 
   test("tells nobody new by the look that reaches the threshold, though the failed ones have left their slots", () => {
-    for (const seen of [twoFailed, { ...twoFailed, inFlight: [flightOf("i3")] }]) {
+    for (const seen of [twoFailed, { ...twoFailed, flights: [flightOf("i3")] }]) {
       expect(look(begun(), 20_000, seen).filter(({ type }) => type === "tell")).toEqual([]);
     }
   });
@@ -237,11 +237,11 @@ describe("a rollback", () => {
     const deployment = driveDeployment(deploymentOf({ id: "d2", rollbackOf: "d1" }));
     const urgent = ["i1", "i2", "i3"];
     const others: Seen = { waiting: 5, next: ["i8", "i9"] };
-    const commands = look(deployment, 1_000, { ...others, urgent });
+    const commands = look(deployment, 1_000, { ...others, nextUrgent: urgent });
     expect(commands).toContainEqual(expect.objectContaining({ type: "tell", instances: urgent }));
-    const inFlight = urgent.map((name) => flightOf(name, { urgent: true }));
-    expect(deeds(look(deployment, 2_000, { ...others, inFlight }))).toEqual([]);
-    const next = look(deployment, 3_000, { ...others, inFlight: inFlight.slice(2) });
+    const flights = urgent.map((name) => flightOf(name));
+    expect(deeds(look(deployment, 2_000, { ...others, flights }))).toEqual([]);
+    const next = look(deployment, 3_000, { ...others, flights: flights.slice(2) });
     expect(next).toContainEqual(expect.objectContaining({ type: "tell", instances: ["i8"] }));
   });
 });
@@ -249,7 +249,7 @@ describe("a rollback", () => {
 describe("an instance that leaves", () => {
   const oneFailed: Seen = {
     ...batchFull,
-    inFlight: [flightOf("i2")],
+    flights: [flightOf("i2")],
     failed: 1,
     everFailed: 1,
     waiting: 0,
@@ -263,7 +263,7 @@ describe("an instance that leaves", () => {
     expect(published(deployment).state).toBe("rolling");
     expect(deeds(look(deployment, 6_000, { ...oneFailed, failed: 0, everFailed: 0, total: 9 }))).toEqual([]);
     expect(recordOf(deployment).leftFailed).toBe(1);
-    expect(deeds(look(deployment, 7_000, { ...oneFailed, total: 9, inFlight: [] }))).toEqual([
+    expect(deeds(look(deployment, 7_000, { ...oneFailed, total: 9, flights: [] }))).toEqual([
       "beginRollback",
     ]);
   });
@@ -271,7 +271,7 @@ describe("an instance that leaves", () => {
   test("frees its slot and is no failure if it never failed", () => {
     const deployment = begun();
     expect(deeds(deployment.send({ type: "left", failed: false }))).toEqual([]);
-    const commands = look(deployment, 6_000, { ...batchFull, total: 9, inFlight: [flightOf("i2")] });
+    const commands = look(deployment, 6_000, { ...batchFull, total: 9, flights: [flightOf("i2")] });
     expect(commands).toContainEqual(expect.objectContaining({ type: "tell", instances: ["i3"] }));
     expect(recordOf(deployment).leftFailed).toBe(0);
   });

@@ -264,9 +264,9 @@ class Host {
   #observed(): Observed {
     const owned = this.#fleet.filter(({ state }) => state !== "gone" && state !== "free");
     const inState = (state: Member["state"]) => owned.filter((one) => one.state === state);
-    const inFlight = inState("told").map(
-      ({ name, toldAtMs }): InFlight => ({ instance: name, toldAtMs, urgent: false, silent: false }),
-    );
+    const flights = inState("told")
+      .map(({ name, toldAtMs }): InFlight => ({ instance: name, toldAtMs }))
+      .sort((one, other) => one.toldAtMs - other.toldAtMs);
     const waiting = inState("waiting").map(({ name }) => name);
     const hasBefore = (one: Member) => this.#story.fleet[this.#fleet.indexOf(one)]?.hasBefore === true;
     return {
@@ -278,9 +278,12 @@ class Host {
       everFailed: owned.filter(({ hasFailed }) => hasFailed).length,
       waiting: waiting.length,
       next: waiting.slice(0, this.#story.batch),
-      urgent: [],
+      urgent: 0,
+      nextUrgent: [],
       unreachable: 0,
-      inFlight,
+      inFlight: flights.length,
+      awaited: flights.length,
+      flights,
       returnable: owned.filter((one) => one.tells > 0 && hasBefore(one)).length,
       unwritten: this.#pending.length,
       silence: this.#silence,

@@ -33,7 +33,7 @@ export const abort = (atMs: number): DeploymentEvent => ({ type: "abort", mark: 
 export const rollBack = (atMs: number): DeploymentEvent => ({ type: "rollBack", mark: byAnna(atMs) });
 
 const two = (toldAtMs = 0) => [flightOf("i1", { toldAtMs }), flightOf("i2", { toldAtMs })];
-export const batchFull: Seen = { waiting: 8, next: ["i3", "i4"], inFlight: two(), returnable: 2 };
+export const batchFull: Seen = { waiting: 8, next: ["i3", "i4"], flights: two(), returnable: 2 };
 export const twoFailed: Seen = { waiting: 8, next: ["i3", "i4"], failed: 2, everFailed: 2, returnable: 2 };
 export const allDone: Seen = { waiting: 0, next: [], succeeded: 10, returnable: 10 };
 export const letGo: Seen = { waiting: 0, next: [], total: 0 };

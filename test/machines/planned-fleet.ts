@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import {
   type InFlight,
+  isAwaited,
   type Observed,
   type Plan,
   type Policy,
@@ -92,12 +93,11 @@ export interface Look {
   readonly plan: Plan;
 }
 
-export const wantedOf = ({ batch, failureThreshold, deadlineTicks, isRollback }: Scenario): Wanted => ({
+export const wantedOf = ({ batch, failureThreshold, deadlineTicks }: Scenario): Wanted => ({
   batch,
   failureThreshold,
   deadlineMs: deadlineTicks * tickMs,
   progressDeadlineMs: 25 * tickMs,
-  isRollback,
 });
 
 /** Ticks after which a roll-out that goes on by itself has hung: more than all spans, deadlines and fleets together. */
@@ -203,9 +203,12 @@ function observe({ batch }: Wanted, fleet: readonly Instance[], unwritten: numbe
   const here = fleet.filter(({ state }) => state !== "gone");
   const waiting = here.filter(({ state }) => state === "waiting");
   const reachable = waiting.filter(({ urgent, silent }) => !urgent && !silent);
-  const inFlight = here
-    .filter(({ state }) => state === "told")
-    .map(({ name, toldAtMs, urgent, silent }): InFlight => ({ instance: name, toldAtMs, urgent, silent }));
+  const inFlight = here.filter(({ state }) => state === "told");
+  const flights = inFlight
+    .filter(isAwaited)
+    .map(({ name, toldAtMs }): InFlight => ({ instance: name, toldAtMs }))
+    .sort((one, other) => one.toldAtMs - other.toldAtMs);
+  const nextUrgent = waiting.filter(({ urgent }) => urgent).map(({ name }) => name);
   return {
     step: 0,
     total: here.length,
@@ -215,9 +218,12 @@ function observe({ batch }: Wanted, fleet: readonly Instance[], unwritten: numbe
     everFailed: here.filter(({ hasFailed }) => hasFailed).length,
     waiting: reachable.length,
     next: reachable.slice(0, batch).map(({ name }) => name),
-    urgent: waiting.filter(({ urgent }) => urgent).map(({ name }) => name),
+    urgent: nextUrgent.length,
+    nextUrgent,
     unreachable: waiting.filter(({ urgent, silent }) => !urgent && silent).length,
-    inFlight,
+    inFlight: inFlight.length,
+    awaited: flights.length,
+    flights,
     returnable: 0,
     unwritten,
     silence: calm,

@@ -31,7 +31,6 @@ const wanted = {
   failureThreshold: 3,
   deadlineMs: 100_000,
   progressDeadlineMs: 1_000_000,
-  isRollback: false,
 };
 const policy = { standing: false, mayJudge: true, ranMs: 1_000, movedAtMs: 0, leftFailed: 0 };
 const planFor = (seen: Omit<Partial<Observed>, "step">, changes: Partial<typeof wanted> = {}) =>
@@ -65,7 +64,7 @@ describe("how many at once", () => {
   const overFull: Omit<Partial<Observed>, "step"> = {
     waiting: 5,
     next: ["i4", "i5"],
-    inFlight: ["i1", "i2", "i3"].map((name) => flightOf(name)),
+    flights: ["i1", "i2", "i3"].map((name) => flightOf(name)),
   };
 
   test("a limit below zero stood for no limit: the whole fleet was updated at once", () => {
@@ -83,8 +82,8 @@ describe("how many at once", () => {
   });
 
   test("instances that were told already were told again, and counted again", () => {
-    const inFlight = [flightOf("i1")];
-    expect(planFor({ waiting: 5, next: ["i2", "i3"], inFlight }).tell).toEqual(["i2"]);
+    const flights = [flightOf("i1")];
+    expect(planFor({ waiting: 5, next: ["i2", "i3"], flights }).tell).toEqual(["i2"]);
     const member = driveMember(instanceOf({ claim: told, generation: 1, desired: v2 }));
     const tell: MemberEvent = { type: "tell", deployment: "d1", toldAtMs: 5, deadlineMs: 100_000 };
     expect(member.send(tell)).toEqual([]);
@@ -96,7 +95,7 @@ describe("how many at once", () => {
     const { commands } = first;
     first.send({ type: "observe", observed: observedOf({ step: 1 }), moved: false, nowMs: 1_000 });
     expect(commands).toContainEqual(expect.objectContaining({ type: "tell", instances: ["i1", "i2"] }));
-    const half = { waiting: 9, next: ["i2", "i3"], inFlight: [flightOf("i1")], returnable: 1 };
+    const half = { waiting: 9, next: ["i2", "i3"], flights: [flightOf("i1")], returnable: 1 };
     const observe = (step: number, unwritten: number) =>
       ({
         type: "observe",
@@ -157,7 +156,7 @@ describe("when it has failed", () => {
     const member = driveMember(instanceOf({ claim: told, generation: 1, desired: v2 }));
     member.send(report({}), { type: "silent" });
     expect(member.snapshot.value.status).toBe("UNKNOWN");
-    const silent = { waiting: 0, next: [], inFlight: [flightOf("i1", { silent: true })] };
+    const silent = { waiting: 0, next: [], flights: [flightOf("i1")] };
     const late = { ...policy, ranMs: wanted.deadlineMs };
     expect(plan(wanted, observedOf({ step: 0, ...silent }), late, 0).overdue).toEqual(["i1"]);
     const stuck = { ...policy, ranMs: wanted.progressDeadlineMs };

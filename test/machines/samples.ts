@@ -162,8 +162,10 @@ export const mass: Observed["silence"] = {
   windowMs: 7_000,
 };
 
-/** Ten instances, all of them waiting, unless the test says otherwise. `step` is the deployment's newest. */
+/** Ten instances, all of them waiting, unless the test says otherwise; as many as are named, unless it says that there are more. `step` is the deployment's newest. */
 export function observedOf(changes: Partial<Observed> & Pick<Observed, "step">): Observed {
+  const { flights = [], nextUrgent = [] } = changes;
+  const awaited = changes.awaited ?? flights.length;
   return {
     total: 10,
     notNeeded: 0,
@@ -172,9 +174,12 @@ export function observedOf(changes: Partial<Observed> & Pick<Observed, "step">):
     everFailed: 0,
     waiting: 10,
     next: ["i1", "i2"],
-    urgent: [],
+    urgent: nextUrgent.length,
+    nextUrgent,
     unreachable: 0,
-    inFlight: [],
+    inFlight: awaited,
+    awaited,
+    flights,
     returnable: 0,
     unwritten: 0,
     silence: calm,
@@ -183,7 +188,7 @@ export function observedOf(changes: Partial<Observed> & Pick<Observed, "step">):
 }
 
 export function flightOf(instance: string, changes: Partial<InFlight> = {}): InFlight {
-  return { instance, toldAtMs: 0, urgent: false, silent: false, ...changes };
+  return { instance, toldAtMs: 0, ...changes };
 }
 
 /** The commands that make something happen, by their types; notes, alerts and wake-ups left out. */
