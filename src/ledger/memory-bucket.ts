@@ -31,6 +31,8 @@ interface Kept extends StoredMessage {
 export interface BucketListener {
   /** A message was stored under a key. */
   stored(message: StoredMessage): void;
+  /** A key ended by itself: this is what it left, and was told as stored before. */
+  ended(marker: StoredMessage): void;
   /** The audit stream took an event over. */
   held(event: HeldEvent): void;
 }
@@ -155,7 +157,11 @@ export class MemoryBucket {
       const { endsAtMs = nowMs, isMarker = true } = this.#kept.get(key) ?? {};
       if (endsAtMs > nowMs) this.#firstEndMs = Math.min(this.#firstEndMs, endsAtMs);
       else if (isMarker) this.#remove(key);
-      else this.#keep(this.#markerOf(key, nowMs));
+      else {
+        const marker = this.#markerOf(key, nowMs);
+        this.#keep(marker);
+        this.#listener.ended(marker);
+      }
     }
   }
 

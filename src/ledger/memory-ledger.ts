@@ -34,12 +34,17 @@ export interface SeenBatch {
   readonly batch: StoreBatch;
 }
 
-/** Sees what the store does, whether or not whoever asked for it is told. */
+/**
+ * Sees what the store does, whether or not whoever asked for it is told, in the order in which it does it. It must not
+ * throw: the bus would take that for a handler's mistake.
+ */
 export interface StoreObserver {
   /** It is stored. @param revision of its last message; the others are those before it */
   stored(seen: SeenBatch, revision: number): void;
   /** It is not, for this reason. */
   refused?(seen: SeenBatch, kind: Exclude<StoreAnswer["kind"], "stored">): void;
+  /** A key ended by itself, and left this. */
+  ended?(fleet: string, marker: StoredMessage): void;
 }
 
 /** A store that outlives the processes of a test or simulation, and what goes wrong with it. */
@@ -201,6 +206,9 @@ class LedgerServer implements MemoryLedgerStore {
       stored: (message) => {
         this.#republish(fleet, message);
         if (isFollowed(message.key)) held.fresh?.push(message);
+      },
+      ended: (marker) => {
+        for (const observer of this.#observers) observer.ended?.(fleet, marker);
       },
       held: (event) => this.#announce(fleet, event),
     });

@@ -1,42 +1,10 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import type { Leadership, Ledger } from "../../src/base/ports.js";
-import { createMemoryBus } from "../../src/bus/memory-bus.js";
+import type { Leadership } from "../../src/base/ports.js";
 import { chainVerifier } from "../../src/ledger/event-chain.js";
-import { createMemoryLedgerStore } from "../../src/ledger/memory-ledger.js";
 import { createSeededRandom } from "../../src/runtime/random.js";
-import { createVirtualClock } from "../../src/runtime/virtual-clock.js";
-import { quietLog } from "../kit/quiet-log.js";
 import { batch, isLeadership } from "./ledger-world.js";
-
-const fleet = "default";
-
-function world(latencyMs = 1) {
-  const clock = createVirtualClock();
-  const hub = createMemoryBus(clock, { latencyMs });
-  const store = createMemoryLedgerStore({ clock, random: createSeededRandom(1), hub, log: quietLog });
-
-  /** Lets virtual time pass until a promise is settled. */
-  async function during<T>(promise: Promise<T>): Promise<T> {
-    let settled = false;
-    const mark = () => {
-      settled = true;
-    };
-    promise.then(mark, mark);
-    await clock.runUntil(() => settled, { limitMs: 600_000 });
-    return await promise;
-  }
-  const open = (name: string) => during(store.open({ fleet, bus: hub.connect(name) }));
-  async function lead(ledger: Ledger, holder: string, leaseMs = 600_000): Promise<Leadership> {
-    const taken = await during(ledger.acquire({ holder, leaseMs }));
-    if (!isLeadership(taken)) throw new Error(`${taken.heldBy} leads`);
-    return taken;
-  }
-  async function read(ledger: Ledger, key: string): Promise<unknown> {
-    return (await during(ledger.readAll())).find((entry) => entry.key === key)?.value;
-  }
-  return { clock, hub, store, during, open, lead, read };
-}
+import { fleet, virtualWorld as world } from "./virtual-world.js";
 
 test("a commit that arrives long after its sender gave up is noticed, and never overwritten unseen", async () => {
   const { clock, store, during, open, lead, read } = world();
