@@ -46,17 +46,12 @@ export type ReconciliationEvent =
   | { readonly type: "lost" };
 
 export type ReconciliationCommand =
-  | { readonly type: "gather"; readonly run: number }
+  | { readonly type: "gather"; readonly run: number; readonly wish: Wish }
   | { readonly type: "treat"; readonly run: number; readonly item: ReconcileItem }
-  | { readonly type: "report"; readonly wish: Wish; readonly treated: readonly Treated[] }
-  | { readonly type: "giveUp"; readonly wish: Wish; readonly problem: string }
+  | { readonly type: "report"; readonly treated: readonly Treated[] }
+  | { readonly type: "giveUp"; readonly problem: string }
   /** The leadership was lost in the middle. */
-  | {
-      readonly type: "interrupted";
-      readonly wish: Wish;
-      readonly treated: readonly Treated[];
-      readonly left: number;
-    };
+  | { readonly type: "interrupted"; readonly treated: readonly Treated[] };
 
 /** Gathering and each thing have time limits of their own, in the host; this is for what has none. */
 export const reconciliationStepMaxMs = 600_000;
@@ -92,7 +87,7 @@ export const reconciliationMachine = setup({
       todo: [],
       treated: [],
     })),
-    gather: emit(({ context }): ReconciliationCommand => ({ type: "gather", run: context.run })),
+    gather: emit(({ context: { run, wish } }): ReconciliationCommand => ({ type: "gather", run, wish })),
     plan: assign(({ context, event }) => {
       if (event.type !== "gathered") return {};
       const items = planReconciliation(event.facts);
@@ -115,21 +110,12 @@ export const reconciliationMachine = setup({
           : { outcome: "failed" as const, why: "it took too long; the next run sees what came of it" };
       return { todo, treated: [...context.treated, { item, outcome, why }] };
     }),
-    report: emit(
-      ({ context: { wish, treated } }): ReconciliationCommand => ({ type: "report", wish, treated }),
-    ),
-    giveUp: emit(({ context: { wish }, event }): ReconciliationCommand => {
+    report: emit(({ context: { treated } }): ReconciliationCommand => ({ type: "report", treated })),
+    giveUp: emit(({ event }): ReconciliationCommand => {
       const problem = event.type === "gatheringFailed" ? event.problem : "the facts took too long to gather";
-      return { type: "giveUp", wish, problem };
+      return { type: "giveUp", problem };
     }),
-    interrupt: emit(
-      ({ context: { wish, treated, todo } }): ReconciliationCommand => ({
-        type: "interrupted",
-        wish,
-        treated,
-        left: todo.length,
-      }),
-    ),
+    interrupt: emit(({ context: { treated } }): ReconciliationCommand => ({ type: "interrupted", treated })),
   },
 }).createMachine({
   id: "reconciliation",

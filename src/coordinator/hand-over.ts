@@ -2,6 +2,7 @@ import { messageOf } from "../base/errors.js";
 import type { Clock, Leadership, Log } from "../base/ports.js";
 import type { FleetEvent } from "../contracts/event-types.js";
 import { byCoordinator } from "../contracts/origin.js";
+import { soon } from "./soon.js";
 
 /** What the note may take. */
 const noteMs = 500;
@@ -26,8 +27,7 @@ export async function noteHandOver(
     ...origin,
   };
   const written = leadership.commit({ events: [event], puts: [], deletes: [] });
-  const tooLate = new Promise<void>((resolve) => clock.setTimer(noteMs, resolve));
-  await Promise.race([written, tooLate]).catch((error: unknown) =>
+  await soon(clock, written, noteMs).catch((error: unknown) =>
     log.debug({ error: messageOf(error) }, "that the lead is handed over is not in the audit log"),
   );
 }

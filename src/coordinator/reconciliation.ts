@@ -18,6 +18,7 @@ import {
 } from "../contracts/reconciliation.js";
 import type { Actor } from "../runtime/actor.js";
 import { gatherFacts, type ReconciliationParts } from "./reconciliation-facts.js";
+import { soon } from "./soon.js";
 import { Treatment } from "./treatment.js";
 
 /** How long an answer waits for the end before it says that it is under way. */
@@ -126,11 +127,7 @@ export class Reconciliation {
   }
 
   async #answer(run: Run): Promise<ReconciliationReport> {
-    const { clock } = this.#parts.term;
-    const later = new Promise<undefined>((resolve) =>
-      clock.setTimer(answerWithinMs, () => resolve(undefined)),
-    );
-    const report = await Promise.race([run.over, later]);
+    const report = await soon(this.#parts.term.clock, run.over, answerWithinMs);
     return report ?? this.#reportOf(run, this.#actor?.snapshot().context.treated ?? [], "underWay");
   }
 
@@ -139,12 +136,7 @@ export class Reconciliation {
     if (this.#stopped && (command.type === "gather" || command.type === "treat")) return;
     switch (command.type) {
       case "gather":
-        // One that was due was not asked for.
-        this.#run ??= this.#begin(
-          { dryRun: false, by: "rollcall", reason: null },
-          null,
-          this.#parts.term.ownOrigin,
-        );
+        this.#takeUp(command.wish);
         void this.#gather(command.run);
         break;
       case "treat":
@@ -160,6 +152,13 @@ export class Reconciliation {
         this.#interrupt(command.treated);
         break;
     }
+  }
+
+  /** One that was due was not asked for, and may come before one that was. */
+  #takeUp(wish: Wish): void {
+    if (this.#run?.wish === wish) return;
+    this.#run?.settle.failed(refusal("RECONCILIATION_UNDER_WAY", { by: wish.by }));
+    this.#begin(wish, null, this.#parts.term.ownOrigin);
   }
 
   async #gather(run: number): Promise<void> {

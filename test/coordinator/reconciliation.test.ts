@@ -1,10 +1,14 @@
 import { describe, expect, test } from "vitest";
+import type { ReconciliationCommand } from "../../machines/reconciliation.js";
 import type { RequestOf } from "../../src/contracts/api.js";
 import { keys } from "../../src/contracts/keys.js";
 import type { ReconciliationReport } from "../../src/contracts/reconciliation.js";
+import { Reconciliation } from "../../src/coordinator/reconciliation.js";
+import type { ReconciliationParts } from "../../src/coordinator/reconciliation-facts.js";
 import { createMemoryObjects } from "../../src/ledger/memory-objects.js";
 import { fleetOfAgents } from "../kit/agent-fleet.js";
 import { FleetWorld, fleet } from "../kit/fleet.js";
+import { quietLog } from "../kit/quiet-log.js";
 
 const dayMs = 86_400_000;
 const rollOut = { selector: "tier=web", batch: 2, failureThreshold: 2 };
@@ -204,6 +208,34 @@ describe("one leader, one reconciliation at a time", () => {
     });
     const same = await world.call("reconciliations.run", { by: "ann", requestKey: "one" });
     expect(same.startedAtMs).toBe((await world.during(first)).startedAtMs);
+  });
+
+  test("a dry run that is asked for as another one falls due is no part of that", async () => {
+    const { world } = await fleetOfAgents(1);
+    let perform: (command: ReconciliationCommand) => void = () => undefined;
+    const actor = { send: () => true, snapshot: () => ({ context: { treated: [] } }) };
+    const spawn = (spec: { readonly perform: typeof perform }) => {
+      perform = spec.perform;
+      return actor;
+    };
+    const term = {
+      fleet,
+      host: { spawn },
+      clock: world.clock,
+      random: world.random,
+      log: quietLog,
+      leadership: { epoch: 1 },
+      nowMs: () => 1,
+      ownOrigin: {},
+    };
+    const reconciliation = new Reconciliation({ term } as unknown as ReconciliationParts, 1_000);
+    reconciliation.start();
+    const asked = reconciliation.reconcile({ dryRun: true, by: "ann", reason: null });
+    perform({ type: "gather", run: 1, wish: { dryRun: false, by: "rollcall", reason: null } });
+    await expect(asked).rejects.toMatchObject({
+      code: "RECONCILIATION_UNDER_WAY",
+      message: expect.stringContaining("asked for by rollcall"),
+    });
   });
 
   test("lost in the middle, it ends between two things, says so, and the next leader does the rest", async () => {
