@@ -155,19 +155,20 @@ async function askAgents(parts: ReconciliationParts, isOver: () => boolean) {
 }
 
 async function inventoryOf(term: Term, ask: { instance: string; host: boolean }): Promise<Inventory> {
-  const body = { epoch: term.leadership.epoch, host: ask.host };
-  return inventorySchema.parse(await askAgent(term, ask.instance, "inventory", body, inventoryMaxMs));
+  const { instance, host } = ask;
+  return inventorySchema.parse(await askAgent(term, instance, "inventory", { host }, inventoryMaxMs));
 }
 
-/** @throws Error what the agent refused with; RollcallError `NO_RESPONDERS`, `REQUEST_TIMEOUT` */
+/** Asks as the leader of this ledger. @throws Error what the agent refused with; RollcallError `NO_RESPONDERS`, `REQUEST_TIMEOUT` */
 export async function askAgent(
-  { bus, subjects }: Pick<Term, "bus" | "subjects">,
+  { bus, subjects, leadership, ledgerId }: Pick<Term, "bus" | "subjects" | "leadership" | "ledgerId">,
   instance: string,
   verb: "inventory" | "mend",
-  body: object,
+  what: object,
   timeoutMs: number,
 ): Promise<unknown> {
-  const answer = await bus.request(subjects.ask(instance, verb), JSON.stringify(body), { timeoutMs });
+  const body = JSON.stringify({ epoch: leadership.epoch, ledgerId, ...what });
+  const answer = await bus.request(subjects.ask(instance, verb), body, { timeoutMs });
   const content: unknown = JSON.parse(decoder.decode(answer.data));
   const refused = errorReplySchema.safeParse(content);
   if (refused.success) throw new Error(`${refused.data.error.code}: ${refused.data.error.message}`);

@@ -140,8 +140,8 @@ export class Treatment {
     if (agent === undefined) return { outcome: "left", why: `${instance}, whose agent found it, has left` };
     const decided = decideFinding(finding, { instance, agent }, recordsKnownTo(this.#parts));
     if (decided.action === null) return { outcome: "left", why: decided.why };
-    const body = { epoch: term.leadership.epoch, key: finding.key };
-    return mendedSchema.parse(await askAgent(term, instance, "mend", body, mendMaxMs));
+    const { key } = finding;
+    return mendedSchema.parse(await askAgent(term, instance, "mend", { key }, mendMaxMs));
   }
 }
 

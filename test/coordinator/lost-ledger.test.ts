@@ -1,6 +1,7 @@
 import { beforeEach, expect, test } from "vitest";
 import type { Log } from "../../src/base/ports.js";
 import { createMemoryObjects, type MemoryObjects } from "../../src/ledger/memory-objects.js";
+import { fleetOfAgents } from "../kit/agent-fleet.js";
 import { FleetWorld, fleet } from "../kit/fleet.js";
 import { quietLog } from "../kit/quiet-log.js";
 
@@ -105,4 +106,25 @@ test("a roll-out of a version that nobody knows is refused, and the one that run
   // They run it already; from now on this ledger's word is what they act on.
   expect(world.agent("web-1").told.length).toBe(told + 1);
   expect((await world.instance("web-1")).stable).toMatchObject({ release: "v2" });
+});
+
+test("agents of whom an earlier ledger's leaders have asked answer the new one, whose epochs begin again", async () => {
+  const { world: real } = await fleetOfAgents(1);
+  const { id } = await real.call("deployments.create", { release: "v1", selector: "tier=web" });
+  await real.finished(id);
+  for (let term = 0; term < 2; term++) {
+    await real.stopCoordinator("c1");
+    await real.startCoordinator("c1");
+    await real.untilLed();
+    await real.advance(5_000);
+    await real.call("reconciliations.run", { by: "ann" });
+  }
+  await real.stopCoordinator("c1");
+  real.store.lose(fleet);
+  await real.startCoordinator("c1");
+  await real.untilLed();
+  await real.advance(15_000);
+  expect(real.leader().leader().epoch).toBe(1);
+  const report = await real.call("reconciliations.run", { by: "ann", dryRun: true });
+  expect(report.items.filter(({ why }) => why.includes("STALE_EPOCH"))).toEqual([]);
 });
