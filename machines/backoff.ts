@@ -10,6 +10,9 @@ export const restartBackoff: BackoffRule = { firstMs: 250, maxMs: 30_000 };
 /** Repeats of phase work that failed for want of a connection. */
 export const phaseBackoff: BackoffRule = { firstMs: 1_000, maxMs: 30_000 };
 
+/** Repeats of what an app's engine could not do. */
+export const appBackoff: BackoffRule = { firstMs: 1_000, maxMs: 300_000 };
+
 /** Doublings after which every rule is at its longest wait; keeps the power finite. */
 const doublingsMax = 30;
 

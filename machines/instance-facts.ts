@@ -1,7 +1,7 @@
-import { isNewerLedger } from "../src/base/ledger-id.js";
 import type { DesiredInstance } from "../src/contracts/instance.js";
 import type { Config, Release } from "../src/contracts/release.js";
 import type { VersionPair } from "../src/contracts/version.js";
+import { type Accepted, accept } from "./accepted.js";
 import type { Fault, Launch, ProcessStatus } from "./process.js";
 
 /** What the instance machine knows, hears and asks for, and what follows from it; the machine itself is in instance.ts. */
@@ -57,12 +57,8 @@ export interface Checks {
   readonly starting: boolean;
 }
 
-export interface InstanceContext {
+export interface InstanceContext extends Accepted {
   readonly instance: string;
-  /** The newest desired state that was accepted, by the order of the ledger. */
-  readonly accepted: { readonly ledgerId: string; readonly revision: number } | null;
-  /** Ledgers that were left for a newer one: nothing of them is accepted any more. */
-  readonly retired: readonly string[];
   /** The highest epoch heard of. */
   readonly epoch: number;
   readonly wanted: DesiredInstance | null;
@@ -183,7 +179,6 @@ export type InstanceCommand =
 
 /** Time between two checks of a process that has not been healthy yet, at most. */
 const startIntervalMs = 1_000;
-const retiredMax = 8;
 /** Ports chosen anew without a healthy check in between, after which one that is taken is a failure like any other. */
 const movesMax = 5;
 /** Repeats of one phase's work after which a failure for want of a connection is one like any other. */
@@ -234,26 +229,12 @@ export function isVersion(one: Run, other: Run): boolean {
   return one.release.version === other.release.version && one.config?.version === other.config?.version;
 }
 
-/**
- * The ledger decides what is newer: by revision within one ledger, and of two ledgers by when they were minted. Where an
- * identity does not say, a ledger that was never seen before is newer than any.
- */
-export function isNewer({ accepted, retired }: InstanceContext, ledgerId: string, revision: number): boolean {
-  if (accepted === null) return true;
-  if (accepted.ledgerId === ledgerId) return revision > accepted.revision;
-  return isNewerLedger(ledgerId, accepted.ledgerId) ?? !retired.includes(ledgerId);
-}
-
 /** What is remembered of a desired state by whoever it is for. */
 export function acceptedOf(context: InstanceContext, ledgerId: string, revision: number, epoch: number) {
-  const left =
-    context.accepted !== null && context.accepted.ledgerId !== ledgerId
-      ? context.accepted.ledgerId
-      : undefined;
+  const isLeft = context.accepted !== null && context.accepted.ledgerId !== ledgerId;
   return {
-    accepted: { ledgerId, revision },
-    retired: left === undefined ? context.retired : [...context.retired, left].slice(-retiredMax),
-    epoch: left === undefined ? Math.max(context.epoch, epoch) : epoch,
+    ...accept(context, ledgerId, revision),
+    epoch: isLeft ? epoch : Math.max(context.epoch, epoch),
   };
 }
 

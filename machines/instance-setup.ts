@@ -1,5 +1,6 @@
 import { assign, emit, enqueueActions, raise, setup } from "xstate";
 import type { Phase } from "../src/contracts/instance.js";
+import { isNewer } from "./accepted.js";
 import { backoffMs, phaseBackoff } from "./backoff.js";
 import {
   acceptedOf,
@@ -12,7 +13,6 @@ import {
   type InstanceEvent,
   isApart,
   isFailing,
-  isNewer,
   isVersion,
   judged,
   keepOf,
