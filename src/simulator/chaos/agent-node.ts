@@ -3,7 +3,10 @@ import type { Behaviour } from "../../agent/memory/behaviour.js";
 import { createMemoryHost, type MemoryHost } from "../../agent/memory/memory-host.js";
 import type { MemoryBus } from "../../bus/memory-connection.js";
 import type { Labels } from "../../contracts/instance.js";
+import { subjectsOf } from "../../contracts/subjects.js";
 import { openLedgerReader } from "../../ledger/ledger-reader.js";
+import type { ActorHost } from "../../runtime/actor.js";
+import { createActorHost } from "../../runtime/actor-host.js";
 import type { SeededRandom } from "../../runtime/random.js";
 import { NodeClock } from "../node-clock.js";
 import type { SimulatedWorld } from "../world.js";
@@ -17,6 +20,8 @@ export interface AgentNodeOptions {
   readonly driftPpm: number;
   readonly releases: readonly Temper[];
   readonly onEffect: (effect: Effect) => void;
+  /** Told of what runs the actors of each agent that starts here. */
+  readonly onHost: (host: ActorHost) => void;
 }
 
 /** A host with one instance, and its agent, which comes and goes while the disk and the processes stay. */
@@ -27,14 +32,16 @@ export class AgentNode {
   readonly #world: SimulatedWorld;
   readonly #driftPpm: number;
   readonly #random: SeededRandom;
+  readonly #onHost: (host: ActorHost) => void;
   #clock: NodeClock;
   #bus: MemoryBus | undefined;
   #agent: Agent | undefined;
   #starts = 0;
 
   constructor(world: SimulatedWorld, options: AgentNodeOptions) {
-    const { id, labels, driftPpm, releases } = options;
+    const { id, labels, driftPpm, releases, onHost } = options;
     this.id = id;
+    this.#onHost = onHost;
     this.labels = labels;
     this.#world = world;
     this.#driftPpm = driftPpm;
@@ -55,24 +62,26 @@ export class AgentNode {
     const { processes, files } = this.host;
     const { clock } = this.#world;
     const { id: instance } = this;
+    const note = (effect: Pick<Effect, "what" | "release" | "generation" | "port">) =>
+      onEffect({ atMs: clock.nowMs(), instance, by: this.busName ?? "nobody", ...effect });
     const start = processes.start.bind(processes);
     processes.start = (asked) => {
       const { generation, env } = asked;
       const release = env.ROLLCALL_RELEASE ?? null;
-      onEffect({ atMs: clock.nowMs(), instance, what: "start", release, generation });
+      note({ what: "start", release, generation, port: Number(env.PORT) });
       return start(asked);
     };
     const stop = processes.stop.bind(processes);
     processes.stop = (identity, options) => {
       const found = processes.living.find((living) => living.identity.pid === identity.pid);
-      const { release = null, generation = 0 } = found ?? {};
-      onEffect({ atMs: clock.nowMs(), instance, what: "stop", release, generation });
+      const { release = null, generation = 0, port = null } = found ?? {};
+      note({ what: "stop", release, generation, port });
       return stop(identity, options);
     };
     const activate = files.activate.bind(files);
     files.activate = (work) => {
       const { generation, release } = work;
-      onEffect({ atMs: clock.nowMs(), instance, what: "activate", release: release.version, generation });
+      note({ what: "activate", release: release.version, generation, port: null });
       return activate(work);
     };
   }
@@ -99,15 +108,13 @@ export class AgentNode {
     const bus = hub.connect(name, { clock });
     this.#clock = clock;
     this.#bus = bus;
+    const random = this.#random.fork(name);
+    const host = createActorHost({ node: name, clock, random, log, bus, subjects: subjectsOf(fleet) });
+    this.#onHost(host);
+    const { files, processes, probes, records } = this.host;
+    const ledger = openLedgerReader(bus, fleet);
     const agent = createAgent(
-      {
-        clock,
-        random: this.#random.fork(name),
-        log,
-        bus,
-        ledger: openLedgerReader(bus, fleet),
-        ...this.host,
-      },
+      { clock, random, log, bus, ledger, files, processes, probes, records, host },
       { fleet, agentVersion: "1.0.0", instances: [{ id: this.id, labels: this.labels }] },
     );
     this.#agent = agent;

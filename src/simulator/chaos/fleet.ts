@@ -1,5 +1,6 @@
 import { messageOf } from "../../base/errors.js";
 import type { Labels } from "../../contracts/instance.js";
+import type { ActorHost } from "../../runtime/actor.js";
 import type { SimulatedWorld } from "../world.js";
 import { AgentNode } from "./agent-node.js";
 import { CoordinatorNode } from "./coordinator-node.js";
@@ -14,6 +15,10 @@ export class Fleet {
   readonly world: SimulatedWorld;
   readonly coordinators = new Map<string, CoordinatorNode>();
   readonly agents = new Map<string, AgentNode>();
+  /** Hosts that have left. */
+  readonly gone: AgentNode[] = [];
+  /** Of every process that ever was. */
+  readonly hosts: ActorHost[] = [];
   readonly #plan: LifePlan;
   /** Told of all that is done on the hosts. */
   onEffect: (effect: Effect) => void = () => undefined;
@@ -64,6 +69,7 @@ export class Fleet {
     const node = this.agentAt(nth);
     if (node === undefined || this.agents.size === 1) return;
     this.agents.delete(node.id);
+    this.gone.push(node);
     void node.leave();
   }
 
@@ -98,7 +104,8 @@ export class Fleet {
   #addAgent(id: string, labels: Labels, driftPpm: number): void {
     const { releases } = this.#plan;
     const onEffect = (effect: Effect) => this.onEffect(effect);
-    const node = new AgentNode(this.world, { id, labels, driftPpm, releases, onEffect });
+    const onHost = (host: ActorHost) => void this.hosts.push(host);
+    const node = new AgentNode(this.world, { id, labels, driftPpm, releases, onEffect, onHost });
     this.agents.set(id, node);
     this.startAgent(node);
   }
@@ -108,6 +115,7 @@ export class Fleet {
     const name = `c${++this.#coordinatorStarts}`;
     const node = new CoordinatorNode(this.world, { name, leaseMs, reconcileEveryMs, driftPpm, isNext });
     this.coordinators.set(name, node);
+    this.hosts.push(node.host);
     node.start().catch((error: unknown) => {
       this.world.log.warn({ coordinator: name, problem: messageOf(error) }, "a coordinator did not start");
       this.world.clock.setTimer(startAgainMs, () => {

@@ -1,5 +1,7 @@
 import type { Passing } from "../../bus/memory-bus.js";
+import type { Report } from "../../contracts/instance.js";
 import type { SeenBatch } from "../../ledger/memory-ledger.js";
+import type { ActorHost } from "../../runtime/actor.js";
 import type { AgentNode } from "./agent-node.js";
 import type { CoordinatorNode } from "./coordinator-node.js";
 import type { Effect } from "./effect.js";
@@ -15,8 +17,13 @@ export interface Witness {
   readonly ledger: LedgerMirror;
   /** Those that run. */
   readonly coordinators: ReadonlyMap<string, CoordinatorNode>;
-  /** Every host that ever was in the fleet. */
+  /** The hosts in the fleet, and those that have left it. */
   readonly agents: ReadonlyMap<string, AgentNode>;
+  readonly gone: readonly AgentNode[];
+  /** Of every process that ever was, what ran its actors. */
+  readonly hosts: readonly ActorHost[];
+  /** What each instance said of itself last, heard or not. */
+  readonly reports: ReadonlyMap<string, Report>;
   /** Everything that people asked for, and what they were told. */
   readonly asked: readonly Asked[];
   /** Says that something worth reaching has happened. */
@@ -40,8 +47,12 @@ export interface Invariant {
   sent?(passing: Passing): void;
   /** One receiver has taken it. */
   taken?(passing: Passing, by: string): void;
+  /** An instance has sent a report. */
+  reported?(report: Report, by: string): void;
   /** Something was done on a host. */
   done?(effect: Effect): void;
+  /** People have got an answer. */
+  answered?(asked: Asked): void;
   /** After each virtual event; must cost next to nothing. */
   each?(): void;
   /** All faults have just ended. */

@@ -1,7 +1,10 @@
 import { assert } from "../../base/assert.js";
 import type { DeploymentRecord, InstanceRecord } from "../../contracts/deployment.js";
+import { formatOf } from "../../contracts/formats.js";
 import type { DesiredInstance } from "../../contracts/instance.js";
 import { parseKey } from "../../contracts/keys.js";
+import { unescapeToken } from "../../contracts/names.js";
+import { type AuditEvent, readEvent } from "../../ledger/event-chain.js";
 import type { SeenBatch } from "../../ledger/memory-ledger.js";
 import { nextFormats } from "./next-formats.js";
 
@@ -20,6 +23,8 @@ export type Change = {
     readonly id: string;
     readonly before: Records[K] | undefined;
     readonly after: Records[K] | undefined;
+    /** In which it is written; `undefined` for a deletion. */
+    readonly format: number | undefined;
     readonly revision: number;
   };
 }[Kind];
@@ -30,8 +35,9 @@ export interface StoredEvent {
   readonly id: string;
   /** `deployment.finished`. */
   readonly type: string;
-  readonly header: (name: string) => string | undefined;
   readonly data: Readonly<Record<string, unknown>>;
+  /** As the audit log holds it. */
+  readonly audit: AuditEvent;
 }
 
 /** A batch that the store took, whether or not its writer was told. */
@@ -44,8 +50,8 @@ export interface Commit {
   readonly events: readonly StoredEvent[];
   /** What the batch was conditional on. */
   readonly expected: readonly { readonly key: string; readonly revision: number }[];
-  /** Keys other than records and events: `lease`, `epoch`, `formats`. */
-  readonly others: readonly { readonly key: string; readonly value: unknown }[];
+  /** Keys other than records and events: `lease`, `epoch`, `formats`, releases; `undefined` for a deletion. */
+  readonly others: readonly { readonly key: string; readonly value: unknown; readonly revision: number }[];
 }
 
 const typePattern = /^dev\.rollcall\.(.+)\.v\d+$/;
@@ -62,14 +68,18 @@ export class LedgerMirror {
     const { writes } = batch;
     const changes: Change[] = [];
     const events: StoredEvent[] = [];
-    const others: { key: string; value: unknown }[] = [];
+    const others: Commit["others"][number][] = [];
     writes.forEach(({ key, body, deleted, headers }, at) => {
+      const writtenAs = revision - writes.length + 1 + at;
+      if (key.startsWith("event.")) {
+        events.push(eventOf(key, body, headers));
+        return;
+      }
       const value: unknown = deleted ? undefined : JSON.parse(body);
       const [kind, id] = parseKey(key) ?? [key, ""];
-      if (key.startsWith("event.")) events.push(eventOf(key, headers, value));
-      else if (kind === "deployment" || kind === "instance" || kind === "desired.instance")
-        changes.push(this.#change(kind, id, key, value, revision - writes.length + 1 + at));
-      else others.push({ key, value });
+      if (kind === "deployment" || kind === "instance" || kind === "desired.instance")
+        changes.push(this.#change(kind, id, key, value, writtenAs));
+      else others.push({ key, value, revision: writtenAs });
       if (key === "epoch") this.epoch = (value as { epoch: number }).epoch;
     });
     const expected = writes.flatMap(({ expect }) => expect ?? []);
@@ -83,7 +93,7 @@ export class LedgerMirror {
       value === undefined ? undefined : nextFormats[kind].readAt({ fleet: "default", key }, value);
     if (after === undefined) records.delete(id);
     else records.set(id, after);
-    return { kind, id, before, after, revision } as Change;
+    return { kind, id, before, after, format: formatOf(value), revision } as Change;
   }
 
   #of(kind: Kind) {
@@ -93,17 +103,12 @@ export class LedgerMirror {
 
 function eventOf(
   key: string,
+  body: string,
   headers: Readonly<Record<string, string>> | undefined,
-  data: unknown,
 ): StoredEvent {
-  const [, kind = "", id = ""] = key.split(".");
-  const type = typePattern.exec(headers?.["ce-type"] ?? "")?.[1];
-  assert(type !== undefined, `the event ${key} has a type`);
-  return {
-    kind,
-    id,
-    type,
-    header: (name) => headers?.[name],
-    data: data as Readonly<Record<string, unknown>>,
-  };
+  const [, kind = "", id = ""] = key.split(".").map((token) => unescapeToken(token) ?? token);
+  const audit = readEvent({ header: (name) => headers?.[name], data: Buffer.from(body) });
+  const type = typePattern.exec(audit?.type ?? "")?.[1];
+  assert(audit !== undefined && type !== undefined, `the event ${key} can be read, and has a type`);
+  return { kind, id, type, data: JSON.parse(body) as StoredEvent["data"], audit };
 }

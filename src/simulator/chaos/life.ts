@@ -1,5 +1,9 @@
+import { assert } from "../../base/assert.js";
 import { messageOf } from "../../base/errors.js";
 import type { Log } from "../../base/ports.js";
+import type { Passing } from "../../bus/memory-bus.js";
+import type { Report } from "../../contracts/instance.js";
+import { subjectsOf } from "../../contracts/subjects.js";
 import type { AuditEvent } from "../../ledger/event-chain.js";
 import { quietLog } from "../quiet-log.js";
 import { SimulatedWorld } from "../world.js";
@@ -11,6 +15,7 @@ import { makeInvariants } from "./invariants/all.js";
 import { LedgerMirror } from "./ledger-mirror.js";
 import type { Happening, LifePlan } from "./life-plan.js";
 import type { Mark } from "./marks.js";
+import { nextFormats } from "./next-formats.js";
 import { People } from "./people.js";
 import { restLimitMs, unrestOf } from "./rest.js";
 import { Trace } from "./trace.js";
@@ -65,6 +70,8 @@ class Life {
   readonly #people: People;
   readonly #invariants: readonly Invariant[];
   readonly #trace = new Trace();
+  readonly #reports = new Map<string, Report>();
+  readonly #healthPrefix: string;
   readonly #marks = new Set<Mark>();
   readonly #startedAtMs: number;
   #failure: Failure | null = null;
@@ -76,9 +83,11 @@ class Life {
     this.#plan = plan;
     this.#world = new SimulatedWorld({ seed: plan.seed, log: this.#log() });
     this.#startedAtMs = this.#world.clock.nowMs();
+    this.#healthPrefix = `${subjectsOf(this.#world.fleet).root}.health.`;
     this.#fleet = new Fleet(this.#world, plan);
     this.#faults = new Faults(this.#fleet);
     this.#people = new People(this.#world, plan, this.#ledger);
+    this.#people.onAnswered = (asked) => this.#run((invariant) => invariant.answered?.(asked));
     this.#invariants = makeInvariants(this.#witness());
     this.#watch();
   }
@@ -194,6 +203,7 @@ class Life {
       sent: (passing) => {
         this.#trace.sent(clock.nowMs(), passing);
         this.#run((invariant) => invariant.sent?.(passing));
+        this.#noteReport(passing);
       },
       taken: (passing, by) => this.#run((invariant) => invariant.taken?.(passing, by)),
     });
@@ -212,6 +222,14 @@ class Life {
       this.#stir(`${effect.instance} does something: ${effect.what}`);
       this.#run((invariant) => invariant.done?.(effect));
     };
+  }
+
+  #noteReport({ from, subject, data }: Passing): void {
+    if (!subject.startsWith(this.#healthPrefix)) return;
+    const read = nextFormats.report.read(JSON.parse(new TextDecoder().decode(data)));
+    assert("record" in read, "an agent sends what is a report");
+    this.#reports.set(read.record.instance, read.record);
+    this.#run((invariant) => invariant.reported?.(read.record, from));
   }
 
   #stir(what: string): void {
@@ -238,6 +256,9 @@ class Life {
       ledger: this.#ledger,
       coordinators: this.#fleet.coordinators,
       agents: this.#fleet.agents,
+      gone: this.#fleet.gone,
+      hosts: this.#fleet.hosts,
+      reports: this.#reports,
       asked: this.#people.asked,
       mark: (mark) => void this.#marks.add(mark),
     };

@@ -25,6 +25,8 @@ const digestOf = (version: string) => `sha256:${Buffer.from(version).toString("h
 /** Those who run the fleet, by the client that programs of users have. */
 export class People {
   readonly asked: Asked[] = [];
+  /** Told of each answer. */
+  onAnswered: (asked: Asked) => void = () => undefined;
   readonly #plan: LifePlan;
   readonly #client: Client;
   readonly #world: SimulatedWorld;
@@ -172,10 +174,13 @@ export class People {
         request,
       );
       asked.answer = { reply };
+      this.onAnswered(asked);
       return reply;
     } catch (error) {
-      if (error instanceof RollcallError) asked.answer = { code: error.code };
-      else this.#world.log.error({ error: messageOf(error) }, "a client threw what is no refusal");
+      if (error instanceof RollcallError) {
+        asked.answer = { code: error.code };
+        this.onAnswered(asked);
+      } else this.#world.log.error({ error: messageOf(error) }, "a client threw what is no refusal");
       throw error;
     }
   }
