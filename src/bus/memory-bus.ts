@@ -32,14 +32,22 @@ export interface Tap {
   taken?(passing: Passing, by: string): void;
 }
 
+/** How a process connects. */
+export interface ConnectOptions {
+  readonly log?: Log;
+  readonly clock?: Clock;
+  /** It is a part of the server: there as soon as the server is, and never too slow for it. */
+  readonly isServer?: boolean;
+}
+
 /** All processes of a test or a simulation, and what goes wrong between them. */
 export interface MemoryHub {
   /**
    * The connection of one process. `name` must be free: never used, or closed.
    * @param options `clock` the process's own, if it has one: what comes to it while it stands still waits
    */
-  connect(name: string, options?: { log?: Log; clock?: Clock }): MemoryBus;
-  /** Cuts a process off: what it sends and what is sent to it is lost without an error. */
+  connect(name: string, options?: ConnectOptions): MemoryBus;
+  /** Cuts a process off: what it sends, what is sent to it and what is on its way to it is lost without an error. */
   disconnect(name: string): void;
   /** Whether a living process has the name. */
   knows(name: string): boolean;
@@ -50,6 +58,16 @@ export interface MemoryHub {
   duplicate(which: Which): Subscription;
   /** Delivers them later by `delayMs`, so behind what is sent after them. */
   delay(delayMs: number | (() => number), which: Which): Subscription;
+  /**
+   * The server is gone, and with it all connections and what is on its way, until unsubscribed. Then each process is
+   * connected again so long afterwards, by its own clock; at once unless told.
+   */
+  stop(reconnectMs?: (name: string) => number): Subscription;
+  /**
+   * While it lasts the server cuts off whom more than `pendingMax` messages wait for, as it does with a slow consumer: all of
+   * them are lost (a burst of so many counts too). The process connects again `reconnectMs` later, by its own clock, so not before it runs again.
+   */
+  cutSlow(options: { readonly pendingMax: number; readonly reconnectMs: number }): Subscription;
   /** Shows every message that somebody listens to, until unsubscribed. */
   tap(tap: Tap): Subscription;
   /** Messages delivered so far. */
@@ -58,6 +76,16 @@ export interface MemoryHub {
 
 /**
  * Messages in memory, as NATS carries them: at most once, in order from one sender to one receiver, never synchronous.
+ *
+ * What is lost on a link is lost by `drop`: to one process, from it, or between groups of them, which is a cluster cut in
+ * two. Nobody notices that; who is to notice is disconnected too. NATS neither doubles messages nor changes their order within
+ * a connection: `duplicate` and `delay` stand for what repeats and reconnects of clients make of them, and do more than
+ * those could.
+ *
+ * Not in the model: what a socket still holds of a connection that is cut (it may arrive; here it is lost); the server's
+ * pings, by which it notices in time that a process is gone (disconnect who stands still for minutes); the time that a
+ * subscription takes to be known everywhere in a cluster (`drop` for a while what is sent to who has just reconnected);
+ * permissions.
  *
  * @example
  * const hub = createMemoryBus(clock);
@@ -77,6 +105,9 @@ class Hub implements MemoryHub {
   readonly #duplicates = new Set<Which>();
   readonly #delays = new Set<{ readonly delayMs: number | (() => number); readonly which: Which }>();
   readonly #taps = new Set<Tap>();
+  readonly #slowness = new Set<{ readonly pendingMax: number; readonly reconnectMs: number }>();
+  /** What stops the server. */
+  readonly #stops = new Set<object>();
   /** Whose turn it is in each queue group. */
   readonly #turns = new Map<string, number>();
   #delivered = 0;
@@ -90,10 +121,12 @@ class Hub implements MemoryHub {
     return this.#delivered;
   }
 
-  connect(name: string, options: { log?: Log; clock?: Clock } = {}): MemoryBus {
+  connect(name: string, options: ConnectOptions = {}): MemoryBus {
     assert(!this.#buses.has(name), `no living process has the name ${name}`);
     const bus = new MemoryBus({
       name,
+      isServer: options.isServer ?? false,
+      cutBy: this.#stops.size > 0 ? ["server"] : [],
       clock: options.clock ?? this.#clock,
       log: options.log,
       latencyMs: this.#latencyMs,
@@ -106,11 +139,11 @@ class Hub implements MemoryHub {
   }
 
   disconnect(name: string): void {
-    this.#busOf(name).setConnected(false);
+    this.#busOf(name).cut("itself");
   }
 
   reconnect(name: string): void {
-    this.#busOf(name).setConnected(true);
+    this.#busOf(name).mend("itself");
   }
 
   knows(name: string): boolean {
@@ -127,6 +160,29 @@ class Hub implements MemoryHub {
 
   delay(delayMs: number | (() => number), which: Which): Subscription {
     return entered(this.#delays, { delayMs, which });
+  }
+
+  stop(reconnectMs: (name: string) => number = () => 0): Subscription {
+    const stop = {};
+    this.#stops.add(stop);
+    for (const bus of this.#buses.values()) bus.cut("server");
+    return {
+      unsubscribe: () => {
+        if (!this.#stops.delete(stop) || this.#stops.size > 0) return;
+        for (const bus of this.#buses.values())
+          if (bus.isServer) bus.mend("server");
+          else bus.clock.setTimer(reconnectMs(bus.name), () => this.#serverIsBack(bus));
+      },
+    };
+  }
+
+  /** Unless it is gone again. */
+  #serverIsBack(bus: MemoryBus): void {
+    if (this.#stops.size === 0) bus.mend("server");
+  }
+
+  cutSlow(options: { readonly pendingMax: number; readonly reconnectMs: number }): Subscription {
+    return entered(this.#slowness, { ...options });
   }
 
   tap(tap: Tap): Subscription {
@@ -184,8 +240,25 @@ class Hub implements MemoryHub {
       if (delay.which(delivery))
         delayMs += typeof delay.delayMs === "number" ? delay.delayMs : delay.delayMs();
     const copies = anyOf(this.#duplicates, delivery) ? 2 : 1;
-    for (let copy = 0; copy < copies; copy++)
-      listener.bus.clock.setTimer(delayMs, () => this.#deliver(message, listener, passing));
+    const { bus } = listener;
+    const { connection } = bus;
+    for (let copy = 0; copy < copies; copy++) {
+      bus.pending++;
+      bus.clock.setTimer(delayMs, () => {
+        if (bus.connection !== connection) return;
+        bus.pending--;
+        this.#deliver(message, listener, passing);
+      });
+    }
+    this.#cutIfSlow(bus);
+  }
+
+  #cutIfSlow(bus: MemoryBus): void {
+    for (const { pendingMax, reconnectMs } of this.#slowness) {
+      if (bus.isServer || bus.pending <= pendingMax) continue;
+      bus.cut("slowness");
+      bus.clock.setTimer(reconnectMs, () => bus.mend("slowness"));
+    }
   }
 
   #deliver(message: Sent, listener: Listener, passing: Passing | undefined): void {

@@ -24,9 +24,15 @@ export interface Sent {
   readonly reply: string | undefined;
 }
 
+/** What keeps a process from the server: a cut of its own, its slowness, or that there is no server. */
+export type CutBy = "itself" | "slowness" | "server";
+
 /** What a connection needs of its hub. */
 interface HubPorts {
   readonly name: string;
+  readonly isServer: boolean;
+  /** What cuts it off from the beginning. */
+  readonly cutBy: readonly CutBy[];
   readonly clock: Clock;
   readonly log: Log | undefined;
   readonly latencyMs: number;
@@ -50,13 +56,18 @@ export class MemoryBus implements Bus {
   readonly #subscriptions = new Set<Subscription>();
   /** What ends each request that waits, with the reason. */
   readonly #waiting = new Set<(reason: Error) => void>();
-  #connected = true;
+  /** What cuts it off; none while messages flow. */
+  readonly #cuts: Set<CutBy>;
+  #connection = 1;
   #closed = false;
+  /** For the hub: messages that are on their way to it. */
+  pending = 0;
   #inboxes = 0;
   #lost = 0;
 
   constructor(ports: HubPorts) {
     this.#ports = ports;
+    this.#cuts = new Set(ports.cutBy);
     this.#guard = new HandlerGuard(ports.clock, ports.log);
   }
 
@@ -70,7 +81,7 @@ export class MemoryBus implements Bus {
   }
 
   get connected(): boolean {
-    return this.#connected && !this.#closed;
+    return this.#cuts.size === 0 && !this.#closed;
   }
 
   /** Handlers that threw, and messages given away while disconnected. */
@@ -147,11 +158,30 @@ export class MemoryBus implements Bus {
     await this.#later(0);
   }
 
+  /** For the hub. Which connection it is: what was on its way by an earlier one never arrives. */
+  get connection(): number {
+    return this.#connection;
+  }
+
+  /** For the hub: it is part of the server. */
+  get isServer(): boolean {
+    return this.#ports.isServer;
+  }
+
   /** For the hub. */
-  setConnected(connected: boolean): void {
-    if (this.#connected === connected || this.#closed) return;
-    this.#connected = connected;
-    this.#announce(connected ? "reconnected" : "disconnected");
+  cut(by: CutBy): void {
+    if (this.#closed || this.#cuts.has(by)) return;
+    this.#cuts.add(by);
+    if (this.#cuts.size > 1) return;
+    this.#connection++;
+    this.pending = 0;
+    this.#announce("disconnected");
+  }
+
+  /** For the hub. It is connected again when nothing else cuts it off. */
+  mend(by: CutBy): void {
+    if (this.#closed || !this.#cuts.delete(by) || this.#cuts.size > 0) return;
+    this.#announce("reconnected");
   }
 
   /** For the hub. */
