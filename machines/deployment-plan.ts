@@ -1,3 +1,4 @@
+import { durationText } from "../src/contracts/duration.js";
 import type { Reason } from "../src/contracts/instance.js";
 import { isMassSilence, isSilenceOver, type Silence } from "./liveness.js";
 
@@ -172,6 +173,6 @@ function failureOf(
 export function stuckReason({ progressDeadlineMs }: Pick<Wanted, "progressDeadlineMs">): Reason {
   return {
     code: "PROGRESS_DEADLINE",
-    message: `No instance has moved for ${progressDeadlineMs} ms, the progress deadline.`,
+    message: `No instance has moved for ${durationText(progressDeadlineMs)}, the progress deadline.`,
   };
 }

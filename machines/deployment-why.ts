@@ -1,4 +1,5 @@
 import type { DeploymentRecord } from "../src/contracts/deployment.js";
+import { ageText, durationText } from "../src/contracts/duration.js";
 import type { Why } from "../src/contracts/views.js";
 import type { InFlight } from "./deployment-plan.js";
 import { type DeploymentContext, ranMs } from "./deployment-record.js";
@@ -17,15 +18,6 @@ const ending: Readonly<Record<string, string>> = {
   rolled_back: "Every touched instance is back on what was stable before",
   rollback_failed: "The way back has failed, and a person is needed",
 };
-
-/** A duration as people say it: `12s`, `4m12s`, `2h05m`. */
-export function durationText(ms: number): string {
-  const seconds = Math.max(0, Math.round(ms / 1_000));
-  if (seconds < 60) return `${seconds}s`;
-  const two = (n: number) => String(n).padStart(2, "0");
-  if (seconds < 3_600) return `${Math.floor(seconds / 60)}m${two(seconds % 60)}s`;
-  return `${Math.floor(seconds / 3_600)}h${two(Math.floor((seconds % 3_600) / 60))}m`;
-}
 
 /**
  * The one sentence for "why is it not further?": the rule, who blocks it, the clock that runs and what happens at
@@ -61,7 +53,7 @@ export function whyOf(context: DeploymentContext, nowMs: number, about: (instanc
   const stands = standsWhy(context, nowMs, about);
   if (record.stuckAtMs === null) return stands;
   const deadline = durationText(record.spec.progressDeadlineMs);
-  const stuck = `Stuck since ${durationText(nowMs - record.stuckAtMs)} ago: no instance had moved for ${deadline}, the progress deadline`;
+  const stuck = `Stuck for ${durationText(nowMs - record.stuckAtMs)}: no instance had moved for ${deadline}, the progress deadline`;
   return {
     ...stands,
     rule: "stuck",
@@ -127,9 +119,7 @@ function inFlightWhy(
   const ran = ranMs(record, nowMs);
   const blocker = about(first.instance);
   const heard =
-    blocker.reportAgeMs === null
-      ? "not heard of yet"
-      : `last report ${durationText(blocker.reportAgeMs)} ago`;
+    blocker.reportAgeMs === null ? "not heard of yet" : `last report ${ageText(blocker.reportAgeMs)}`;
   const phase = blocker.phase === null ? "" : `, phase ${blocker.phase}`;
   const waiting = observed?.waiting ?? 0;
   const rule = waiting > 0 ? "waiting-for-slot" : "in-flight";

@@ -1,4 +1,5 @@
 import { assign, emit, setup } from "xstate";
+import { durationText } from "../src/contracts/duration.js";
 import type { Finding, OutcomeOfItem } from "../src/contracts/inventory.js";
 
 /*
@@ -118,7 +119,7 @@ export const upkeepMachine = setup({
       ({ context, event }): UpkeepCommand =>
         event.type === "mended"
           ? answer(event.key, event.outcome, event.why)
-          : answer(context.asked ?? "", "failed", `it took longer than ${upkeepStepMaxMs} ms`),
+          : answer(context.asked ?? "", "failed", `it took longer than ${durationText(upkeepStepMaxMs)}`),
     ),
     answerGone: emit(
       ({ context }): UpkeepCommand =>
@@ -129,7 +130,9 @@ export const upkeepMachine = setup({
         answer(
           context.asked ?? "",
           "failed",
-          event.type === "surveyFailed" ? event.problem : `the look took longer than ${upkeepStepMaxMs} ms`,
+          event.type === "surveyFailed"
+            ? event.problem
+            : `the look took longer than ${durationText(upkeepStepMaxMs)}`,
         ),
     ),
     answerBusy: emit(

@@ -1,12 +1,12 @@
 import { userInfo } from "node:os";
 import type { Command } from "commander";
 import { copySchema } from "../contracts/answer-source.js";
+import { durationText } from "../contracts/duration.js";
 import type { CliIo } from "./cli-io.js";
 import type { ExitCode } from "./exit-codes.js";
 import type { GlobalOptions } from "./global-options.js";
 import { type Paint, paintFor } from "./paint.js";
 import { type Session, withSession } from "./session.js";
-import { durationText } from "./words.js";
 
 const requesterCharactersMax = 128;
 /** A copy hears each second that it has everything. */

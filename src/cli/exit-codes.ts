@@ -16,14 +16,13 @@ export const exitCodes = {
 } as const;
 export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];
 
-/** Codes of failures that no control plane knows: they are about this command line. */
+/** The code of failures that no control plane knows: they are about this command line. */
 export const usageCode = "USAGE";
-export const waitTimeoutCode = "WAIT_TIMEOUT";
 
 /** The exit code that says what kind of failure it was. */
 export function exitCodeOf({ code }: RollcallError): ExitCode {
   if (code === usageCode) return exitCodes.usage;
-  if (code === waitTimeoutCode) return exitCodes.timedOut;
+  if (code === "WAIT_TIMEOUT") return exitCodes.timedOut;
   if (!isErrorCode(code)) return exitCodes.refused;
   const status = statusOf(code);
   if (status === 503 || status === 504) return exitCodes.noControlPlane;

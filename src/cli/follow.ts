@@ -1,12 +1,11 @@
 import type { DeploymentSnapshot } from "../api/watch-deployment.js";
-import { RollcallError } from "../base/errors.js";
+import { refusal } from "../contracts/errors.js";
 import type { DeploymentView } from "../contracts/views.js";
 import type { CliIo } from "./cli-io.js";
-import { type ExitCode, exitCodes, waitTimeoutCode } from "./exit-codes.js";
+import { type ExitCode, exitCodes } from "./exit-codes.js";
 import { nextPicture, type RolloutPicture } from "./rollout-picture.js";
 import { createRolloutScreen, type RolloutScreen } from "./rollout-screen.js";
 import type { Session } from "./session.js";
-import { durationText } from "./words.js";
 
 export interface FollowOptions {
   readonly json: boolean;
@@ -37,7 +36,8 @@ export async function followRollout(
   try {
     const picture = await follower.follow(deployment);
     if (picture !== undefined) return exitCodeOfEnd(picture);
-    if (ending.signal.reason === exitCodes.timedOut) throw waitTimeout(deployment, options.timeoutMs ?? 0);
+    if (ending.signal.reason === exitCodes.timedOut)
+      throw refusal("WAIT_TIMEOUT", { deployment, timeoutMs: options.timeoutMs ?? 0 });
     io.stderr.write(
       `The watching has ended, the roll-out ${deployment} goes on. See it again by rollcall deployments watch ${deployment}\n`,
     );
@@ -127,12 +127,4 @@ function exitCodeOfEnd({ deployment, rollback }: RolloutPicture): ExitCode {
   return rollback?.outcome === "rolled_back"
     ? exitCodes.failedAndRolledBack
     : exitCodes.failedAndNotRolledBack;
-}
-
-function waitTimeout(deployment: string, timeoutMs: number): RollcallError {
-  return new RollcallError(
-    waitTimeoutCode,
-    `Deployment ${deployment} was not over within ${durationText(timeoutMs)}; it goes on. See it by rollcall deployments watch ${deployment}`,
-    { retry: "later", details: { deployment, timeoutMs } },
-  );
 }

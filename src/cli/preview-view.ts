@@ -1,5 +1,6 @@
+import { durationText } from "../contracts/duration.js";
 import type { DeploymentPreview } from "../contracts/views.js";
-import { countText, durationText } from "./words.js";
+import { countText } from "./words.js";
 
 const batchesShownMax = 10;
 const namesShownMax = 12;

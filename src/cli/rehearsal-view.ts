@@ -1,9 +1,10 @@
+import { durationText } from "../contracts/duration.js";
 import type { Rehearsal } from "../simulator/rehearsal.js";
 import type { RunOutcome } from "../simulator/rehearse.js";
 import type { Difference, Quantiles, Share, Summary } from "../simulator/summary.js";
 import type { Paint } from "./paint.js";
 import { tableText } from "./table.js";
-import { countText, durationText } from "./words.js";
+import { countText } from "./words.js";
 
 /** What `simulate --json` prints: the plan as it was understood and what came of each strategy. */
 export function rehearsalJson({ plan, instances, strategies }: Rehearsal) {

@@ -1,12 +1,12 @@
 import { createLogUpdate } from "log-update";
 import type { DeploymentSnapshot } from "../api/watch-deployment.js";
 import type { RollcallError } from "../base/errors.js";
+import { durationText } from "../contracts/duration.js";
 import type { CliIo } from "./cli-io.js";
 import { paintFor } from "./paint.js";
 import { rolloutChanges } from "./rollout-changes.js";
 import { endSentence, type RolloutPicture } from "./rollout-picture.js";
 import { rolloutLines } from "./rollout-view.js";
-import { durationText } from "./words.js";
 
 /** Where a roll-out is shown while it is followed. */
 export interface RolloutScreen {

@@ -59,7 +59,7 @@ export const appCodes = {
   APP_TIMEOUT: {
     retry: "later",
     status: 504,
-    sentence: "{verb} of app {app} did not end within {limitMs} ms. It is tried again.",
+    sentence: "{verb} of app {app} did not end within {limitMs}. It is tried again.",
   },
   APP_ENDED: {
     retry: "later",

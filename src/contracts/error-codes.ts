@@ -28,7 +28,7 @@ export const errorCodes = {
     retry: "never",
     status: 400,
     sentence:
-      "The instance deadline of {deadlineMs} ms is not longer than the {minHealthyMs} ms for which an instance must be healthy, so no instance could ever succeed: give a longer deadline or a shorter healthy time.",
+      "The instance deadline of {deadlineMs} is not longer than the {minHealthyMs} for which an instance must be healthy, so no instance could ever succeed: give a longer deadline or a shorter healthy time.",
   },
   CONTRADICTORY_ROLLOUT: {
     retry: "never",
@@ -171,7 +171,8 @@ export const errorCodes = {
   WAIT_TIMEOUT: {
     retry: "later",
     status: 504,
-    sentence: "Deployment {deployment} was not over within {timeoutMs} ms; it goes on.",
+    sentence:
+      "Deployment {deployment} was not over within {timeoutMs}; it goes on: see it by rollcall deployments watch {deployment}.",
   },
   // Control plane and store
   NO_LEADER: {
@@ -185,12 +186,16 @@ export const errorCodes = {
     status: 503,
     sentence: "No control plane answers for fleet {fleet}: start one by rollcall up or rollcall coordinator.",
   },
-  NO_RESPONDERS: { retry: "later", status: 503, sentence: "Nobody listens on {subject}." },
+  NO_RESPONDERS: {
+    retry: "later",
+    status: 503,
+    sentence: "Nobody listens on {subject}: rollcall doctor says what is missing.",
+  },
   REQUEST_TIMEOUT: {
     retry: "later",
     status: 504,
     sentence:
-      "No answer on {subject} within {timeoutMs} ms: it is not known whether the request was carried out.",
+      "No answer on {subject} within {timeoutMs}: it is not known whether the request was carried out. Look before you repeat it; rollcall doctor says who answers.",
   },
   DEPOSED: {
     retry: "never",
@@ -275,7 +280,7 @@ export const errorCodes = {
     retry: "never",
     status: 422,
     sentence:
-      "The build command of release {version} did not end within {timeoutMs} ms and was stopped: {output}",
+      "The build command of release {version} did not end within {timeoutMs} and was stopped: {output}",
   },
   START_FAILED: {
     retry: "later",
@@ -313,11 +318,15 @@ export const errorCodes = {
   INSTANCE_DEADLINE: {
     retry: "later",
     status: 422,
-    sentence: "The instance was not healthy on {version} within {deadlineMs} ms; it was in phase {phase}.",
+    sentence: "The instance was not healthy on {version} within {deadlineMs}; it was in phase {phase}.",
   },
   ...reconciliationCodes,
   ...appCodes,
-  PHASE_STUCK: { retry: "later", status: 422, sentence: "The phase {phase} has not moved for {stuckMs} ms." },
+  PHASE_STUCK: {
+    retry: "later",
+    status: 422,
+    sentence: "The phase {phase} has not moved for {stuckMs}: see on the host what it waits for.",
+  },
   CANCELLED: {
     retry: "never",
     status: 409,
@@ -352,7 +361,11 @@ export const errorCodes = {
     status: 500,
     sentence: "nats-server did not start: {problem}. Its log is {log}.",
   },
-  NATS_UNREACHABLE: { retry: "later", status: 503, sentence: "No NATS server answers at {url}: {problem}." },
+  NATS_UNREACHABLE: {
+    retry: "later",
+    status: 503,
+    sentence: "No NATS server answers at {url}: {problem}. Start it, or name another one by --nats.",
+  },
   FOLDER_LOCKED: {
     retry: "later",
     status: 409,
@@ -362,6 +375,7 @@ export const errorCodes = {
   NOT_ALLOWED: {
     retry: "never",
     status: 403,
-    sentence: "The NATS server does not allow {what} with these credentials.",
+    sentence:
+      "The NATS server does not allow {what} with these credentials: ask by others (--user, --password), or see nats.conf for the rights that each needs.",
   },
 } as const satisfies Record<string, Meaning>;

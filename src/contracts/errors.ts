@@ -1,13 +1,15 @@
 import { RollcallError } from "../base/errors.js";
+import { durationText } from "./duration.js";
 import { errorCodes } from "./error-codes.js";
 import type { Meaning } from "./error-meaning.js";
 
 export type ErrorCode = keyof typeof errorCodes;
 
-/** Fills a sentence's `{name}` places in; a place without a detail reads as `?`. */
+/** Fills a sentence's `{name}` places in; a place without a detail reads as `?`, and `{…Ms}` as people say a duration. */
 function fillIn(sentence: string, details: Readonly<Record<string, unknown>>): string {
   return sentence.replace(/\{(\w+)\}/g, (_, name: string) => {
     const value = details[name];
+    if (typeof value === "number" && name.endsWith("Ms")) return durationText(value);
     return value === undefined || value === ""
       ? "?"
       : typeof value === "string"

@@ -1,5 +1,5 @@
-import { durationText } from "../../machines/deployment-why.js";
 import type { AnswerSource } from "../contracts/answer-source.js";
+import { durationText } from "../contracts/duration.js";
 import { FleetCopy, type FleetCopyParts } from "./fleet-copy.js";
 import { type AuditPages, createReads, type Reads } from "./reads.js";
 

@@ -1,8 +1,9 @@
 import type { Observed } from "../../machines/deployment-plan.js";
 import { publishedState } from "../../machines/deployment-status.js";
-import { durationText, whyOf } from "../../machines/deployment-why.js";
+import { whyOf } from "../../machines/deployment-why.js";
 import type { Sighting } from "../../machines/member.js";
 import type { ConfigRecord, Counts, ReleaseRecord } from "../contracts/deployment.js";
+import { ageText } from "../contracts/duration.js";
 import type { Reason } from "../contracts/instance.js";
 import type { VersionPair } from "../contracts/version.js";
 import { sameVersion, versionText } from "../contracts/version.js";
@@ -141,7 +142,7 @@ function instanceWhy(snapshot: MemberState, reportAgeMs: number | null): string 
   if (stranger !== null)
     return `Agent ${stranger} reports under this name too, but it belongs to agent ${record.agent}: stop one of them, or move it by rollcall instances takeover ${record.id}.`;
   if (silent)
-    return `It has missed its reports${reportAgeMs === null ? "" : `; the last one came ${durationText(reportAgeMs)} ago`}.`;
+    return `It has missed its reports${reportAgeMs === null ? "" : `; the last one came ${ageText(reportAgeMs)}`}.`;
   if (seen === null) return "Nothing was heard of it since this coordinator leads.";
   if (seen.ledger !== "own" && seen.observedGeneration !== record.generation)
     return `It acts on what a ledger before this one told it (generation ${seen.observedGeneration}, this one knows ${record.generation}), and keeps ${seen.state.running === null ? "running nothing" : versionText(seen.state.running)} until something is deployed there.`;

@@ -129,7 +129,7 @@ test("deployments ls --stuck says what does not move, and what was done about it
       code: "PROGRESS_DEADLINE",
       action: "reported" as const,
       foundAtMs: asOf - 60_000,
-      sentence: "Stuck since 1m00s ago.",
+      sentence: "Stuck for 1m.",
     },
     {
       kind: "phase" as const,
@@ -138,7 +138,7 @@ test("deployments ls --stuck says what does not move, and what was done about it
       code: "PHASE_STUCK",
       action: "failed" as const,
       foundAtMs: null,
-      sentence: "The phase BUILDING has not moved for 300000 ms.",
+      sentence: "The phase BUILDING has not moved for 5m.",
     },
   ];
   const { stdout } = await run({ "deployments.stuck": async () => ({ items, asOf, epoch: 7 }) }, [
@@ -148,8 +148,8 @@ test("deployments ls --stuck says what does not move, and what was done about it
   ]);
   expect(stdout.split("\n").map((line) => line.trim())).toEqual([
     "STUCK            DEPLOYMENT   ACTION     FOUND    WHY",
-    "d4               d4           reported   1m ago   PROGRESS_DEADLINE: Stuck since 1m00s ago.",
-    "instance web-2   d3           failed     -        PHASE_STUCK: The phase BUILDING has not moved for 300000 ms.",
+    "d4               d4           reported   1m ago   PROGRESS_DEADLINE: Stuck for 1m.",
+    "instance web-2   d3           failed     -        PHASE_STUCK: The phase BUILDING has not moved for 5m.",
     "",
   ]);
 });

@@ -81,7 +81,7 @@ describe("what a watched roll-out ends with", () => {
     expect(await ended).toMatchObject({
       code: 6,
       stderr:
-        "rollcall: Deployment d1 was not over within 400 ms; it goes on. See it by rollcall deployments watch d1\n",
+        "rollcall: Deployment d1 was not over within 400 ms; it goes on: see it by rollcall deployments watch d1.\n",
     });
     const json = await (await start({ d1: [rolling] }, "deployments watch d1 --timeout 400ms --json")).ended;
     expect(json.code).toBe(6);

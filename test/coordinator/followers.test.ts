@@ -46,7 +46,9 @@ function likeness(reply: unknown): unknown {
   return JSON.parse(
     JSON.stringify(reply, (key, value: unknown) => {
       if (["asOf", "ledgerNowMs", "reportAgeMs", "nextAtMs"].includes(key)) return undefined;
-      return typeof value === "string" ? value.replace(/\d+m?s?\d*s\b/g, "a while") : value;
+      return typeof value === "string"
+        ? value.replace(/\b\d+( ms|s|m(\d+s)?)\b( ago)?|just now/g, "a while")
+        : value;
     }),
   );
 }

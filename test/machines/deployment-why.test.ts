@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { DeploymentContext } from "../../machines/deployment-record.js";
-import { type Blocker, durationText, whyOf } from "../../machines/deployment-why.js";
+import { type Blocker, whyOf } from "../../machines/deployment-why.js";
 import { whySchema } from "../../src/contracts/views.js";
 import { driveDeployment } from "./drive.js";
 import {
@@ -249,20 +249,4 @@ test("every state that a real deployment passes through has a sentence of its ow
     "ending",
     "finished",
   ]);
-});
-
-test.each([
-  [-5, "0s"],
-  [0, "0s"],
-  [499, "0s"],
-  [500, "1s"],
-  [59_499, "59s"],
-  [59_500, "1m00s"],
-  [252_000, "4m12s"],
-  [3_599_499, "59m59s"],
-  [3_600_000, "1h00m"],
-  [7_500_000, "2h05m"],
-  [360_000_000, "100h00m"],
-])("%d ms are %s", (ms, text) => {
-  expect(durationText(ms)).toBe(text);
 });

@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import type { ReplyOf } from "../../contracts/api.js";
+import { durationText } from "../../contracts/duration.js";
 import type { DeploymentView, Why } from "../../contracts/views.js";
 import { type Cli, withExamples } from "../cli.js";
 import { followRollout } from "../follow.js";
@@ -8,7 +9,7 @@ import { stateText, titleText } from "../rollout-picture.js";
 import type { Session } from "../session.js";
 import { factsText, tableText } from "../table.js";
 import { parseCount, parseDuration } from "../values.js";
-import { agoText, durationText, plainText } from "../words.js";
+import { agoText, plainText } from "../words.js";
 import { addDeployCommand, addWaitOptions, type WaitOptions, waitOf } from "./deploy.js";
 import { instancesTable } from "./instances.js";
 

@@ -1,11 +1,12 @@
 import type { Command } from "commander";
 import type { Client } from "../../api/client-types.js";
 import type { ReplyOf } from "../../contracts/api.js";
+import { ageText } from "../../contracts/duration.js";
 import type { InstanceView } from "../../contracts/views.js";
 import { type Cli, withExamples } from "../cli.js";
 import type { Paint } from "../paint.js";
 import { factsText, tableText } from "../table.js";
-import { ageText, labelsText, versionCell } from "../words.js";
+import { labelsText, versionCell } from "../words.js";
 
 export function addInstanceCommands(program: Command, cli: Cli): void {
   const group = program.command("instances").description("the instances of the fleet");

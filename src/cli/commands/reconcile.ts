@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { durationText } from "../../contracts/duration.js";
 import type {
   ReconciledItem,
   ReconciliationCounts,
@@ -8,7 +9,7 @@ import { type Cli, withExamples } from "../cli.js";
 import { exitCodes } from "../exit-codes.js";
 import type { Paint, Style } from "../paint.js";
 import type { Session } from "../session.js";
-import { countText, durationText, plainText } from "../words.js";
+import { countText, plainText } from "../words.js";
 
 interface ReconcileOptions {
   readonly dryRun?: boolean;

@@ -1,10 +1,11 @@
 import type { Command } from "commander";
+import { durationText } from "../../contracts/duration.js";
 import type { FleetStatus } from "../../contracts/views.js";
 import { type Cli, withExamples } from "../cli.js";
 import type { Paint } from "../paint.js";
 import { stateText, titleText } from "../rollout-picture.js";
 import { tableText } from "../table.js";
-import { agoText, countText, durationText, plainText, versionCell } from "../words.js";
+import { agoText, countText, plainText, versionCell } from "../words.js";
 import { countsText } from "./reconcile.js";
 
 export function addStatusCommand(program: Command, cli: Cli): void {

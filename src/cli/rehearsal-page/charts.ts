@@ -1,5 +1,5 @@
+import { durationText } from "../../contracts/duration.js";
 import type { Moment } from "../../simulator/recorder.js";
-import { durationText } from "../words.js";
 import { type Axis, countSteps, plotted, secondsSteps } from "./plot.js";
 
 export interface Series {

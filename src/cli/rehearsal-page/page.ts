@@ -1,7 +1,8 @@
+import { durationText } from "../../contracts/duration.js";
 import type { Moment } from "../../simulator/recorder.js";
 import type { Rehearsal } from "../../simulator/rehearsal.js";
 import { rehearsalRows, strategyText } from "../rehearsal-view.js";
-import { countText, durationText } from "../words.js";
+import { countText } from "../words.js";
 import { countAxis, cumulative, durationAxis, lanes, type Series, timeline } from "./charts.js";
 import { escaped } from "./plot.js";
 
