@@ -2,9 +2,9 @@ import { describe, expect, test } from "vitest";
 import { settleMs } from "../../machines/formats-agreement.js";
 import { keys } from "../../src/contracts/keys.js";
 import { currentFormats, type Formats } from "../../src/contracts/record-formats.js";
+import { laterFormats, nextFormats } from "../../src/simulator/chaos/next-formats.js";
 import { FleetWorld, fleet, leaseMs } from "../kit/fleet.js";
 import { Invariants } from "../kit/invariants.js";
-import { laterFormats, nextFormats } from "../../src/simulator/chaos/next-formats.js";
 import { refusalOf } from "../kit/refusals.js";
 import { WrittenFormats } from "../kit/written-formats.js";
 
