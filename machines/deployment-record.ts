@@ -18,6 +18,8 @@ export interface DeploymentContext {
   readonly nowMs: number;
   /** Ledger time from which silence and deadlines may be judged by this leader. */
   readonly judgeFromMs: number;
+  /** When it has asked to be observed again; `null` if it has not. */
+  readonly wakeAtMs: number | null;
 }
 
 /** What a deployment is told; `origin` goes into the audit log with what comes of it. */
@@ -61,7 +63,7 @@ export type DeploymentCommand =
   | { readonly type: "complete"; readonly step: number }
   /** Durable, in the batch that ends this one: a deployment that goes back, and takes the claims over. */
   | { readonly type: "beginRollback"; readonly mark: Mark }
-  /** Asks to be observed again at this ledger time at the latest. */
+  /** Asks to be observed again at this ledger time at the latest, and not for what it asked before. */
   | { readonly type: "wake"; readonly atMs: number }
   | { readonly type: "alert"; readonly code: string; readonly message: string }
   /** Durable: an event of the audit log. */
@@ -165,6 +167,7 @@ export function deploymentFromRecord(record: DeploymentRecord, nowMs: number, ju
     movedAtMs: record.movedAtMs,
     nowMs,
     judgeFromMs,
+    wakeAtMs: null,
   };
   return { value: stateOf(record), context };
 }

@@ -181,7 +181,13 @@ export const deploymentRules = setup({
         instances: context.plan?.overdue ?? [],
       }),
     ),
-    wake: emit(({ context }): DeploymentCommand => ({ type: "wake", atMs: nextLookAtMs(context) })),
+    /** Once for each time: most looks find that it is the same as before. */
+    wake: enqueueActions(({ context, enqueue }) => {
+      const atMs = nextLookAtMs(context);
+      if (atMs === context.wakeAtMs) return;
+      enqueue.assign({ wakeAtMs: atMs });
+      enqueue.emit({ type: "wake", atMs } satisfies DeploymentCommand);
+    }),
     pause: assign(({ context, event }) =>
       event.type === "pause"
         ? change(context, {

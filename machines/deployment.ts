@@ -18,6 +18,7 @@ export const deploymentMachine = deploymentRules.createMachine({
     plan: null,
     step: 0,
     movedAtMs: input.record.movedAtMs,
+    wakeAtMs: null,
   }),
   initial: "preparing",
   on: {

@@ -130,7 +130,7 @@ class Hub implements MemoryHub {
       clock: options.clock ?? this.#clock,
       log: options.log,
       latencyMs: this.#latencyMs,
-      send: (message) => this.#send(message),
+      send: (from, subject, make) => this.#send(from, subject, make),
       listen: (listener) => this.#listen(listener),
       forget: () => this.#buses.delete(name),
     });
@@ -200,11 +200,14 @@ class Hub implements MemoryHub {
   }
 
   /** Sends to all who listen now. @returns how many that are */
-  #send(message: Sent): number {
-    const receivers = this.#receiversOf(message.subject);
+  #send(from: MemoryBus, subject: string, make: () => Sent): number {
+    const receivers = this.#receiversOf(subject);
+    // Most of what is sent are events to which nobody listens.
+    if (receivers.length === 0 && this.#taps.size === 0) return 0;
+    const message = make();
     const passing = this.#taps.size === 0 ? undefined : passingOf(message, receivers);
     if (passing !== undefined) for (const tap of this.#taps) tap.sending?.(passing);
-    if (!message.from.connected) return 0;
+    if (!from.connected) return 0;
     for (const listener of receivers) this.#dispatch(message, listener, passing);
     if (passing !== undefined) for (const tap of this.#taps) tap.sent?.(passing);
     return receivers.length;
@@ -212,13 +215,16 @@ class Hub implements MemoryHub {
 
   #receiversOf(subject: string): Listener[] {
     const receivers: Listener[] = [];
-    const groups = new Map<string, Listener[]>();
+    let groups: Map<string, Listener[]> | undefined;
     for (const listener of this.#listeners.match(subject)) {
       if (!listener.bus.connected) continue;
       if (listener.queue === undefined) receivers.push(listener);
-      else groups.set(listener.queue, [...(groups.get(listener.queue) ?? []), listener]);
+      else {
+        groups ??= new Map();
+        groups.set(listener.queue, [...(groups.get(listener.queue) ?? []), listener]);
+      }
     }
-    for (const [queue, members] of groups) {
+    for (const [queue, members] of groups ?? []) {
       const turn = this.#turns.get(queue) ?? 0;
       this.#turns.set(queue, turn + 1);
       const chosen = members[turn % members.length];

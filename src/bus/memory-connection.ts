@@ -6,6 +6,7 @@ import { assertPattern, assertSubject } from "./subject-tree.js";
 
 /** The default of a NATS server. */
 const payloadMaxBytes = 1_048_576;
+const encoder = new TextEncoder();
 
 export interface Listener {
   readonly bus: MemoryBus;
@@ -36,7 +37,8 @@ interface HubPorts {
   readonly clock: Clock;
   readonly log: Log | undefined;
   readonly latencyMs: number;
-  readonly send: (message: Sent) => number;
+  /** `make` is called when somebody listens or looks. */
+  readonly send: (from: MemoryBus, subject: string, make: () => Sent) => number;
   readonly listen: (listener: Listener) => Subscription;
   readonly forget: () => void;
 }
@@ -208,20 +210,20 @@ export class MemoryBus implements Bus {
     reply: string | undefined,
   ): number {
     assertSubject(subject);
-    const bytes = typeof data === "string" ? new TextEncoder().encode(data) : data.slice();
-    if (bytes.length > payloadMaxBytes)
-      throw refusal("PAYLOAD_TOO_LARGE", { sizeBytes: bytes.length, maxBytes: payloadMaxBytes });
+    const sizeBytes = typeof data === "string" ? Buffer.byteLength(data) : data.length;
+    if (sizeBytes > payloadMaxBytes)
+      throw refusal("PAYLOAD_TOO_LARGE", { sizeBytes, maxBytes: payloadMaxBytes });
     if (!this.connected) {
       this.#lost++;
       return 0;
     }
-    return this.#ports.send({
+    return this.#ports.send(this, subject, () => ({
       from: this,
       subject,
-      data: bytes,
+      data: typeof data === "string" ? encoder.encode(data) : data.slice(),
       headers: headers && headerValues(headers),
       reply,
-    });
+    }));
   }
 
   #ask(

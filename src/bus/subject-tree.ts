@@ -82,9 +82,9 @@ const patternShape = /^([^\s.*>]+|\*)(\.([^\s.*>]+|\*))*(\.>)?$|^>$/;
 
 /** A subject that nobody could receive or that a server would refuse is a defect of the caller. */
 export function assertSubject(subject: string): void {
-  assert(subjectShape.test(subject), `${JSON.stringify(subject)} is a subject to send to`);
+  assert(subjectShape.test(subject), () => `${JSON.stringify(subject)} is a subject to send to`);
 }
 
 export function assertPattern(pattern: string): void {
-  assert(patternShape.test(pattern), `${JSON.stringify(pattern)} is a subject to subscribe to`);
+  assert(patternShape.test(pattern), () => `${JSON.stringify(pattern)} is a subject to subscribe to`);
 }

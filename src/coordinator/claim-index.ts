@@ -158,13 +158,9 @@ export class ClaimIndex {
       const tally = this.#tally(owner);
       tally.cause = cause ?? tally.cause;
       tally.count(instance, before, -1);
-      tally.members.delete(instance);
       if (before.claim.state !== standing?.claim.state) tally.progress.delete(instance);
-      if (standing?.claim.deployment !== owner) this.#owners.delete(instance);
       if (before.claim !== standing?.claim) tally.movedAgoMs = 0;
-      this.#checkStep(owner, tally, instance);
-      this.#onChange(owner);
-      this.#dropIfOver(owner, tally);
+      if (standing?.claim.deployment !== owner) this.#leave(instance, owner, tally);
     }
     if (standing === undefined) return;
     const { deployment } = standing.claim;
@@ -175,6 +171,14 @@ export class ClaimIndex {
     this.#owners.set(instance, deployment);
     this.#checkStep(deployment, tally, instance);
     this.#onChange(deployment);
+  }
+
+  #leave(instance: string, owner: string, tally: Tally): void {
+    tally.members.delete(instance);
+    this.#owners.delete(instance);
+    this.#checkStep(owner, tally, instance);
+    this.#onChange(owner);
+    this.#dropIfOver(owner, tally);
   }
 
   /** The instance has left the fleet: no step waits for it any more. */

@@ -16,6 +16,8 @@ export class Line<T> {
   #first: Place<T> | undefined;
   #last: Place<T> | undefined;
   #isInOrder = true;
+  /** What was asked for last, as long as it is the same. */
+  #shown: { readonly max: number; readonly entries: readonly T[] } | undefined;
 
   get size(): number {
     return this.#places.size;
@@ -25,6 +27,8 @@ export class Line<T> {
   join(name: string, entry: T, rank = 0): void {
     const place: Place<T> = { name, rank, entry, before: this.#last, after: undefined };
     if (this.#last !== undefined && this.#last.rank > rank) this.#isInOrder = false;
+    if (!this.#isInOrder || (this.#shown?.entries.length ?? 0) < (this.#shown?.max ?? 0))
+      this.#shown = undefined;
     this.#places.set(name, place);
     this.#append(place);
   }
@@ -39,14 +43,17 @@ export class Line<T> {
     if (after === undefined) this.#last = before;
     else after.before = before;
     this.#places.delete(name);
+    this.#shown = undefined;
   }
 
   /** The first of them, at most so many. */
   first(max: number): readonly T[] {
     if (!this.#isInOrder) this.#sort();
+    if (this.#shown?.max === max) return this.#shown.entries;
     const entries: T[] = [];
     for (let place = this.#first; place !== undefined && entries.length < max; place = place.after)
       entries.push(place.entry);
+    this.#shown = { max, entries };
     return entries;
   }
 

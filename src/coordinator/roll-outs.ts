@@ -384,6 +384,10 @@ export class RollOuts {
     const rollOut = this.#active.get(id);
     rollOut?.wake?.cancel();
     if (rollOut === undefined || !Number.isFinite(atMs)) return;
-    rollOut.wake = this.#term.clock.setTimer(Math.max(1, atMs - this.#term.nowMs()), () => this.touch(id));
+    rollOut.wake = this.#term.clock.setTimer(Math.max(1, atMs - this.#term.nowMs()), () => {
+      // A timer may be a little early, and it is not asked for a second time.
+      if (this.#term.nowMs() < atMs) this.#wake(id, atMs);
+      else this.touch(id);
+    });
   }
 }

@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import { keys } from "../contracts/keys.js";
 import { escapeToken } from "../contracts/names.js";
 import type { StoreWrite } from "./store.js";
@@ -69,8 +69,9 @@ export function sealEvents(
   context: ChainContext,
 ): { readonly writes: StoreWrite[]; readonly head: ChainHead } {
   let end = head;
+  const time = new Date(context.nowMs).toISOString();
   const writes = events.map((event): StoreWrite => {
-    const sealed = seal(end, event, context);
+    const sealed = seal(end, event, { ...context, time });
     end = { sequence: sealed.sequence, hash: sealed.hash };
     return {
       key: keys.event(event.kind, event.id, sealed.sequence),
@@ -81,7 +82,11 @@ export function sealEvents(
   return { writes, head: end };
 }
 
-function seal(head: ChainHead, sealed: NewEvent, context: ChainContext): AuditEvent {
+function seal(
+  head: ChainHead,
+  sealed: NewEvent,
+  context: ChainContext & { readonly time: string },
+): AuditEvent {
   const { kind, id, type, body, actor, cause, generation } = sealed;
   const sequence = head.sequence + 1;
   const event = {
@@ -89,7 +94,7 @@ function seal(head: ChainHead, sealed: NewEvent, context: ChainContext): AuditEv
     source: `/rollcall/${context.fleet}`,
     type: `dev.rollcall.${type}.v1`,
     subject: `${escapeToken(kind)}/${escapeToken(id)}`,
-    time: new Date(context.nowMs).toISOString(),
+    time: context.time,
     epoch: context.epoch,
     sequence,
     actor,
@@ -114,7 +119,7 @@ function hashOf(event: Omit<AuditEvent, "hash">): string {
 }
 
 function digest(parts: readonly (string | number | null)[]): string {
-  return createHash("sha256").update(JSON.stringify(parts)).digest("base64url");
+  return hash("sha256", JSON.stringify(parts), "base64url");
 }
 
 function headersOf(event: AuditEvent): Record<string, string> {
@@ -187,8 +192,11 @@ export function ledgerOf(event: AuditEvent): string {
   return event.id.slice(0, event.id.lastIndexOf("-"));
 }
 
+const plainAttribute = /^[\x21\x23\x24\x26-\x7E]*$/;
+
 /** CloudEvents: outside the printable ASCII characters, and for space, `"` and `%`, the bytes of UTF-8 as `%XX`. */
 function encodeAttribute(value: string): string {
+  if (plainAttribute.test(value)) return value;
   return value.replace(/[^\x21\x23\x24\x26-\x7E]/gu, (character) =>
     [...new TextEncoder().encode(character)]
       .map((byte) => `%${byte.toString(16).toUpperCase().padStart(2, "0")}`)

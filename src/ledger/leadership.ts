@@ -271,7 +271,7 @@ export function headIn(fleet: string, ledgerId: string, message: StoredMessage |
 
 function jsonOf(key: string, value: unknown): string {
   const body = JSON.stringify(value);
-  assert(body !== undefined, `the value of ${key} can be written as JSON`);
+  assert(body !== undefined, () => `the value of ${key} can be written as JSON`);
   return body;
 }
 

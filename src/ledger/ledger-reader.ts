@@ -6,6 +6,7 @@ import { subjectsOf } from "../contracts/subjects.js";
 import { valueIn } from "./records.js";
 
 const getTimeoutMs = 5_000;
+const decoder = new TextDecoder();
 
 /**
  * Reads a ledger with no more rights than an agent has: `get` needs to publish on the direct-get subject of its key, `watch`
@@ -68,7 +69,7 @@ function entryIn(fleet: string, key: string, message: BusMessage): LedgerEntry |
   if (!(revision > 0) || message.header("Nats-Subject") !== subjectOfKey(fleet, key)) return undefined;
   const isDeleted =
     message.header("KV-Operation") !== undefined || message.header("Nats-Marker-Reason") !== undefined;
-  const body = isDeleted ? "" : new TextDecoder().decode(message.data);
+  const body = isDeleted ? "" : decoder.decode(message.data);
   return {
     key,
     value: isDeleted ? undefined : valueIn(fleet, { key, body }),

@@ -7,8 +7,9 @@ import { sizeOf } from "./store.js";
 const duplicateWindowMs = 120_000;
 /** What an expired key leaves behind stays this long. */
 const markerTtlMs = 60_000;
-/** Events that the audit stream keeps; it drops the oldest. */
+/** Events that the audit stream keeps; it drops the oldest, some at a time. */
 const auditMax = 100_000;
+const auditDropped = 10_000;
 
 /** An event as the audit stream holds it. */
 export interface HeldEvent {
@@ -44,10 +45,14 @@ export class MemoryBucket {
   readonly #clock: Clock;
   readonly #listener: BucketListener;
   readonly #kept = new Map<string, Kept>();
+  /** The events among them, until the audit stream has taken them over. */
+  readonly #fresh = new Map<string, Kept>();
   /** The keys that end by themselves, and when the first of them does. */
   readonly #ending = new Set<string>();
   #firstEndMs = Number.POSITIVE_INFINITY;
+  /** When each was stored; those of before the duplicate window go now and then. */
   readonly #messageIds = new Map<string, number>();
+  #sweptAtMs = 0;
   #revision = 0;
   #usedBytes = 0;
   #events = 0;
@@ -59,12 +64,12 @@ export class MemoryBucket {
 
   read(key: string): StoredMessage | undefined {
     this.#expire();
-    return this.#kept.get(key);
+    return this.#kept.get(key) ?? this.#fresh.get(key);
   }
 
   scan(): StoredMessage[] {
     this.#expire();
-    return [...this.#kept.values()].filter(({ key, deleted }) => !deleted && !key.startsWith("event."));
+    return [...this.#kept.values()].filter(({ deleted }) => !deleted);
   }
 
   /** The newest revision. */
@@ -80,18 +85,20 @@ export class MemoryBucket {
   /** Forgets every key; it goes on counting, as a bucket that is made anew beside its audit stream does. */
   clear(): void {
     this.#kept.clear();
+    this.#fresh.clear();
     this.#ending.clear();
     this.#messageIds.clear();
     this.#usedBytes = 0;
   }
 
   dropHeldEvents(): void {
-    for (const key of this.#kept.keys()) if (key.startsWith("event.")) this.#remove(key);
+    for (const { bytes } of this.#fresh.values()) this.#usedBytes -= bytes;
+    this.#fresh.clear();
   }
 
   write(batch: StoreBatch): StoreAnswer {
     this.#expire();
-    if (batch.messageId !== undefined && this.#messageIds.has(batch.messageId)) return { kind: "duplicate" };
+    if (this.#knows(batch.messageId)) return { kind: "duplicate" };
     for (const { expect } of batch.writes) {
       if (expect !== undefined && (this.#kept.get(expect.key)?.revision ?? 0) !== expect.revision) {
         return { kind: "conflict" };
@@ -104,9 +111,14 @@ export class MemoryBucket {
     return { kind: "stored", revision: this.#revision };
   }
 
+  #knows(messageId: string | undefined): boolean {
+    const storedAtMs = messageId === undefined ? undefined : this.#messageIds.get(messageId);
+    return storedAtMs !== undefined && this.#clock.nowMs() - storedAtMs < duplicateWindowMs;
+  }
+
   #store(write: StoreWrite): void {
     const nowMs = this.#clock.nowMs();
-    this.#keep({
+    const kept = {
       key: write.key,
       revision: ++this.#revision,
       writtenAtMs: nowMs,
@@ -115,12 +127,18 @@ export class MemoryBucket {
       endsAtMs: write.ttlMs === undefined ? undefined : nowMs + write.ttlMs,
       isMarker: false,
       bytes: sizeOf({ writes: [write] }),
-    });
+    };
     const [area, kind, id] = write.key.split(".");
-    if (area !== "event" || kind === undefined || id === undefined) return;
+    if (area !== "event" || kind === undefined || id === undefined) {
+      this.#keep(kept);
+      return;
+    }
+    this.#fresh.set(kept.key, kept);
+    this.#usedBytes += kept.bytes;
+    this.#listener.stored(kept);
     const event = { position: ++this.#events, kind, id, headers: write.headers ?? {}, body: write.body };
     this.audit.push(event);
-    if (this.audit.length > auditMax) this.audit.shift();
+    if (this.audit.length === auditMax + auditDropped) this.audit.splice(0, auditDropped);
     this.#listener.held(event);
   }
 
@@ -145,10 +163,10 @@ export class MemoryBucket {
   #expire(): void {
     const nowMs = this.#clock.nowMs();
     if (nowMs >= this.#firstEndMs) this.#end(nowMs);
-    for (const [id, storedAtMs] of this.#messageIds) {
-      if (nowMs - storedAtMs < duplicateWindowMs) break;
-      this.#messageIds.delete(id);
-    }
+    if (nowMs - this.#sweptAtMs < duplicateWindowMs) return;
+    this.#sweptAtMs = nowMs;
+    for (const [id, storedAtMs] of this.#messageIds)
+      if (nowMs - storedAtMs >= duplicateWindowMs) this.#messageIds.delete(id);
   }
 
   #end(nowMs: number): void {

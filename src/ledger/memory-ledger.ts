@@ -75,6 +75,8 @@ export interface MemoryLedgerStore {
   depose(fleet: string): void;
 }
 
+const decoder = new TextDecoder();
+
 type CommitFault = "refuse" | "lose" | "hold";
 
 interface Held {
@@ -224,7 +226,7 @@ class LedgerServer implements MemoryLedgerStore {
     this.#fleets.set(fleet, held);
     this.#bus.subscribe(callSubject(storesOf(fleet).bucket), (message) => {
       if (!this.#answers) return;
-      const ticket = new TextDecoder().decode(message.data);
+      const ticket = decoder.decode(message.data);
       const call = this.#exchange.callOf(ticket);
       if (call === undefined) return;
       const result = resultOf(held, call, () => this.#announceChanges(held));

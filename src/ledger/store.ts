@@ -42,7 +42,7 @@ export interface StoreFollowing extends Subscription {
 
 /** Whether a key is followed: one word or two, so neither an event nor a desired state, which repeats what records say. */
 export function isFollowed(key: string): boolean {
-  return key.split(".").length <= 2;
+  return key.indexOf(".", key.indexOf(".") + 1) < 0;
 }
 
 export interface StoreWrite {

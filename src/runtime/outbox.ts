@@ -139,11 +139,11 @@ export class Outbox {
   }
 }
 
-/** The same object again, which is never changed, needs no look at its text; with commands a record is saved in any case. */
+/** With commands a record is saved in any case; the same object again, which is never changed, needs no look at its text. */
 function hasToBeSaved(record: unknown, last: unknown, hasCommands: boolean): boolean {
-  if (record === last && last !== undefined) return hasCommands;
+  if (last !== undefined && (hasCommands || record === last)) return hasCommands;
   const text = textOf(record);
-  return hasCommands || last === undefined || text !== textOf(last);
+  return last === undefined || text !== textOf(last);
 }
 
 function textOf(record: unknown): string {

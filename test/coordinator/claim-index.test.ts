@@ -87,6 +87,24 @@ const changes: fc.Arbitrary<Change> = fc.oneof(
   },
 );
 
+function standingIn(state: Claim["state"], toldAtMs: number | null): Standing {
+  return {
+    claim: {
+      deployment: "d1",
+      state,
+      target: null,
+      before: null,
+      urgent: false,
+      toldAtMs,
+      minHealthyMs: 0,
+      hasFailed: false,
+      reason: null,
+    },
+    silent: false,
+    heard: true,
+  };
+}
+
 const isTold = (standing: Standing | undefined) => standing?.claim.state !== "waiting";
 
 /** What an index has to say, worked out anew from everything that is the case. */
@@ -206,26 +224,23 @@ test("after whatever has happened, what was counted as it came is what a count o
   );
 });
 
+test("who is heard of before it has handled what it was told does not count as told", () => {
+  const index = new ClaimIndex(() => undefined);
+  const waiting = standingIn("waiting", null);
+  index.update("i1", waiting);
+  index.beginStep("d1", 1, ["i1"], isTold);
+  index.update("i1", { ...waiting, silent: true });
+  index.update("i1", waiting);
+  expect(index.observe("d1", 1, calm)).toMatchObject({ step: 0, next: ["i1"] });
+  index.update("i1", standingIn("told", 0));
+  expect(index.observe("d1", 1, calm)).toMatchObject({ step: 1, next: [] });
+});
+
 test("of a large batch no more are named than a step takes, in the order of their turn and of their deadlines", () => {
   const index = new ClaimIndex(() => undefined);
-  const standing = (state: Claim["state"], toldAtMs: number | null): Standing => ({
-    claim: {
-      deployment: "d1",
-      state,
-      target: null,
-      before: null,
-      urgent: false,
-      toldAtMs,
-      minHealthyMs: 0,
-      hasFailed: false,
-      reason: null,
-    },
-    silent: false,
-    heard: true,
-  });
-  for (let at = 0; at < 1_000; at++) index.update(`w${at}`, standing("waiting", null));
+  for (let at = 0; at < 1_000; at++) index.update(`w${at}`, standingIn("waiting", null));
   // A new leader finds them in some order.
-  for (let at = 0; at < 1_000; at++) index.update(`t${at}`, standing("told", (at * 7) % 1_000));
+  for (let at = 0; at < 1_000; at++) index.update(`t${at}`, standingIn("told", (at * 7) % 1_000));
   const { waiting, next, inFlight, awaited, flights } = index.observe("d1", 500, calm);
   expect({ waiting, inFlight, awaited }).toEqual({ waiting: 1_000, inFlight: 1_000, awaited: 1_000 });
   expect(next).toEqual(Array.from({ length: stepMax }, (_, at) => `w${at}`));

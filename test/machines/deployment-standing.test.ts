@@ -12,7 +12,7 @@ import {
   type Seen,
   twoFailed,
 } from "./looks.js";
-import { calm, deeds, mass } from "./samples.js";
+import { calm, deeds, flightOf, mass } from "./samples.js";
 
 describe("paused and held", () => {
   const heldSeen: Seen = { ...batchFull, silence: mass };
@@ -159,11 +159,19 @@ describe("deadlines", () => {
 
   test("are looked at when they pass, without a report: after each look, and when it goes on after a pause", () => {
     const deployment = begun();
-    const wake = (commands: ReturnType<typeof look>) =>
-      commands.flatMap((command) => (command.type === "wake" ? command.atMs : [])).at(-1);
-    expect(wake(look(deployment, 31_000, batchFull))).toBe(101_000);
+    const wakes = (commands: ReturnType<typeof look>) =>
+      commands.flatMap((command) => (command.type === "wake" ? command.atMs : []));
+    expect(contextOf(deployment).wakeAtMs).toBe(101_000);
     deployment.send(pause(51_000));
-    expect(wake(look(deployment, 60_000, batchFull))).toBe(Number.POSITIVE_INFINITY);
-    expect(wake(deployment.send(resume(951_000)))).toBe(1_001_000);
+    expect(wakes(look(deployment, 60_000, batchFull))).toEqual([Number.POSITIVE_INFINITY]);
+    expect(wakes(deployment.send(resume(951_000)))).toEqual([1_001_000]);
+    const later = { ...batchFull, flights: [flightOf("i2", { toldAtMs: 5_000 })] };
+    expect(wakes(look(deployment, 952_000, later))).toEqual([1_006_000]);
+  });
+
+  test("are asked for once: a look that finds the same ones as the look before asks for nothing", () => {
+    const deployment = begun();
+    expect(look(deployment, 31_000, batchFull)).toEqual([]);
+    expect(look(deployment, 32_000, { ...batchFull, succeeded: 1 })).toEqual([]);
   });
 });

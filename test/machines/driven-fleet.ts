@@ -154,9 +154,10 @@ class Host {
     this.#pending = this.#pending.filter(({ atTick }) => atTick > tick);
     for (const { command } of due) this.#carryOut(command, tick);
     this.#live(tick);
-    if (!this.#dirty && this.#nowMs < this.#wakeAtMs) return;
+    const isWoken = this.#nowMs >= this.#wakeAtMs;
+    if (!this.#dirty && !isWoken) return;
     this.#dirty = false;
-    this.#wakeAtMs = Number.POSITIVE_INFINITY;
+    if (isWoken) this.#wakeAtMs = Number.POSITIVE_INFINITY;
     this.#send({ type: "observe", observed: this.#observed(), moved: this.#moved, nowMs: this.#nowMs }, tick);
     this.#moved = false;
   }

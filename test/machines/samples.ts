@@ -208,6 +208,7 @@ export function contextOf(
     movedAtMs: record.movedAtMs,
     nowMs: 0,
     judgeFromMs: 0,
+    wakeAtMs: null,
     ...changes,
   };
 }
