@@ -6,10 +6,17 @@ import type { HeldEvent } from "./memory-bucket.js";
 /** JetStream's "no message found". */
 const notFound = { error: { code: 404, err_code: 10_037, description: "no message found" } };
 
-/** Answers what is asked of the stream of events as JetStream does; what is asked of another stream it leaves alone. */
-export function answerAudit(fleet: string, audit: readonly HeldEvent[], message: BusMessage): void {
+/**
+ * Answers what is asked of the stream of events as JetStream does; what is asked of another stream it leaves alone.
+ * A direct get is answered by `replica`, which may be behind the leader's `audit`.
+ */
+export function answerAudit(
+  fleet: string,
+  { audit, replica }: { readonly audit: readonly HeldEvent[]; readonly replica: () => readonly HeldEvent[] },
+  message: BusMessage,
+): void {
   const { eventStream } = storesOf(fleet);
-  if (message.subject === `$JS.API.DIRECT.GET.${eventStream}`) answerMany(fleet, audit, message);
+  if (message.subject === `$JS.API.DIRECT.GET.${eventStream}`) answerMany(fleet, replica(), message);
   else if (message.subject === `$JS.API.STREAM.MSG.GET.${eventStream}`) answerOne(fleet, audit, message);
 }
 

@@ -1,5 +1,6 @@
 import type { Clock } from "../base/ports.js";
 import { keys } from "../contracts/keys.js";
+import { type BucketCounts, BucketJournal } from "./memory-journal.js";
 import type { StoreAnswer, StoreBatch, StoredMessage, StoreUsage, StoreWrite } from "./store.js";
 import { sizeOf } from "./store.js";
 
@@ -56,20 +57,89 @@ export class MemoryBucket {
   #revision = 0;
   #usedBytes = 0;
   #events = 0;
+  /** Only while somebody may ask for it. */
+  #journal: BucketJournal<Kept> | undefined;
 
   constructor(clock: Clock, listener: BucketListener) {
     this.#clock = clock;
     this.#listener = listener;
   }
 
+  /** Remembers from now on what changes, for so long. */
+  remember(windowMs: number): void {
+    this.#journal ??= new BucketJournal(windowMs);
+  }
+
   read(key: string): StoredMessage | undefined {
     this.#expire();
+    return this.#of(key);
+  }
+
+  /** What was under a key so long ago, as far as that is remembered. */
+  readBehind(key: string, lagMs: number): StoredMessage | undefined {
+    this.#expire();
+    const now = this.#of(key);
+    return this.#journal === undefined ? now : this.#journal.keptAt(key, this.#clock.nowMs() - lagMs, now);
+  }
+
+  #of(key: string): Kept | undefined {
     return this.#kept.get(key) ?? this.#fresh.get(key);
+  }
+
+  /** The audit stream as it was so long ago. */
+  auditBehind(lagMs: number): readonly HeldEvent[] {
+    const atMs = this.#clock.nowMs() - lagMs;
+    const { events } = this.#journal?.countsAt(atMs, this.#counts) ?? this.#counts;
+    return events === this.#events ? this.audit : this.audit.filter(({ position }) => position <= events);
+  }
+
+  /** Is again what it was so long ago, and counts from there. @returns how many revisions were forgotten */
+  forget(loseMs: number): number {
+    this.#expire();
+    const newest = this.#revision;
+    const atMs = this.#clock.nowMs() - loseMs;
+    const { revision, events } = this.#journal?.countsAt(atMs, this.#counts) ?? this.#counts;
+    const before = new Map([...this.#kept, ...this.#fresh]);
+    this.#journal?.putBack(before, atMs);
+    for (const { messageId } of this.#journal?.takeBack(atMs) ?? [])
+      if (messageId !== undefined) this.#messageIds.delete(messageId);
+    this.#revision = revision;
+    this.#events = events;
+    while ((this.audit.at(-1)?.position ?? 0) > events) this.audit.pop();
+    this.#countAnew([...before.values()].sort(byRevision));
+    return newest - revision;
+  }
+
+  get #counts(): BucketCounts {
+    return { revision: this.#revision, events: this.#events };
+  }
+
+  #countAnew(messages: readonly Kept[]): void {
+    this.#kept.clear();
+    this.#fresh.clear();
+    this.#ending.clear();
+    this.#usedBytes = 0;
+    this.#firstEndMs = Number.POSITIVE_INFINITY;
+    for (const message of messages)
+      if (isEvent(message.key)) this.#enterEvent(message);
+      else this.#enter(message);
   }
 
   scan(): StoredMessage[] {
     this.#expire();
     return [...this.#kept.values()].filter(({ deleted }) => !deleted);
+  }
+
+  /** What there was so long ago, and its revision. */
+  scanBehind(lagMs: number): { readonly messages: StoredMessage[]; readonly revision: number } {
+    const messages = this.scan();
+    const atMs = this.#clock.nowMs() - lagMs;
+    const { revision } = this.#journal?.countsAt(atMs, this.#counts) ?? this.#counts;
+    if (revision === this.#revision) return { messages, revision };
+    const before = new Map(this.#kept);
+    this.#journal?.putBack(before, atMs);
+    const scanned = [...before.values()].filter(({ key, deleted }) => !deleted && !isEvent(key));
+    return { messages: scanned.sort(byRevision), revision };
   }
 
   /** The newest revision. */
@@ -84,6 +154,8 @@ export class MemoryBucket {
 
   /** Forgets every key; it goes on counting, as a bucket that is made anew beside its audit stream does. */
   clear(): void {
+    this.#begin();
+    for (const [key, kept] of [...this.#kept, ...this.#fresh]) this.#journal?.note(key, kept);
     this.#kept.clear();
     this.#fresh.clear();
     this.#ending.clear();
@@ -92,7 +164,11 @@ export class MemoryBucket {
   }
 
   dropHeldEvents(): void {
-    for (const { bytes } of this.#fresh.values()) this.#usedBytes -= bytes;
+    this.#begin();
+    for (const event of this.#fresh.values()) {
+      this.#journal?.note(event.key, event);
+      this.#usedBytes -= event.bytes;
+    }
     this.#fresh.clear();
   }
 
@@ -106,6 +182,7 @@ export class MemoryBucket {
     }
     if (this.#usedBytes + sizeOf(batch) > this.maxBytes)
       return { kind: "full", problem: "maximum bytes exceeded" };
+    this.#begin(batch.messageId);
     if (batch.messageId !== undefined) this.#messageIds.set(batch.messageId, this.#clock.nowMs());
     for (const write of batch.writes) this.#store(write);
     return { kind: "stored", revision: this.#revision };
@@ -133,8 +210,8 @@ export class MemoryBucket {
       this.#keep(kept);
       return;
     }
-    this.#fresh.set(kept.key, kept);
-    this.#usedBytes += kept.bytes;
+    this.#journal?.note(kept.key, undefined);
+    this.#enterEvent(kept);
     this.#listener.stored(kept);
     const event = { position: ++this.#events, kind, id, headers: write.headers ?? {}, body: write.body };
     this.audit.push(event);
@@ -142,18 +219,32 @@ export class MemoryBucket {
     this.#listener.held(event);
   }
 
+  #begin(messageId?: string): void {
+    this.#journal?.begin(this.#clock.nowMs(), this.#counts, messageId);
+  }
+
+  #enterEvent(event: Kept): void {
+    this.#fresh.set(event.key, event);
+    this.#usedBytes += event.bytes;
+  }
+
   #keep(message: Kept): void {
     this.#remove(message.key);
+    this.#enter(message);
+    this.#listener.stored(message);
+  }
+
+  #enter(message: Kept): void {
     this.#kept.set(message.key, message);
     this.#usedBytes += message.bytes;
     if (message.endsAtMs !== undefined) {
       this.#ending.add(message.key);
       this.#firstEndMs = Math.min(this.#firstEndMs, message.endsAtMs);
     }
-    this.#listener.stored(message);
   }
 
   #remove(key: string): void {
+    this.#journal?.note(key, this.#kept.get(key));
     this.#usedBytes -= this.#kept.get(key)?.bytes ?? 0;
     this.#kept.delete(key);
     this.#ending.delete(key);
@@ -170,6 +261,7 @@ export class MemoryBucket {
   }
 
   #end(nowMs: number): void {
+    this.#begin();
     this.#firstEndMs = Number.POSITIVE_INFINITY;
     for (const key of [...this.#ending]) {
       const { endsAtMs = nowMs, isMarker = true } = this.#kept.get(key) ?? {};
@@ -194,6 +286,14 @@ export class MemoryBucket {
       bytes: sizeOf({ writes: [write] }),
     };
   }
+}
+
+function isEvent(key: string): boolean {
+  return key.startsWith("event.");
+}
+
+function byRevision(a: StoredMessage, b: StoredMessage): number {
+  return a.revision - b.revision;
 }
 
 /** For the fault "somebody else leads now": what another process would write. */

@@ -24,6 +24,8 @@ export interface StoreChange {
 
 /** Changes that a slow follower may still fetch. */
 const changesMax = 1_000;
+/** Writes that may arrive after their senders gave up. */
+const lateMax = 100;
 
 /**
  * Calls and results on their way. Messages carry their number only, so that the hub's faults are those of the
@@ -31,6 +33,7 @@ const changesMax = 1_000;
  */
 export class StoreExchange {
   readonly #calls = new Map<string, StoreCall>();
+  readonly #late = new Map<string, StoreCall>();
   readonly #results = new Map<string, StoreResult>();
   readonly #changes = new Map<string, StoreChange>();
   #count = 0;
@@ -55,19 +58,27 @@ export class StoreExchange {
   }
 
   callOf(ticket: string): StoreCall | undefined {
-    return this.#calls.get(ticket);
+    return this.#calls.get(ticket) ?? this.#late.get(ticket);
   }
 
-  /** Without effect once the caller has given up. */
+  /** The first result is the answer; without effect once the caller has given up. */
   settle(ticket: string, result: StoreResult): void {
-    if (this.#calls.has(ticket)) this.#results.set(ticket, result);
+    if (this.#calls.has(ticket) && !this.#results.has(ticket)) this.#results.set(ticket, result);
   }
 
-  /** Ends a call. */
+  /** Ends a call. A write without an answer may still be on its way: it is stored when it arrives. */
   close(ticket: string): StoreResult {
-    const result = this.#results.get(ticket) ?? {};
+    const call = this.#calls.get(ticket);
+    const result = this.#results.get(ticket);
     this.#calls.delete(ticket);
     this.#results.delete(ticket);
-    return result;
+    if (result === undefined && call?.verb === "write") this.#given(ticket, call);
+    return result ?? {};
+  }
+
+  #given(ticket: string, call: StoreCall): void {
+    this.#late.set(ticket, call);
+    const [oldest = ticket] = this.#late.keys();
+    if (this.#late.size > lateMax) this.#late.delete(oldest);
   }
 }

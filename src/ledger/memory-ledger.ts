@@ -1,20 +1,19 @@
 import { assert } from "../base/assert.js";
 import type { Bus, BusMessage, Clock, Ledger, Log, Random, Subscription } from "../base/ports.js";
-import { storesOf } from "../contracts/keys.js";
-import { subjectsOf } from "../contracts/subjects.js";
 import type { AuditEvent } from "./event-chain.js";
 import { readEvent } from "./event-chain.js";
-import { subjectOfKey } from "./ledger-reader.js";
-import { answerAudit } from "./memory-audit.js";
-import type { HeldEvent } from "./memory-bucket.js";
-import { deposition, MemoryBucket } from "./memory-bucket.js";
-import type { StoreCall, StoreResult } from "./memory-exchange.js";
 import { StoreExchange } from "./memory-exchange.js";
+import type { StoreObserver } from "./memory-fleet.js";
+import { callSubject, MemoryFleet } from "./memory-fleet.js";
 import { MemoryStore } from "./memory-store.js";
 import type { ConnectedBus } from "./reachable.js";
-import { isFollowed, type StoreAnswer, type StoreBatch, type StoredMessage } from "./store.js";
 import type { LedgerParts } from "./store-ledger.js";
 import { openStoreLedger } from "./store-ledger.js";
+
+export type { SeenBatch, StoreObserver } from "./memory-fleet.js";
+
+/** How far back it is known what was stored: the time after which a server syncs its files, unless told otherwise. */
+const rememberedMs = 120_000;
 
 /** One process's way to a ledger. */
 export interface MemoryLedgerOptions {
@@ -26,25 +25,12 @@ export interface MemoryLedgerOptions {
   readonly clock?: Clock;
 }
 
-/** A batch that somebody has sent to the store. */
-export interface SeenBatch {
-  readonly fleet: string;
-  /** The connection that it came by; empty for a fault's own. */
-  readonly from: string;
-  readonly batch: StoreBatch;
-}
-
-/**
- * Sees what the store does, whether or not whoever asked for it is told, in the order in which it does it. It must not
- * throw: the bus would take that for a handler's mistake.
- */
-export interface StoreObserver {
-  /** It is stored. @param revision of its last message; the others are those before it */
-  stored(seen: SeenBatch, revision: number): void;
-  /** It is not, for this reason. */
-  refused?(seen: SeenBatch, kind: Exclude<StoreAnswer["kind"], "stored">): void;
-  /** A key ended by itself, and left this. */
-  ended?(fleet: string, marker: StoredMessage): void;
+/** How a server in memory is killed. */
+export interface CrashOptions {
+  /** What it forgets, if it does not always sync: what was written in so long before. Default 0. */
+  readonly loseMs?: number;
+  /** How long after the end of the fault a process is connected again. Default: at once. */
+  readonly reconnectMs?: (name: string) => number;
 }
 
 /** A store that outlives the processes of a test or simulation, and what goes wrong with it. */
@@ -63,6 +49,20 @@ export interface MemoryLedgerStore {
   used(fleet: string): number;
   /** Room for keys of a fleet; 1 GiB unless told. */
   limit(fleet: string, maxBytes: number): void;
+  /**
+   * The server is killed: it is gone with all connections until the fault is ended, and what was on its way is lost. What it
+   * had acknowledged is there again, unless it does not always sync: then it goes back to what it held `loseMs` before, and
+   * counts revisions from there; the audit stream loses the same events. (Not in the model: files of bucket and audit
+   * stream that lose different times, damaged files, members of a cluster that differ.)
+   */
+  crash(options?: CrashOptions): Subscription;
+  /**
+   * While it lasts every replica is behind, by what `lagMs` says each time that one is asked (two minutes at most, and no
+   * further back than the fault): direct gets of a key and of audit events, and what a follower begins with. The leader of the
+   * stream is never behind (writes and their conditions, the single reads of who writes); reading everything asks it
+   * for what is missing, and takes as long as the lag.
+   */
+  lag(lagMs: () => number): Subscription;
   /** The store answers nobody until the fault is ended. */
   unavailable(): Subscription;
   /** The next commit is refused and not written. */
@@ -75,20 +75,17 @@ export interface MemoryLedgerStore {
   depose(fleet: string): void;
 }
 
-const decoder = new TextDecoder();
-
-type CommitFault = "refuse" | "lose" | "hold";
-
-interface Held {
-  readonly fleet: string;
-  readonly bucket: MemoryBucket;
-  /** Hands a batch to the bucket, and says what became of it. */
-  readonly write: (batch: StoreBatch, from: string) => StoreAnswer;
-  commitFault: CommitFault | undefined;
-  release: () => void;
-  /** Of followed keys, not announced yet; nothing is kept before somebody follows. */
-  fresh: StoredMessage[] | undefined;
-  announcedRevision: number;
+interface StoreParts {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  /** The hub of all processes, of `createMemoryBus`. */
+  readonly hub: {
+    connect(name: string, options: { isServer: true }): Bus;
+    stop(reconnectMs?: (name: string) => number): Subscription;
+  };
+  /** Whether a write is on disk before it is acknowledged, as with `sync_interval: always`. Default true. */
+  readonly syncAlways?: boolean;
 }
 
 /**
@@ -100,44 +97,35 @@ interface Held {
  * const store = createMemoryLedgerStore({ clock, random, hub, log });
  * const ledger = await store.open({ fleet: "default", bus: hub.connect("coordinator-1") });
  */
-export function createMemoryLedgerStore(parts: {
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly log: Log;
-  readonly hub: { connect(name: string): Bus };
-}): MemoryLedgerStore {
-  return new LedgerServer(parts.clock, parts.random, parts.log, parts.hub.connect("ledger-store"));
+export function createMemoryLedgerStore(parts: StoreParts): MemoryLedgerStore {
+  return new LedgerServer(parts);
 }
 
 class LedgerServer implements MemoryLedgerStore {
-  readonly #clock: Clock;
-  readonly #random: Random;
-  readonly #log: Log;
+  readonly #parts: StoreParts;
   readonly #bus: Bus;
   readonly #exchange = new StoreExchange();
   readonly #observers = new Set<StoreObserver>();
-  readonly #fleets = new Map<string, Held>();
+  readonly #fleets = new Map<string, MemoryFleet>();
   #answers = true;
+  #lagMs: (() => number) | undefined;
 
-  constructor(clock: Clock, random: Random, log: Log, bus: Bus) {
-    this.#clock = clock;
-    this.#random = random;
-    this.#log = log;
-    this.#bus = bus;
-    bus.subscribe("$JS.API.DIRECT.GET.>", (message) => this.#get(message));
-    bus.subscribe("$JS.API.STREAM.MSG.GET.>", (message) => this.#get(message));
+  constructor(parts: StoreParts) {
+    this.#parts = parts;
+    this.#bus = parts.hub.connect("ledger-store", { isServer: true });
+    this.#bus.subscribe("$JS.API.DIRECT.GET.>", (message) => this.#get(message));
+    this.#bus.subscribe("$JS.API.STREAM.MSG.GET.>", (message) => this.#get(message));
   }
 
   open(options: MemoryLedgerOptions): Promise<Ledger> {
     return openStoreLedger(this.parts(options));
   }
 
-  parts({ fleet, bus, log = this.#log, clock = this.#clock }: MemoryLedgerOptions): LedgerParts {
-    const { bucket } = storesOf(fleet);
+  parts({ fleet, bus, log = this.#parts.log, clock = this.#parts.clock }: MemoryLedgerOptions): LedgerParts {
     if (!this.#fleets.has(fleet)) this.#make(fleet);
     const parts = { fleet, bus, clock };
-    const store = new MemoryStore({ ...parts, subject: callSubject(bucket), exchange: this.#exchange });
-    return { ...parts, store, log, random: this.#random };
+    const store = new MemoryStore({ ...parts, subject: callSubject(fleet), exchange: this.#exchange });
+    return { ...parts, store, log, random: this.#parts.random };
   }
 
   observe(observer: StoreObserver): Subscription {
@@ -168,6 +156,24 @@ class LedgerServer implements MemoryLedgerStore {
     this.#of(fleet).bucket.maxBytes = maxBytes;
   }
 
+  crash({ loseMs = 0, reconnectMs }: CrashOptions = {}): Subscription {
+    const { hub, syncAlways = true } = this.#parts;
+    assert(loseMs === 0 || !syncAlways, "what is always synced is never lost");
+    const gone = hub.stop(reconnectMs);
+    for (const fleet of this.#fleets.values()) fleet.forget(loseMs);
+    return gone;
+  }
+
+  lag(lagMs: () => number): Subscription {
+    for (const { bucket } of this.#fleets.values()) bucket.remember(rememberedMs);
+    this.#lagMs = lagMs;
+    return {
+      unsubscribe: () => {
+        if (this.#lagMs === lagMs) this.#lagMs = undefined;
+      },
+    };
+  }
+
   unavailable(): Subscription {
     this.#answers = false;
     return {
@@ -192,144 +198,33 @@ class LedgerServer implements MemoryLedgerStore {
   }
 
   depose(fleet: string): void {
-    const held = this.#of(fleet);
-    held.write(deposition(held.bucket), "");
-    this.#announceChanges(held);
+    this.#of(fleet).depose();
   }
 
-  #of(fleet: string): Held {
-    const held = this.#fleets.get(fleet);
-    assert(held !== undefined, `fleet ${fleet} has a ledger`);
-    return held;
+  #of(fleet: string): MemoryFleet {
+    const found = this.#fleets.get(fleet);
+    assert(found !== undefined, `fleet ${fleet} has a ledger`);
+    return found;
   }
 
   #make(fleet: string): void {
-    const bucket = new MemoryBucket(this.#clock, {
-      stored: (message) => {
-        this.#republish(fleet, message);
-        if (isFollowed(message.key)) held.fresh?.push(message);
-      },
-      ended: (marker) => {
-        for (const observer of this.#observers) observer.ended?.(fleet, marker);
-      },
-      held: (event) => this.#announce(fleet, event),
-    });
-    const held: Held = {
+    const { clock, syncAlways = true } = this.#parts;
+    const made = new MemoryFleet({
       fleet,
-      bucket,
-      write: (batch, from) => this.#write(bucket, { fleet, from, batch }),
-      commitFault: undefined,
-      release: () => undefined,
-      fresh: undefined,
-      announcedRevision: 0,
-    };
-    this.#fleets.set(fleet, held);
-    this.#bus.subscribe(callSubject(storesOf(fleet).bucket), (message) => {
-      if (!this.#answers) return;
-      const ticket = decoder.decode(message.data);
-      const call = this.#exchange.callOf(ticket);
-      if (call === undefined) return;
-      const result = resultOf(held, call, () => this.#announceChanges(held));
-      this.#announceChanges(held);
-      if (result === undefined) return;
-      this.#exchange.settle(ticket, result);
-      message.respond(ticket);
+      clock,
+      bus: this.#bus,
+      exchange: this.#exchange,
+      observers: this.#observers,
+      lagMs: () => this.#lagMs?.(),
     });
-  }
-
-  #write(bucket: MemoryBucket, seen: SeenBatch): StoreAnswer {
-    const answer = bucket.write(seen.batch);
-    for (const observer of this.#observers)
-      if (answer.kind === "stored") observer.stored(seen, answer.revision);
-      else observer.refused?.(seen, answer.kind);
-    return answer;
+    if (!syncAlways || this.#lagMs !== undefined) made.bucket.remember(rememberedMs);
+    made.serve(() => this.#answers);
+    this.#fleets.set(fleet, made);
   }
 
   #get(message: BusMessage): void {
     if (!this.#answers) return;
-    for (const { fleet, bucket } of this.#fleets.values()) {
-      answerAudit(fleet, bucket.audit, message);
-      const prefix = `$JS.API.DIRECT.GET.KV_${storesOf(fleet).bucket}.${subjectOfKey(fleet, "")}`;
-      if (!message.subject.startsWith(prefix)) continue;
-      const found = bucket.read(message.subject.slice(prefix.length));
-      if (found === undefined) message.respond("", { Status: "404" });
-      else message.respond(found.body, headersOf(fleet, found));
-    }
+    const lagMs = this.#lagMs?.() ?? 0;
+    for (const fleet of this.#fleets.values()) fleet.get(message, lagMs);
   }
-
-  #republish(fleet: string, message: StoredMessage): void {
-    if (!message.key.startsWith("desired.")) return;
-    this.#bus.publish(subjectsOf(fleet).desired(message.key), message.body, headersOf(fleet, message));
-  }
-
-  /** Tells followers what was stored since this was done last. */
-  #announceChanges(held: Held): void {
-    const { fleet, bucket, fresh, announcedRevision: fromRevision } = held;
-    const toRevision = bucket.revision;
-    held.announcedRevision = toRevision;
-    if (fresh === undefined || toRevision === fromRevision) return;
-    held.fresh = [];
-    const ticket = this.#exchange.announce({ fromRevision, toRevision, messages: fresh });
-    this.#bus.publish(`${callSubject(storesOf(fleet).bucket)}.changes`, ticket);
-  }
-
-  #announce(fleet: string, event: HeldEvent): void {
-    this.#bus.publish(`${subjectsOf(fleet).root}.event.${event.kind}.${event.id}`, event.body, event.headers);
-  }
-}
-
-function callSubject(bucket: string): string {
-  return `$LEDGER.${bucket}`;
-}
-
-/** `undefined`: no answer. */
-function resultOf(held: Held, call: StoreCall, onLate: () => void): StoreResult | undefined {
-  const { bucket } = held;
-  switch (call.verb) {
-    case "read": {
-      const found = bucket.read(call.key);
-      return { messages: found === undefined ? [] : [found] };
-    }
-    case "scan":
-      return { messages: bucket.scan() };
-    case "follow":
-      held.fresh ??= [];
-      return { messages: bucket.scan().filter(({ key }) => isFollowed(key)), revision: bucket.revision };
-    case "revision":
-      return { revision: bucket.revision };
-    case "usage":
-      return { usage: bucket.usage() };
-    case "dropHeldEvents":
-      bucket.dropHeldEvents();
-      return {};
-    case "write":
-      return written(held, call, onLate);
-  }
-}
-
-function written(
-  held: Held,
-  { batch, from }: Extract<StoreCall, { verb: "write" }>,
-  onLate: () => void,
-): StoreResult | undefined {
-  const fault = batch.messageId === undefined ? undefined : held.commitFault;
-  if (fault === undefined) return { answer: held.write(batch, from) };
-  held.commitFault = undefined;
-  if (fault === "refuse") return { answer: { kind: "refused", problem: "a fault of the test" } };
-  if (fault === "lose") held.write(batch, from);
-  else
-    held.release = () => {
-      held.write(batch, from);
-      onLate();
-    };
-  return undefined;
-}
-
-function headersOf(fleet: string, message: StoredMessage): Record<string, string> {
-  return {
-    "Nats-Subject": subjectOfKey(fleet, message.key),
-    "Nats-Sequence": String(message.revision),
-    "Nats-Time-Stamp": new Date(message.writtenAtMs).toISOString(),
-    ...(message.deleted ? { "KV-Operation": "DEL" } : {}),
-  };
 }

@@ -52,7 +52,8 @@ export class SimulatedWorld {
   readonly random: SeededRandom;
   readonly log: Log;
 
-  constructor(options: { seed: number | string; fleet?: string; log?: Log }) {
+  /** `syncAlways`: of the ledger's server, default true. */
+  constructor(options: { seed: number | string; fleet?: string; log?: Log; syncAlways?: boolean }) {
     this.fleet = options.fleet ?? "default";
     this.random = createSeededRandom(options.seed);
     this.log = options.log ?? quietLog;
@@ -62,6 +63,7 @@ export class SimulatedWorld {
       random: this.random.fork("ledger"),
       log: this.log,
       hub: this.hub,
+      syncAlways: options.syncAlways ?? true,
     });
   }
 

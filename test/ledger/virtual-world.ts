@@ -9,10 +9,11 @@ import { isLeadership } from "./ledger-world.js";
 export const fleet = "default";
 
 /** A ledger in memory, in virtual time that goes on only while a test waits for something. */
-export function virtualWorld(latencyMs = 1) {
+export function virtualWorld({ latencyMs = 1, syncAlways = true } = {}) {
   const clock = createVirtualClock();
   const hub = createMemoryBus(clock, { latencyMs });
-  const store = createMemoryLedgerStore({ clock, random: createSeededRandom(1), hub, log: quietLog });
+  const random = createSeededRandom(1);
+  const store = createMemoryLedgerStore({ clock, random, hub, log: quietLog, syncAlways });
 
   /** Lets virtual time pass until a promise is settled. */
   async function during<T>(promise: Promise<T>): Promise<T> {
