@@ -1,3 +1,4 @@
+import type { Counts } from "../src/contracts/deployment.js";
 import { durationText } from "../src/contracts/duration.js";
 import type { Reason } from "../src/contracts/instance.js";
 import { isMassSilence, isSilenceOver, type Silence } from "./liveness.js";
@@ -61,6 +62,13 @@ export interface Observed {
   /** Changes of these instances that the ledger has not confirmed. */
   readonly unwritten: number;
   readonly silence: Silence;
+}
+
+/** How many instances stand where. */
+export function countsOf(observed: Observed): Counts {
+  const { total, notNeeded, succeeded, failed, unreachable, inFlight } = observed;
+  const waiting = observed.waiting + observed.urgent;
+  return { total, notNeeded, succeeded, failed, unreachable, inFlight, waiting };
 }
 
 /** What limits the decision besides what was asked for. */

@@ -2,7 +2,7 @@ import { assign, emit, enqueueActions, setup } from "xstate";
 import type { DeploymentRecord } from "../src/contracts/deployment.js";
 import type { Happening } from "../src/contracts/event-types.js";
 import type { Reason } from "../src/contracts/instance.js";
-import { stuckReason } from "./deployment-plan.js";
+import { countsOf, stuckReason } from "./deployment-plan.js";
 import {
   byRule,
   change,
@@ -293,11 +293,7 @@ export const deploymentRules = setup({
     keepCounts: assign(({ context }) => {
       const seen = context.observed;
       if (seen === null || context.record.counts !== null) return {};
-      const { total, notNeeded, succeeded, failed, unreachable, inFlight } = seen;
-      const waiting = seen.waiting + seen.urgent;
-      return change(context, {
-        counts: { total, notNeeded, succeeded, failed, unreachable, inFlight, waiting },
-      });
+      return change(context, { counts: countsOf(seen) });
     }),
     complete: emit(({ context }): DeploymentCommand => ({ type: "complete", step: context.step })),
     revert: emit(

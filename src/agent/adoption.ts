@@ -11,7 +11,7 @@ import {
   processKey,
   readJournal,
 } from "./journal.js";
-import type { OwnedProcess, Processes, ProcessIdentity } from "./ports.js";
+import { isSameProcess, type OwnedProcess, type Processes } from "./ports.js";
 
 /** How long a process that nobody knows has to end before it is killed. */
 const reapGraceMs = 5_000;
@@ -118,7 +118,7 @@ export async function adopt(
 }
 
 function isKnown({ generation, identity }: OwnedProcess, journal: ProcessJournal | undefined): boolean {
-  return generation !== 0 && isSame(identity, journal?.identity);
+  return generation !== 0 && isSameProcess(identity, journal?.identity);
 }
 
 function isStartOf({ generation, port }: OwnedProcess, journal: ProcessJournal | undefined): boolean {
@@ -142,8 +142,4 @@ export async function reap(which: readonly OwnedProcess[], processes: Processes,
       }
     }),
   );
-}
-
-function isSame(one: ProcessIdentity, other: ProcessIdentity | null | undefined): boolean {
-  return one.pid === other?.pid && one.startTime === other.startTime && one.bootId === other.bootId;
 }

@@ -12,7 +12,7 @@ import { createActorHost } from "../runtime/actor-host.js";
 import { adopt, readJournals, reap } from "./adoption.js";
 import { type Complaint, Complaints } from "./complaints.js";
 import type { InstanceJournals, InstanceRunner } from "./instance-runner.js";
-import { agentJournalId, journalFormat, journalKinds, processKey, readJournal } from "./journal.js";
+import { agentJournalId, journalFormat, journalKinds, readJournal, removeJournals } from "./journal.js";
 import type { AgentParts, AgentPorts, InstanceOptions } from "./parts.js";
 import { SupervisedInstance } from "./supervised-instance.js";
 import { Upkeep } from "./upkeep.js";
@@ -268,9 +268,7 @@ class HostAgent implements Agent {
   async #forget(instance: string): Promise<void> {
     const { records, log } = this.#ports;
     try {
-      await records.remove(journalKinds.instance, instance);
-      for (const slot of ["a", "b"] as const)
-        await records.remove(journalKinds.process, processKey(instance, slot));
+      await removeJournals(records, instance);
     } catch (error) {
       log.warn(
         { instance, error: messageOf(error) },

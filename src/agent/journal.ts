@@ -1,9 +1,10 @@
 import type { SnapshotFrom } from "xstate";
 import { z } from "zod";
 import type { instanceMachine } from "../../machines/instance.js";
-import { freshInstance, type InstanceContext, type Placed } from "../../machines/instance-facts.js";
+import { freshInstance, type InstanceContext, type Placed, slots } from "../../machines/instance-facts.js";
 import { type InstanceStanding, stageOf, standingOf } from "../../machines/instance-standing.js";
 import type { Fault, ProcessContext, processMachine } from "../../machines/process.js";
+import type { RecordStore } from "../base/ports.js";
 import { refusal } from "../contracts/errors.js";
 import { RecordFormats, storedAs } from "../contracts/formats.js";
 import { desiredInstanceSchema, phaseSchema } from "../contracts/instance.js";
@@ -178,6 +179,12 @@ export function processFromJournal(journal: ProcessJournal) {
 /** The key of a process's record. */
 export function processKey(instance: string, slot: Placed["slot"]): string {
   return `${instance}.${slot}`;
+}
+
+/** Nothing is remembered of an instance any more, nor of its processes. */
+export async function removeJournals(records: RecordStore, instance: string): Promise<void> {
+  await records.remove(journalKinds.instance, instance);
+  for (const slot of slots) await records.remove(journalKinds.process, processKey(instance, slot));
 }
 
 function plainFault(fault: Fault | null): InstanceJournal["failure"] {

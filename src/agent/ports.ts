@@ -9,6 +9,10 @@ export interface ProcessIdentity {
   readonly bootId: string;
 }
 
+export function isSameProcess(one: ProcessIdentity, other: ProcessIdentity | null | undefined): boolean {
+  return one.pid === other?.pid && one.startTime === other.startTime && one.bootId === other.bootId;
+}
+
 /** One piece of phase work on one instance. Each is safe to repeat, and checks what is on disk before it trusts it. */
 export interface PhaseWork {
   readonly instance: string;

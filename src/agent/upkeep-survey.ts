@@ -4,7 +4,7 @@ import type { HostSurvey, InstanceSurvey, ProcessSurvey } from "../../machines/u
 import type { InstanceRunner } from "./instance-runner.js";
 import { journalKinds } from "./journal.js";
 import type { AgentParts } from "./parts.js";
-import type { OwnedProcess, ProcessIdentity } from "./ports.js";
+import { isSameProcess, type OwnedProcess, type ProcessIdentity } from "./ports.js";
 
 /** The instances of an agent by their ids; `undefined` for one that is about to be taken up again. */
 export type Runners = ReadonlyMap<string, InstanceRunner | undefined>;
@@ -65,9 +65,7 @@ export async function surveyProcesses(
 function standingOf({ identity }: OwnedProcess, runner: InstanceRunner | undefined): Sighted["standing"] {
   if (runner === undefined) return "unsure";
   const slots = runner.slots;
-  const isIt = (held: ProcessIdentity | null) =>
-    held?.pid === identity.pid && held.startTime === identity.startTime && held.bootId === identity.bootId;
-  if (slots.some(({ identity: held }) => isIt(held))) return "known";
+  if (slots.some(({ identity: held }) => isSameProcess(identity, held))) return "known";
   // One that is being started or ended has no record yet, or none any more.
   return slots.every(({ isSure }) => isSure) ? "unknown" : "unsure";
 }

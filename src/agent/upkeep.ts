@@ -5,7 +5,7 @@ import type { Timer } from "../base/ports.js";
 import { type Finding, findingsMax, type Inventory, type Mended } from "../contracts/inventory.js";
 import type { Actor } from "../runtime/actor.js";
 import type { InstanceRunner } from "./instance-runner.js";
-import { journalKinds, processKey } from "./journal.js";
+import { removeJournals } from "./journal.js";
 import type { AgentParts } from "./parts.js";
 import {
   isSettled,
@@ -52,12 +52,6 @@ export class Upkeep {
     });
     const inMs = Math.min(firstLookMs, everyMs) * parts.random.unit();
     this.#first = parts.clock.setTimer(inMs, () => this.#actor.send({ type: "look" }));
-  }
-
-  /** What was put right, and what could not be, since the start. */
-  get counts(): { readonly mended: number; readonly failed: number } {
-    const { mended, failed } = this.#actor.snapshot().context;
-    return { mended, failed };
   }
 
   close(): void {
@@ -165,9 +159,7 @@ export class Upkeep {
   async #removeFolder(instance: string): Promise<Mended> {
     const { files, records } = this.#parts;
     if (this.#runners().has(instance)) return { outcome: "left", why: "this agent runs the instance" };
-    await records.remove(journalKinds.instance, instance);
-    for (const slot of ["a", "b"] as const)
-      await records.remove(journalKinds.process, processKey(instance, slot));
+    await removeJournals(records, instance);
     await files.removeInstance(instance);
     return { outcome: "done", why: "removed, its routes too" };
   }

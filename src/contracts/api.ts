@@ -4,7 +4,7 @@ import { by, listOf, reason, requestKey } from "./api-fields.js";
 import { amountSchema } from "./deployment.js";
 import { idSchema, versionSchema } from "./names.js";
 import { reconciliationReportSchema } from "./reconciliation.js";
-import { configSchema, releaseSchema } from "./release.js";
+import { configSchema, defaultProgressDeadlineMs, releaseSchema } from "./release.js";
 import {
   configViewSchema,
   coordinatorViewSchema,
@@ -39,7 +39,7 @@ const newDeploymentSchema = z.strictObject({
   failureThreshold: amountSchema.default(1),
   minHealthyMs: durationMs.optional().meta({ description: "Default: the release's own" }),
   deadlineMs: durationMs.optional().meta({ description: "Default: the release's own" }),
-  progressDeadlineMs: durationMs.default(1_200_000),
+  progressDeadlineMs: durationMs.default(defaultProgressDeadlineMs),
   rollback: z.enum(["auto", "off"]).default("auto"),
   onStuck: z.enum(["fail", "report"]).default("fail").meta({
     description:

@@ -1,6 +1,11 @@
 import { z } from "zod";
 import { versionSchema } from "./names.js";
 
+/** Where neither a release nor whoever deploys it says more. */
+export const defaultMinHealthyMs = 10_000;
+export const defaultDeadlineMs = 900_000;
+export const defaultProgressDeadlineMs = 1_200_000;
+
 const ms = (of: string) =>
   z
     .int()
@@ -76,8 +81,8 @@ export const manifestSchema = z.strictObject({
   order: z.enum(["stopFirst", "startFirst"]).default("stopFirst"),
   minHealthyMs: ms(
     "Time for which an instance must be healthy without a failed check before it counts as done",
-  ).default(10_000),
-  deadlineMs: ms("Time from the command in which an instance must be done").min(1).default(900_000),
+  ).default(defaultMinHealthyMs),
+  deadlineMs: ms("Time from the command in which an instance must be done").min(1).default(defaultDeadlineMs),
   stuckMs: ms("Time without progress after which a phase has failed").min(1).default(300_000),
   restarts: z
     .int()

@@ -1,5 +1,4 @@
 import { messageOf } from "../base/errors.js";
-import type { Objects } from "../base/ports.js";
 import type { ControlPlane } from "../contracts/api.js";
 import type { ConfigRecord, ReleaseRecord } from "../contracts/deployment.js";
 import { refusal } from "../contracts/errors.js";
@@ -9,13 +8,8 @@ import type { VersionPair } from "../contracts/version.js";
 import { DeploymentCommands } from "./deployment-commands.js";
 import { knownBy } from "./known-fleet.js";
 import type { Leader } from "./leader.js";
-import type { MemberState } from "./members.js";
 import { type AuditPages, createReads, FleetViews } from "./reads.js";
-
-/** What the control plane does to the store of files: whoever pushes may add to it, and nobody else may remove. */
-export type CoordinatorFiles = Pick<Objects, "remove" | "list" | "sweep">;
-
-const defaultDeadlineMs = 900_000;
+import type { CoordinatorFiles } from "./reconciliation-facts.js";
 
 /** Everything that is asked of a leader as such. */
 export type LeaderPlane = Omit<ControlPlane, "coordinators.list">;
@@ -31,12 +25,6 @@ export function createControlPlane(
   const commands = new DeploymentCommands(leader);
   const known = knownBy(leader);
   const views = new FleetViews(known);
-
-  /** For what it is told without a deployment of its own: as long as the last one gave it. */
-  function deadlineMsOf({ context: { record } }: MemberState): number {
-    const deployment = record.claim?.deployment ?? record.owed?.deployment ?? record.last?.deployment;
-    return rollOuts.record(deployment ?? "")?.spec.deadlineMs ?? defaultDeadlineMs;
-  }
 
   /** Who still needs a version: an instance, what it goes back to, or a deployment that is not over. */
   function refuseIfNeeded(what: "Release" | "Configuration", version: string): void {
@@ -85,7 +73,7 @@ export function createControlPlane(
       const { instance } = request;
       const member = views.memberOf(instance);
       if (member.value.update !== "FAILED") throw refusal("INSTANCE_NOT_FAILED", { instance });
-      const deadlineMs = deadlineMsOf(member);
+      const deadlineMs = rollOuts.deadlineMsFor(member.context.record);
       await leader.tellMember(
         instance,
         { type: "reset", deadlineMs, origin: commands.originOf(request) },
@@ -102,7 +90,7 @@ export function createControlPlane(
     },
     "instances.takeover": async (request) => {
       const { instance, agent } = request;
-      const deadlineMs = deadlineMsOf(views.memberOf(instance));
+      const deadlineMs = rollOuts.deadlineMsFor(views.memberOf(instance).context.record);
       leader.intake.forget(instance);
       leader.watch.hear(instance);
       await leader.tellMember(

@@ -15,8 +15,6 @@ import type { MemberSnapshot, Members } from "./members.js";
 import type { RollOuts } from "./roll-outs.js";
 import type { Term } from "./term.js";
 
-const defaultDeadlineMs = 900_000;
-
 interface UnderWay {
   readonly deployment: string;
   readonly generation: number;
@@ -133,7 +131,7 @@ export class Convergence {
   #watch({ id, owed, generation }: InstanceRecord): void {
     if (owed === null) return;
     const { deployment } = owed;
-    const deadlineMs = this.#deadlineMsOf(deployment);
+    const deadlineMs = this.#rollOuts.deadlineMsOf(deployment);
     const deadline = this.#term.clock.setTimer(deadlineMs, () => this.#expire(id, deployment, deadlineMs));
     this.#underWay.set(id, { deployment, generation, deadline });
   }
@@ -177,7 +175,7 @@ export class Convergence {
       this.#members.command(instance, {
         type: "catchUp",
         deployment,
-        deadlineMs: this.#deadlineMsOf(deployment),
+        deadlineMs: this.#rollOuts.deadlineMsOf(deployment),
         origin: byRule("convergence", deployment),
       });
     }
@@ -205,9 +203,5 @@ export class Convergence {
       this.#due.delete(instance);
       this.#members.command(instance, { type: "owe", owed, origin: byRule("convergence", rollback) });
     }
-  }
-
-  #deadlineMsOf(deployment: string): number {
-    return this.#rollOuts.record(deployment)?.spec.deadlineMs ?? defaultDeadlineMs;
   }
 }

@@ -4,10 +4,10 @@ import type { ControlPlane } from "../contracts/api.js";
 import type { Formats } from "../contracts/record-formats.js";
 import type { CoordinatorView } from "../contracts/views.js";
 import type { ActorHost } from "../runtime/actor.js";
-import type { CoordinatorFiles } from "./control-plane.js";
 import type { AskPeers } from "./fleet-formats.js";
 import type { UnsentReports } from "./leader.js";
 import type { AuditPages } from "./reads.js";
+import type { CoordinatorFiles } from "./reconciliation-facts.js";
 
 export interface CoordinatorPorts {
   readonly clock: Clock;

@@ -11,14 +11,12 @@ import { instancesPageMax, type ParsedRequestOf } from "../contracts/api.js";
 import type { DeploymentRecord, DeploymentSpec, Mark } from "../contracts/deployment.js";
 import { refusal } from "../contracts/errors.js";
 import { byUser, type Origin } from "../contracts/origin.js";
+import { defaultDeadlineMs, defaultMinHealthyMs } from "../contracts/release.js";
 import { doubtsAbout } from "../contracts/rollout-lint.js";
 import { matches, parseSelector } from "../contracts/selector.js";
 import type { DeploymentPreview } from "../contracts/views.js";
 import type { Leader } from "./leader.js";
 import type { DeploymentSnapshot } from "./roll-out.js";
-
-const defaultMinHealthyMs = 10_000;
-const defaultDeadlineMs = 900_000;
 
 type Act = { readonly deployment: string; readonly by: string; readonly reason: string | null };
 

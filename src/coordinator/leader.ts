@@ -24,7 +24,7 @@ import { type HowToReport, Intake } from "./intake.js";
 import { type MemberSnapshot, Members } from "./members.js";
 import { byAge } from "./order.js";
 import { Reconciliation } from "./reconciliation.js";
-import type { ReconciledFiles } from "./reconciliation-facts.js";
+import type { CoordinatorFiles } from "./reconciliation-facts.js";
 import { RollOuts } from "./roll-outs.js";
 import { SilenceWatch } from "./silence-watch.js";
 import type { Term } from "./term.js";
@@ -59,7 +59,7 @@ export interface LeaderParts {
   readonly formats: Formats;
   readonly askPeers: AskPeers;
   /** The store of release files, for reconciliations. */
-  readonly files?: ReconciledFiles | undefined;
+  readonly files?: CoordinatorFiles | undefined;
   /** Between two reconciliations. Default: an hour. */
   readonly reconcileEveryMs?: number | undefined;
   readonly unsentAtMs?: UnsentReports | undefined;

@@ -8,8 +8,8 @@ import type { MemberState, Members } from "./members.js";
 import type { RollOuts } from "./roll-outs.js";
 import type { Term } from "./term.js";
 
-/** What a reconciliation needs of the store of files. */
-export type ReconciledFiles = Pick<Objects, "list" | "remove" | "sweep">;
+/** What the control plane does to the store of files: whoever pushes may add to it, and nobody else may remove. */
+export type CoordinatorFiles = Pick<Objects, "list" | "remove" | "sweep">;
 
 export interface ReconciliationParts {
   readonly term: Term;
@@ -17,7 +17,7 @@ export interface ReconciliationParts {
   readonly rollOuts: RollOuts;
   readonly ledger: Pick<Ledger, "readAll">;
   /** Without it the files of releases are left out. */
-  readonly files: ReconciledFiles | undefined;
+  readonly files: CoordinatorFiles | undefined;
 }
 
 /** An agent looks through its disk before it answers. */

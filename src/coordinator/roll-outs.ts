@@ -17,11 +17,12 @@ import type { Silence } from "../../machines/liveness.js";
 import { wasTouched } from "../../machines/member-record.js";
 import { messageOf } from "../base/errors.js";
 import type { Timer } from "../base/ports.js";
-import type { DeploymentRecord } from "../contracts/deployment.js";
+import type { DeploymentRecord, InstanceRecord } from "../contracts/deployment.js";
 import { refusal } from "../contracts/errors.js";
 import type { Happening } from "../contracts/event-types.js";
 import { keys } from "../contracts/keys.js";
 import { byRule, type Origin } from "../contracts/origin.js";
+import { defaultDeadlineMs } from "../contracts/release.js";
 import { noteIn, originOf, rollbackEvent, rolloutRule } from "./deployment-events.js";
 import { explained } from "./explained.js";
 import { History, standingIn, undoneIn } from "./history.js";
@@ -69,6 +70,16 @@ export class RollOuts {
 
   record(id: string): DeploymentRecord | undefined {
     return this.#active.get(id)?.actor.snapshot().context.record ?? this.#history.find(id);
+  }
+
+  /** How long a deployment gives each instance. */
+  deadlineMsOf(id: string | undefined): number {
+    return (id === undefined ? undefined : this.record(id)?.spec.deadlineMs) ?? defaultDeadlineMs;
+  }
+
+  /** For what an instance is told outside of a roll-out: as long as the last one gave it. */
+  deadlineMsFor({ claim, owed, last }: InstanceRecord): number {
+    return this.deadlineMsOf(claim?.deployment ?? owed?.deployment ?? last?.deployment);
   }
 
   /** Its machine's state; a finished one's is made from its record. */

@@ -17,8 +17,6 @@ import {
 
 /** An agent may have to end a process before it answers. */
 const mendMaxMs = 130_000;
-/** For what is told again; its deployment is long over. */
-const tellDeadlineMs = 900_000;
 
 const zombieKinds: ReadonlySet<Finding["kind"]> = new Set(["process", "release", "folder"]);
 
@@ -76,7 +74,7 @@ export class Treatment {
   }
 
   async #tell(instance: string, origin: Origin): Promise<Mended> {
-    const { members, term } = this.#parts;
+    const { members, rollOuts, term } = this.#parts;
     const member = members.find(instance)?.snapshot();
     if (member === undefined) return { outcome: "gone", why: "it has left the fleet" };
     const { desired, generation } = member.context.record;
@@ -87,7 +85,8 @@ export class Treatment {
       return { outcome: "left", why: `release ${desired.release} is not registered any more` };
     if (desired?.config != null && !term.catalog.configs.has(desired.config))
       return { outcome: "left", why: `configuration ${desired.config} is not registered any more` };
-    await members.ask(instance, { type: "resend", deadlineMs: tellDeadlineMs, origin }, () => true);
+    const deadlineMs = rollOuts.deadlineMsFor(member.context.record);
+    await members.ask(instance, { type: "resend", deadlineMs, origin }, () => true);
     return { outcome: "done", why: `told again, as generation ${generation}` };
   }
 

@@ -1,4 +1,4 @@
-import type { Observed } from "../../machines/deployment-plan.js";
+import { countsOf, type Observed } from "../../machines/deployment-plan.js";
 import { publishedState } from "../../machines/deployment-status.js";
 import { whyOf } from "../../machines/deployment-why.js";
 import type { Sighting } from "../../machines/member.js";
@@ -22,12 +22,6 @@ const nothing: Counts = {
   failed: 0,
   unreachable: 0,
 };
-
-function countsOf(observed: Observed): Counts {
-  const { total, notNeeded, succeeded, failed, unreachable, inFlight } = observed;
-  const waiting = observed.waiting + observed.urgent;
-  return { total, notNeeded, succeeded, failed, unreachable, inFlight, waiting };
-}
 
 export function deploymentView(
   snapshot: DeploymentState,

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { amountSchema } from "../contracts/deployment.js";
 import { labelsSchema } from "../contracts/instance.js";
+import { defaultDeadlineMs, defaultMinHealthyMs, defaultProgressDeadlineMs } from "../contracts/release.js";
 import { distributionSchema } from "./distribution.js";
 
 /** What is rehearsed: a fleet, a roll-out, how the instances behave, and how often it is played. */
@@ -49,9 +50,9 @@ export const rehearsalPlanSchema = z.strictObject({
       batch: strategyShape.batch.default(1),
       failureThreshold: strategyShape.failureThreshold.default(1),
       selector: strategyShape.selector.default(null),
-      minHealthyMs: strategyShape.minHealthyMs.default(10_000),
-      deadlineMs: strategyShape.deadlineMs.default(900_000),
-      progressDeadlineMs: strategyShape.progressDeadlineMs.default(1_200_000),
+      minHealthyMs: strategyShape.minHealthyMs.default(defaultMinHealthyMs),
+      deadlineMs: strategyShape.deadlineMs.default(defaultDeadlineMs),
+      progressDeadlineMs: strategyShape.progressDeadlineMs.default(defaultProgressDeadlineMs),
       rollback: strategyShape.rollback.default("auto"),
     })
     .prefault({}),

@@ -23,9 +23,9 @@ import {
 import { matches, parseSelector } from "../../src/contracts/selector.js";
 import { subjectsOf } from "../../src/contracts/subjects.js";
 import type { DeploymentView } from "../../src/contracts/views.js";
-import type { CoordinatorFiles } from "../../src/coordinator/control-plane.js";
 import { createCoordinator } from "../../src/coordinator/coordinator.js";
 import type { Coordinator } from "../../src/coordinator/coordinator-ports.js";
+import type { CoordinatorFiles } from "../../src/coordinator/reconciliation-facts.js";
 import { openLedgerReader } from "../../src/ledger/ledger-reader.js";
 import { createMemoryLedgerStore, type MemoryLedgerStore } from "../../src/ledger/memory-ledger.js";
 import type { ActorHost } from "../../src/runtime/actor.js";

@@ -4,7 +4,13 @@ import { messageOf } from "../../base/errors.js";
 import type { Clock, Log, Random, Subscription, Timer } from "../../base/ports.js";
 import { isAlive } from "../../base-node/process-identity.js";
 import { refusal } from "../../contracts/errors.js";
-import type { ProcessExit, Processes, ProcessIdentity, ProcessStart } from "../ports.js";
+import {
+  isSameProcess,
+  type ProcessExit,
+  type Processes,
+  type ProcessIdentity,
+  type ProcessStart,
+} from "../ports.js";
 import { endText } from "./commands.js";
 import { onDisk } from "./disk-errors.js";
 import { ExitWatch } from "./exit-watch.js";
@@ -179,8 +185,7 @@ class HostProcesses implements RealProcesses {
   }
 
   async #startOf(identity: ProcessIdentity): Promise<string | undefined> {
-    const isIt = ({ identity: one }: ProcessRecord) =>
-      one.pid === identity.pid && one.startTime === identity.startTime && one.bootId === identity.bootId;
+    const isIt = ({ identity: one }: ProcessRecord) => isSameProcess(one, identity);
     const known = this.#running.get(identity.pid);
     if (known !== undefined && isIt(known)) return known.start;
     return (await this.#records.all()).find(isIt)?.start;

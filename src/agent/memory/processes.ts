@@ -1,6 +1,12 @@
 import type { Clock, Subscription, Timer } from "../../base/ports.js";
 import { refusal } from "../../contracts/errors.js";
-import type { ProcessExit, Processes, ProcessIdentity, ProcessStart } from "../ports.js";
+import {
+  isSameProcess,
+  type ProcessExit,
+  type Processes,
+  type ProcessIdentity,
+  type ProcessStart,
+} from "../ports.js";
 import type { Behaviours } from "./behaviour.js";
 
 /** A process as it runs in memory. */
@@ -192,10 +198,8 @@ export class MemoryProcesses implements Processes {
     process.exits.clear();
   }
 
-  #find({ pid, startTime, bootId }: ProcessIdentity): Living | undefined {
-    const process = this.#living.get(pid);
-    return process?.identity.startTime === startTime && process.identity.bootId === bootId
-      ? process
-      : undefined;
+  #find(identity: ProcessIdentity): Living | undefined {
+    const process = this.#living.get(identity.pid);
+    return isSameProcess(identity, process?.identity) ? process : undefined;
   }
 }
