@@ -2,7 +2,9 @@
 export const marks = {
   leaderKilledInWave: "a leader is killed while instances are in flight",
   takeover: "another coordinator takes the lead",
+  missedBroadcastHealed: "an agent acts on a desired state whose broadcast it never got",
   staleEpochRefused: "the store refuses the write of a leader that was deposed",
+  staleRequestRefused: "an agent refuses the request of a leader that was deposed",
   thresholdExact: "failures reach exactly the threshold",
   rolledBack: "a deployment is rolled back",
   rollbackWhilePartitioned: "a rollback begins while an instance of it is cut off",

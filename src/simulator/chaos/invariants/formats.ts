@@ -1,0 +1,43 @@
+import { type MakeInvariant, Violation } from "../invariant.js";
+
+type Agreed = Readonly<Record<string, number>>;
+
+/** S14, of upgrades. */
+export const formats: MakeInvariant = (witness) => {
+  let agreed: Agreed = {};
+  /** By kind and id: in which a record was written last. */
+  const written = new Map<string, number>();
+  const agreedOf = (kind: string) => agreed[kind] ?? 1;
+
+  const raise = (to: Agreed) => {
+    for (const kind of new Set([...Object.keys(to), ...Object.keys(agreed)]))
+      if ((to[kind] ?? 1) < agreedOf(kind))
+        throw new Violation(`${kind} is written in format ${to[kind] ?? 1} again after ${agreedOf(kind)}`);
+    if (Object.entries(to).some(([kind, format]) => format > agreedOf(kind))) witness.mark("formatsRaised");
+    agreed = to;
+  };
+
+  return {
+    id: "S14f",
+    says: "the formats that are written only rise, by agreement, and nothing is told in one that its agent does not read",
+    committed({ from, changes, others }) {
+      for (const { key, value } of others)
+        if (key === "formats") raise((value as { readonly written: Agreed }).written);
+      for (const { kind, id, format } of changes) {
+        const key = `${kind} ${id}`;
+        if (format === undefined) {
+          written.delete(key);
+          continue;
+        }
+        if (format > agreedOf(kind))
+          throw new Violation(`${from} writes ${key} in format ${format}, agreed is ${agreedOf(kind)}`);
+        if (format < (written.get(key) ?? 1))
+          throw new Violation(`${from} writes ${key} in format ${format} after ${written.get(key)}`);
+        written.set(key, format);
+        const read = kind === "desired.instance" ? witness.reports.get(id)?.state?.desiredFormat : undefined;
+        if (read !== undefined && format > read)
+          throw new Violation(`${from} tells ${id} in format ${format}, its agent reads ${read}`);
+      }
+    },
+  };
+};

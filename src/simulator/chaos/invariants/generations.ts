@@ -1,0 +1,66 @@
+import { type MakeInvariant, Violation } from "../invariant.js";
+
+/** What is known of an instance, since it is in the fleet. */
+interface Known {
+  /** The newest generation that an agent has made active. */
+  activated: number;
+  /** What the incarnation that reports acted on last. */
+  incarnation: string;
+  observed: number;
+}
+
+/** S7. */
+export const generations: MakeInvariant = (witness) => {
+  const knowledge = new Map<string, Known>();
+  /** Of each instance, also of one that has left: what it acts on may be of before. */
+  const newest = new Map<string, number>();
+  const of = (instance: string) => {
+    const known = knowledge.get(instance) ?? { activated: 0, incarnation: "", observed: 0 };
+    knowledge.set(instance, known);
+    return known;
+  };
+
+  return {
+    id: "S7",
+    says: "what is asked of an instance has ever higher generations, and no agent acts on less than it did, or on more than was asked",
+    committed({ changes }) {
+      for (const { kind, id, before, after } of changes) {
+        // Who comes back goes on from what it says that it acts on.
+        if (kind === "instance" && after === undefined) knowledge.delete(id);
+        if (kind !== "desired.instance" || after === undefined) continue;
+        if (before !== undefined && after.generation <= before.generation)
+          throw new Violation(`${id} is told generation ${after.generation} after ${before.generation}`);
+        newest.set(id, Math.max(newest.get(id) ?? 0, after.generation));
+        const record = witness.ledger.instances.get(id);
+        if (record?.generation !== after.generation)
+          throw new Violation(
+            `${id} is told generation ${after.generation}, its record has ${record?.generation}`,
+          );
+      }
+    },
+    reported({ instance, incarnation, observedGeneration: observed }) {
+      const told = newest.get(instance) ?? 0;
+      if (observed > told)
+        throw new Violation(`${instance} acts on generation ${observed}, it was told ${told} at most`);
+      const known = of(instance);
+      if (incarnation === known.incarnation && observed < known.observed)
+        throw new Violation(`${instance} acts on generation ${observed} after ${known.observed}`);
+      if (observed < known.activated)
+        throw new Violation(
+          `${instance} acts on generation ${observed} after it made ${known.activated} active`,
+        );
+      known.incarnation = incarnation;
+      known.observed = observed;
+    },
+    done({ instance, what, generation }) {
+      const told = newest.get(instance) ?? 0;
+      if (generation > told)
+        throw new Violation(`${instance} does something for generation ${generation}, it was told ${told}`);
+      if (what !== "activate") return;
+      const known = of(instance);
+      if (generation < known.activated)
+        throw new Violation(`${instance} makes generation ${generation} active after ${known.activated}`);
+      known.activated = generation;
+    },
+  };
+};
