@@ -100,13 +100,18 @@ function checkAttempted(
 ): void {
   if (!actor.startsWith("user:") || actor.startsWith("user:agent ")) return;
   const key = cause?.slice("request:".length);
+  const wanted = type === "deployment.created" ? "deployments.rollback" : endpointOf[type];
   const isAttempted = asked.some(({ endpoint, request }) => {
     const { deployment, instance, version, release, requestKey, by } = request as Request;
     if (`user:${by}` !== actor) return false;
-    if (type === "deployment.created" && requestKey !== undefined) return requestKey === key;
-    if (endpointOf[type] === undefined) return true;
-    if (endpoint !== endpointOf[type]) return false;
-    return id === { deployment, instance, release: version ?? release?.version }[kind];
+    if (requestKey !== undefined && requestKey === key) return true;
+    if (wanted === undefined) return requestKey === undefined;
+    // A rollback has an id of its own.
+    const about =
+      type === "deployment.created"
+        ? id
+        : { deployment, instance, release: version ?? release?.version }[kind];
+    return endpoint === wanted && about === id;
   });
   if (!isAttempted) throw new Violation(`${type} of ${id} is by ${actor}, who never asked for it (${cause})`);
 }

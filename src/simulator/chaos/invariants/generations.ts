@@ -1,3 +1,4 @@
+import type { DesiredInstance } from "../../../contracts/instance.js";
 import { type MakeInvariant, Violation } from "../invariant.js";
 
 /** What is known of an instance, since it is in the fleet. */
@@ -7,6 +8,12 @@ interface Known {
   /** What the incarnation that reports acted on last. */
   incarnation: string;
   observed: number;
+}
+
+/** A reconciliation says the same once more, under the same generation. */
+function mayFollow(before: DesiredInstance, after: DesiredInstance): boolean {
+  if (after.generation !== before.generation) return after.generation > before.generation;
+  return after.agent === before.agent && JSON.stringify(after.run) === JSON.stringify(before.run);
 }
 
 /** S7. */
@@ -28,7 +35,7 @@ export const generations: MakeInvariant = (witness) => {
         // Who comes back goes on from what it says that it acts on.
         if (kind === "instance" && after === undefined) knowledge.delete(id);
         if (kind !== "desired.instance" || after === undefined) continue;
-        if (before !== undefined && after.generation <= before.generation)
+        if (before !== undefined && !mayFollow(before, after))
           throw new Violation(`${id} is told generation ${after.generation} after ${before.generation}`);
         newest.set(id, Math.max(newest.get(id) ?? 0, after.generation));
         const record = witness.ledger.instances.get(id);
