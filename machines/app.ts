@@ -139,7 +139,7 @@ export const appMachine = setup({
       cause: "told" as const,
     })),
     unlist: assign({ unlisted: true }),
-    wake: assign({ call: null, attempts: 0, cause: "started" as const }),
+    wake: assign({ call: null, attempts: 0 }),
     noteDeath: assign(({ context, event }) => ({
       ...whatWasFailed(context),
       failure: { ...deathOf(context), verb: null },

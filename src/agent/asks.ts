@@ -1,10 +1,10 @@
 import { z } from "zod";
-import { messageOf, type RollcallError } from "../base/errors.js";
-import { isNewerLedger } from "../base/ledger-id.js";
-import type { BusMessage, Subscription } from "../base/ports.js";
-import { refusal, statusOf } from "../contracts/errors.js";
+import { messageOf } from "../base/errors.js";
+import type { Subscription } from "../base/ports.js";
+import { refusal } from "../contracts/errors.js";
 import { type Inventory, inventoryAskSchema, type Mended, mendAskSchema } from "../contracts/inventory.js";
 import { subjectsOf } from "../contracts/subjects.js";
+import { bodyOf, comparableEpoch, refuse, verbOf } from "./answering.js";
 import type { AgentParts } from "./parts.js";
 
 /** `ask.<instance>.report`: report now, and from now on in this interval. What a newer control plane adds is left out. */
@@ -55,7 +55,7 @@ function answering(verb: string, body: unknown, asked: AskedInstance) {
     case "mend":
       return checked(mendAskSchema.safeParse(body), ({ key }) => asked.mend(key));
     default:
-      return { problem: `there is no request ${verb.slice(0, 64)}` };
+      return { problem: `there is no request ${verb}` };
   }
 }
 
@@ -65,27 +65,15 @@ function answering(verb: string, body: unknown, asked: AskedInstance) {
  */
 export function answerAsks(parts: AgentParts, instance: string, asked: AskedInstance): Subscription {
   const subjects = subjectsOf(parts.fleet);
-  const refuse = (message: BusMessage, problem: RollcallError): void => {
-    const { code, message: sentence, retry, details } = problem;
-    message.respond(JSON.stringify({ error: { code, message: sentence, retry, details } }), {
-      "Nats-Service-Error": sentence.replace(/\s+/g, " ").slice(0, 512),
-      "Nats-Service-Error-Code": String(statusOf(code)),
-    });
-  };
   return parts.bus.subscribe(subjects.ask(instance, "*"), (message) => {
-    const verb = message.subject.slice(message.subject.lastIndexOf(".") + 1);
+    const verb = verbOf(message);
     const request = answering(verb, bodyOf(message), asked);
     if (request.problem !== undefined) {
-      parts.complaints.add(
-        "askGarbage",
-        instance,
-        { verb: verb.slice(0, 64) },
-        "a request cannot be understood and is refused",
-      );
+      parts.complaints.add("askGarbage", instance, { verb }, "a request cannot be understood and is refused");
       refuse(message, refusal("BAD_REQUEST", { problem: request.problem }));
       return;
     }
-    const epoch = isOfNewerLedger(request.ledgerId, asked) ? undefined : request.epoch;
+    const epoch = comparableEpoch(request, asked.ledgerId);
     if (epoch !== undefined && epoch < asked.epoch) {
       parts.complaints.add(
         "askStale",
@@ -102,19 +90,4 @@ export function answerAsks(parts: AgentParts, instance: string, asked: AskedInst
       (error: unknown) => refuse(message, refusal("INTERNAL", { problem: messageOf(error) }, error)),
     );
   });
-}
-
-function isOfNewerLedger(ledgerId: string | undefined, asked: AskedInstance): boolean {
-  return (
-    ledgerId !== undefined && asked.ledgerId !== null && isNewerLedger(ledgerId, asked.ledgerId) === true
-  );
-}
-
-function bodyOf(message: BusMessage): unknown {
-  if (message.data.length === 0) return {};
-  try {
-    return JSON.parse(new TextDecoder().decode(message.data));
-  } catch {
-    return undefined;
-  }
 }

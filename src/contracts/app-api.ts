@@ -152,6 +152,12 @@ export const appEndpoints = {
     request: z.strictObject(change),
     reply: appViewSchema,
   },
+  "apps.forget": {
+    kind: "write",
+    summary: "Takes an instance with apps out of the fleet; a living one comes back by its next report",
+    request: z.strictObject({ instance: idSchema, by, reason }),
+    reply: z.object({ instance: idSchema }),
+  },
   "apps.list": {
     kind: "read",
     summary: "The apps, by name",

@@ -32,7 +32,10 @@ export class HandLedger implements LedgerReader {
   deliver(entry: LedgerEntry): void {
     if (this.cutOff) return;
     this.#clock.setTimer(latencyMs, () => {
-      if (!this.cutOff) for (const handle of this.#watchers.get(entry.key) ?? []) handle(entry);
+      if (this.cutOff) return;
+      for (const [key, handles] of this.#watchers)
+        if (key === entry.key || (key.endsWith(">") && entry.key.startsWith(key.slice(0, -1))))
+          for (const handle of handles) handle(entry);
     });
   }
 
