@@ -110,8 +110,18 @@ export class AgentWorld {
 
   /** The agent is killed in the middle of whatever it does; nothing of it is left but its host. */
   async kill(): Promise<void> {
-    this.#agentClock.die();
     this.host.crash();
+    await this.#replace();
+  }
+
+  /** The machine goes down in the middle of whatever it does, and is started again. */
+  async reboot(): Promise<void> {
+    this.host.reboot();
+    await this.#replace();
+  }
+
+  async #replace(): Promise<void> {
+    this.#agentClock.die();
     if (this.#bus !== undefined) await this.passing(this.#bus.close());
     this.agent = this.newAgent();
     await this.passing(this.agent.start());

@@ -33,6 +33,8 @@ export interface Behaviour {
   readonly healthyAfterMs?: number;
   /** The health check fails once the process has run for so long. */
   readonly unhealthyAfterMs?: number;
+  /** The health check succeeds for so long after the start, then fails for so long, and so on. */
+  readonly flaps?: { readonly upMs: number; readonly downMs: number };
   /** The process does not start at all. */
   readonly failsToStart?: boolean;
   /** The process ends by itself after so long. */

@@ -71,6 +71,8 @@ export class MemoryFiles implements ReleaseFiles {
   #busy = new Set<string>();
   /** Counts the agents that have worked here. */
   #life = 0;
+  #slowMs = 0;
+  #full = false;
   readonly #steps: {
     readonly instance: string;
     readonly step: WorkStep | "abandon" | "prune";
@@ -93,6 +95,16 @@ export class MemoryFiles implements ReleaseFiles {
   crash(): void {
     this.#life++;
     this.#busy = new Set();
+  }
+
+  /** Each step takes so much longer from now on. */
+  slow(byMs: number): void {
+    this.#slowMs = byMs;
+  }
+
+  /** The disk is full, or has room again: no step ends well on a full one. */
+  setFull(full: boolean): void {
+    this.#full = full;
   }
 
   disk(instance: string): MemoryDisk {
@@ -245,6 +257,7 @@ export class MemoryFiles implements ReleaseFiles {
       await this.#wait(step, behaviour, work);
       if (behaviour.failsIn === step && this.#failsNow(`${instance} ${release} ${step}`, behaviour))
         throw refusal(behaviour.code ?? "INTERNAL", { ...details, version: release, where: instance });
+      if (this.#full) throw refusal("DISK_FULL", { where: instance });
       done();
     } finally {
       this.#busy.delete(instance);
@@ -260,7 +273,7 @@ export class MemoryFiles implements ReleaseFiles {
   /** Half of the time, a progress report, the other half. */
   async #wait(step: WorkStep, behaviour: Behaviour, work: PhaseWork | undefined): Promise<void> {
     const { minMs, maxMs } = this.#stepTimes[step];
-    const tookMs = minMs + (maxMs - minMs) * this.#random.unit() + (behaviour.slowMs ?? 0);
+    const tookMs = minMs + (maxMs - minMs) * this.#random.unit() + (behaviour.slowMs ?? 0) + this.#slowMs;
     if (behaviour.hangsIn === step) await this.#sleep(Number.POSITIVE_INFINITY, work?.signal);
     const ticks = behaviour.tickerIn === step ? (behaviour.ticks ?? 0) : 0;
     for (let tick = 0; tick < ticks; tick++) {

@@ -15,6 +15,15 @@ export interface MemoryHost {
   readonly behaviours: Behaviours;
   /** The agent is killed: its work on files and records never ends; processes go on. */
   crash(): void;
+  /**
+   * The machine goes down, with all that runs on it: a record that is being written is there afterwards as it was or as it was to
+   * be, drawn by the host's randomness; what was written before is there.
+   */
+  reboot(): void;
+  /** Nothing can be written any more, or there is room again. */
+  setDiskFull(full: boolean): void;
+  /** Every write of a record and every step of work takes so much longer; 0: as long as before. */
+  slowDisk(byMs: number): void;
 }
 
 /**
@@ -49,6 +58,19 @@ export function createMemoryHost(options: {
     crash: () => {
       files.crash();
       records.crash();
+    },
+    reboot: () => {
+      files.crash();
+      records.reboot(() => random.unit() < 0.5);
+      processes.reboot();
+    },
+    setDiskFull: (full) => {
+      files.setFull(full);
+      records.setFull(full);
+    },
+    slowDisk: (byMs) => {
+      files.slow(byMs);
+      records.slow(byMs);
     },
   };
 }

@@ -40,8 +40,14 @@ export class MemoryProbes implements Probes {
     if (upMs < (behaviour.healthyAfterMs ?? 0)) return { verdict: "unhealthy", detail: "HTTP 503" };
     if (upMs >= (behaviour.unhealthyAfterMs ?? Number.POSITIVE_INFINITY))
       return { verdict: "unhealthy", detail: "HTTP 500" };
+    if (behaviour.flaps !== undefined && isDown(upMs, behaviour.flaps))
+      return { verdict: "unhealthy", detail: "HTTP 503" };
     if (behaviour.degraded === true)
       return { verdict: "degraded", detail: "the service says that it is degraded" };
     return { verdict: "healthy", detail: "HTTP 200" };
   }
+}
+
+function isDown(atMs: number, { upMs, downMs }: { readonly upMs: number; readonly downMs: number }): boolean {
+  return atMs % (upMs + downMs) >= upMs;
 }

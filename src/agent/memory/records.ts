@@ -1,11 +1,23 @@
 import type { Clock, RecordStore } from "../../base/ports.js";
 import { refusal } from "../../contracts/errors.js";
 
-/** Records in memory; they outlive the agent, as files do. What is kept is a copy, as it would be on disk. */
+interface Draft {
+  readonly kind: string;
+  readonly id: string;
+  readonly text: string;
+}
+
+/**
+ * Records in memory; they outlive the agent, as files do. What is kept is a copy, as it would be on disk. A record is replaced
+ * whole and synced before its write is answered: only of a write under way is it open whether the old one is there or the new.
+ * (Not in the model: disks that say "synced" and have not.)
+ */
 export class MemoryRecords implements RecordStore {
   readonly #records = new Map<string, Map<string, string>>();
   readonly #clock: Clock;
   readonly #saveMs: number;
+  readonly #drafts = new Set<Draft>();
+  #slowMs = 0;
   #full = false;
   #saved = 0;
   /** Counts the agents that have written here. */
@@ -25,6 +37,18 @@ export class MemoryRecords implements RecordStore {
   /** Whoever writes is killed: what is being written is lost, and what was written before is kept. */
   crash(): void {
     this.#life++;
+    this.#drafts.clear();
+  }
+
+  /** The machine goes down: of what is being written `isNew` says what is there afterwards, the new record or the old one. */
+  reboot(isNew: () => boolean): void {
+    for (const { kind, id, text } of this.#drafts) if (isNew()) this.#of(kind).set(id, text);
+    this.crash();
+  }
+
+  /** Each write takes so much longer from now on. */
+  slow(byMs: number): void {
+    this.#slowMs = byMs;
   }
 
   /** The disk is full, or has room again. */
@@ -43,7 +67,8 @@ export class MemoryRecords implements RecordStore {
 
   async save(kind: string, id: string, record: unknown): Promise<void> {
     const text = JSON.stringify(record);
-    if (this.#saveMs > 0) await this.#written();
+    const tookMs = this.#saveMs + this.#slowMs;
+    if (tookMs > 0) await this.#written({ kind, id, text }, tookMs);
     if (this.#full) throw refusal("DISK_FULL", { where: "memory" });
     this.#saved++;
     this.#of(kind).set(id, text);
@@ -53,13 +78,15 @@ export class MemoryRecords implements RecordStore {
     this.#of(kind).delete(id);
   }
 
-  #written(): Promise<void> {
+  async #written(draft: Draft, tookMs: number): Promise<void> {
     const life = this.#life;
-    return new Promise((resolve) => {
-      this.#clock.setTimer(this.#saveMs, () => {
+    this.#drafts.add(draft);
+    await new Promise<void>((resolve) => {
+      this.#clock.setTimer(tookMs, () => {
         if (life === this.#life) resolve();
       });
     });
+    this.#drafts.delete(draft);
   }
 
   #of(kind: string): Map<string, string> {
