@@ -1,6 +1,7 @@
 import type { Clock, LedgerEntry } from "../base/ports.js";
 import { refusal } from "../contracts/errors.js";
 import { keys } from "../contracts/keys.js";
+import { auditLagMaxMs } from "../ledger/audit-log.js";
 import type { AuditEvent, ChainHead } from "../ledger/event-chain.js";
 import {
   claimRecordSchema,
@@ -12,8 +13,6 @@ import {
 } from "../ledger/records.js";
 import type { LedgerSource } from "./source.js";
 
-/** What the audit stream may lag behind the records: on a cluster that has lost the leader of a stream, 25 s were seen. */
-const eventsTriesMax = 40;
 const eventsRetryMs = 1_000;
 
 /** A ledger exactly as of one revision. */
@@ -57,7 +56,8 @@ export async function eventsUpTo(
   { head, ledgerId }: Snapshot,
   clock: Clock,
 ): Promise<AuditEvent[]> {
-  for (let tries = 1; ; tries++) {
+  const untilMs = clock.monotonicMs() + auditLagMaxMs;
+  for (;;) {
     const events: AuditEvent[] = [];
     let reached = head === null;
     for await (const event of source.events()) {
@@ -67,7 +67,7 @@ export async function eventsUpTo(
       events.push(event);
       reached ||= isOurs && event.sequence === head?.sequence;
     }
-    if (reached || tries === eventsTriesMax) return events;
+    if (reached || clock.monotonicMs() >= untilMs) return events;
     await new Promise<void>((resolve) => clock.setTimer(eventsRetryMs, resolve));
   }
 }

@@ -6,6 +6,8 @@ import type { AuditEvent } from "./event-chain.js";
 import { ledgerOf, readEvent } from "./event-chain.js";
 import { directGetMany, leaderGet, orUnavailable, streamMessages } from "./nats-api.js";
 
+/** What the audit log may be behind the ledger: on a cluster that has lost the leader of the bucket, 25 s were seen. */
+export const auditLagMaxMs = 40_000;
 /** Messages of one answer. */
 const readMax = 1_000;
 /** How far a page looks back at first; four times as far each time that it finds too little. */

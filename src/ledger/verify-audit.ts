@@ -1,13 +1,11 @@
 import type { Clock, LedgerReader } from "../base/ports.js";
 import { refusal } from "../contracts/errors.js";
 import { keys } from "../contracts/keys.js";
-import type { AuditEntry, AuditLog } from "./audit-log.js";
+import { type AuditEntry, type AuditLog, auditLagMaxMs } from "./audit-log.js";
 import type { AuditEvent, ChainHead } from "./event-chain.js";
 import { chainVerifier, ledgerOf } from "./event-chain.js";
 import { headRecordSchema, ledgerRecordSchema } from "./records.js";
 
-/** The stream of events is a moment behind the ledger that it takes them from. */
-const catchUpMs = 5_000;
 const lookAgainMs = 100;
 
 /** A chain that is whole. */
@@ -60,13 +58,19 @@ export class AuditVerifier {
  * Reads the whole audit log of a fleet and checks it: each event is as it was written and follows the one before it, and the last one is the one that
  * the ledger itself says is the last.
  *
+ * @param waitMs how long events that the ledger has written may still be on their way into the log
  * @throws RollcallError `AUDIT_BROKEN`, `LEDGER_UNAVAILABLE`, `NOT_ALLOWED`
  */
-export async function verifyAudit(log: AuditLog, ledger: LedgerReader, clock: Clock): Promise<AuditVerdict> {
+export async function verifyAudit(
+  log: AuditLog,
+  ledger: LedgerReader,
+  clock: Clock,
+  waitMs: number = auditLagMaxMs,
+): Promise<AuditVerdict> {
   // Before the events: what is written meanwhile comes behind it.
   const head = await headOf(ledger);
   const verifier = new AuditVerifier();
-  const untilMs = clock.monotonicMs() + catchUpMs;
+  const untilMs = clock.monotonicMs() + waitMs;
   let newest: AuditEvent | undefined;
   let atHead: AuditEvent | undefined;
   const take = ({ event }: AuditEntry) => {
@@ -85,18 +89,19 @@ export async function verifyAudit(log: AuditLog, ledger: LedgerReader, clock: Cl
     await new Promise<void>((resolve) => clock.setTimer(lookAgainMs, resolve));
   }
   if (atHead?.hash === head.hash) return verifier.verdict("agrees");
-  throw refusal("AUDIT_BROKEN", { problem: differenceOf(head, newest, atHead) });
+  throw refusal("AUDIT_BROKEN", { problem: differenceOf(head, newest, atHead, waitMs) });
 }
 
 function differenceOf(
   head: LedgerHead,
   newest: AuditEvent | undefined,
   atHead: AuditEvent | undefined,
+  waitMs: number,
 ): string {
   const wanted = `${head.ledgerId}-${head.sequence}`;
   if (atHead !== undefined) return `event ${wanted} is not the one that the ledger has written`;
   const end = newest === undefined ? "it has no event of this ledger" : `it ends with ${newest.id}`;
-  return `${end}, but the ledger has written events up to ${wanted}: the others were cut off`;
+  return `${end}, but the ledger has written events up to ${wanted}: the others were cut off, or NATS needs more than ${waitMs / 1_000} s to bring them (--wait)`;
 }
 
 type LedgerHead = ChainHead & { readonly ledgerId: string };

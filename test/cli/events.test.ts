@@ -189,7 +189,7 @@ describe("rollcall events verify", () => {
       if (message !== null)
         other.connection.publish(`planted.${message.subject}`, message.data, { headers: message.header });
     await other.flush();
-    const run = await runHere(["events", "verify"], { env });
+    const run = await runHere(["events", "verify", "--wait", "1s"], { env });
     expect([run.code, run.stderr]).toEqual([3, expect.stringContaining("the others were cut off")]);
     await other.close();
   });

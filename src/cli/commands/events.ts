@@ -1,10 +1,11 @@
 import { resolve } from "node:path";
 import { type Command, InvalidArgumentError } from "commander";
 import { messageOf, RollcallError } from "../../base/errors.js";
+import { durationText } from "../../contracts/duration.js";
 import { shortType } from "../../contracts/event-words.js";
 import { escapeToken } from "../../contracts/names.js";
 import { readAuditFile } from "../../ledger/audit-lines.js";
-import { AuditLog } from "../../ledger/audit-log.js";
+import { AuditLog, auditLagMaxMs } from "../../ledger/audit-log.js";
 import type { AuditEvent } from "../../ledger/event-chain.js";
 import { openLedgerReader } from "../../ledger/ledger-reader.js";
 import { type AuditVerdict, AuditVerifier, verifyAudit } from "../../ledger/verify-audit.js";
@@ -61,14 +62,20 @@ function addVerify(events: Command, cli: Cli): void {
     .command("verify")
     .description("check that no event was changed, removed or added, up to the end that the ledger knows of")
     .option("--file <file>", "check a file instead, which knows of no end")
-    .action(async (_flags: object, command: Command) => {
+    .option(
+      "--wait <duration>",
+      `time that the newest events may be on their way into the log (default: ${durationText(auditLagMaxMs)})`,
+      parseDuration,
+    )
+    .action(async ({ wait }: { readonly wait?: number }, command: Command) => {
       const { file } = command.optsWithGlobals<EventsFlags>();
       const verdict =
         file === undefined
           ? await cli.session(command, ({ bus, target }) => {
               const { clock } = cli.io;
               const { fleet } = target;
-              return verifyAudit(new AuditLog({ fleet, bus, clock }), openLedgerReader(bus, fleet), clock);
+              const log = new AuditLog({ fleet, bus, clock });
+              return verifyAudit(log, openLedgerReader(bus, fleet), clock, wait);
             })
           : await verifyFile(pathOf(cli, file));
       cli.show(command, replyOf(verdict), () => verdictText(verdict));
