@@ -7,7 +7,7 @@ import type {
   ReleaseRecord,
 } from "../contracts/deployment.js";
 import { keys, ledgerKeys, parseKey } from "../contracts/keys.js";
-import { currentFormats } from "../contracts/record-formats.js";
+import { currentFormats, type Formats } from "../contracts/record-formats.js";
 import { type VersionPair, versionText } from "../contracts/version.js";
 import type { AuditEvent, ChainHead } from "../ledger/event-chain.js";
 import { chainVerifier } from "../ledger/event-chain.js";
@@ -70,7 +70,7 @@ function read({ key, value }: LedgerEntry, fleet: string, records: Records): Fin
     else if (kind === "instance") records.instances.set(name, currentFormats.instance.readAt(place, value));
     else if (kind === "release") records.releases.set(name, currentFormats.release.readAt(place, value));
     else if (kind === "config") records.configs.set(name, currentFormats.config.readAt(place, value));
-    else if (kind === "desired.instance") currentFormats["desired.instance"].readAt(place, value);
+    else if (Object.hasOwn(currentFormats, kind)) currentFormats[kind as keyof Formats].readAt(place, value);
     else if (!ownKeys.has(key))
       return [{ kind: "unknown", where: key, problem: "it is of no kind that this Rollcall knows" }];
     return [];
