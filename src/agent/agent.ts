@@ -223,14 +223,16 @@ class HostAgent implements Agent {
 
   /** Asks all processes to end and waits until they have, or their grace time is long over. */
   async #endProcesses(): Promise<void> {
-    const { clock, log } = this.#ports;
+    const { clock, log, processes } = this.#ports;
     const instances = [...this.#instances.values()];
     for (const instance of instances) instance.endProcesses();
     const graceMs = Math.max(defaultGraceMs, ...instances.map((instance) => instance.graceMs));
     const untilMs = clock.monotonicMs() + graceMs + endSlackMs;
     while (instances.some((instance) => !instance.isIdle)) {
       if (clock.monotonicMs() >= untilMs) {
-        log.error({ graceMs }, "some processes have not ended; the next start of this agent ends them");
+        // Their end could not be recorded, on a full disk: none of them goes on for that.
+        const ours = (await processes.owned()).filter(({ instance }) => this.#instances.has(instance));
+        await reap(ours, processes, log);
         return;
       }
       await new Promise<void>((resolve) => clock.setTimer(lookEveryMs, resolve));

@@ -30,6 +30,8 @@ export class SupervisedInstance {
   #runner: InstanceRunner;
   #asks: Subscription | undefined;
   #again: Timer | undefined;
+  /** The epoch whose request was heeded last, and under which ledger: what is written of it may lag. */
+  #heeded: { readonly ledgerId: string | null; readonly epoch: number } = { ledgerId: null, epoch: 0 };
   #losses = 0;
   #beganAtMs: number;
   #closed = false;
@@ -126,15 +128,22 @@ export class SupervisedInstance {
   }
 
   #asked() {
-    const runner = () => this.#runner;
+    const ledgerId = () => this.#runner.snapshot.context.accepted?.ledgerId ?? null;
+    const epoch = () => {
+      const known = this.#runner.snapshot.context.epoch;
+      return this.#heeded.ledgerId === ledgerId() ? Math.max(known, this.#heeded.epoch) : known;
+    };
     return {
       get epoch(): number {
-        return runner().snapshot.context.epoch;
+        return epoch();
       },
       get ledgerId(): string | null {
-        return runner().snapshot.context.accepted?.ledgerId ?? null;
+        return ledgerId();
       },
-      seeEpoch: (epoch: number) => this.#runner.seeEpoch(epoch),
+      seeEpoch: (newer: number) => {
+        this.#heeded = { ledgerId: ledgerId(), epoch: newer };
+        this.#runner.seeEpoch(newer);
+      },
       report: ({ intervalMs, reportFormat, generation }: ReportAsk) => {
         if (generation !== undefined && generation > this.view.observedGeneration) this.#runner.readAgain();
         if (intervalMs !== undefined) this.#reporter.reportEvery(intervalMs);

@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { journalKinds } from "../../src/agent/journal.js";
 import { createMemoryHost } from "../../src/agent/memory/memory-host.js";
-import { AgentWorld, release } from "./agent-kit.js";
+import { subjectsOf } from "../../src/contracts/subjects.js";
+import { AgentWorld, fleet, release } from "./agent-kit.js";
 
 async function active(change: Parameters<typeof release>[1] = {}) {
   const world = new AgentWorld();
@@ -387,6 +388,32 @@ describe("a full disk of records", () => {
     world.host.records.setFull(false);
     await world.until(() => world.state().health === "HEALTHY");
     expect(world.host.processes.living).toHaveLength(1);
+  });
+
+  test("an agent that leaves meanwhile leaves no process behind", async () => {
+    const world = await active();
+    world.host.records.setFull(true);
+    const stopped = world.agent.stop({ leave: true });
+    await world.clock.advance(30_000);
+    await stopped;
+    expect(world.host.processes.living).toEqual([]);
+    expect(await world.host.records.load(journalKinds.instance)).toEqual([]);
+  });
+
+  test("an instance that is taken up again refuses the leaders that it refused before", async () => {
+    const world = await active();
+    const ask = (epoch: number) =>
+      world.passing(
+        world.observer.request(subjectsOf(fleet).ask("i1", "report"), JSON.stringify({ epoch }), {
+          timeoutMs: 1_000,
+        }),
+      );
+    world.host.records.setFull(true);
+    await ask(9);
+    await world.clock.advance(500);
+    expect((await ask(8)).header("Nats-Service-Error-Code")).toBe("409");
+    await world.clock.advance(10_000);
+    expect((await ask(8)).header("Nats-Service-Error-Code")).toBe("409");
   });
 });
 
