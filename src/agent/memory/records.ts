@@ -20,6 +20,7 @@ export class MemoryRecords implements RecordStore {
   #slowMs = 0;
   #full = false;
   #saved = 0;
+  #refused = 0;
   /** Counts the agents that have written here. */
   #life = 0;
 
@@ -32,6 +33,11 @@ export class MemoryRecords implements RecordStore {
   /** Writes so far. */
   get saved(): number {
     return this.#saved;
+  }
+
+  /** Writes that found no room so far. */
+  get refused(): number {
+    return this.#refused;
   }
 
   /** Whoever writes is killed: what is being written is lost, and what was written before is kept. */
@@ -69,7 +75,10 @@ export class MemoryRecords implements RecordStore {
     const text = JSON.stringify(record);
     const tookMs = this.#saveMs + this.#slowMs;
     if (tookMs > 0) await this.#written({ kind, id, text }, tookMs);
-    if (this.#full) throw refusal("DISK_FULL", { where: "memory" });
+    if (this.#full) {
+      this.#refused++;
+      throw refusal("DISK_FULL", { where: "memory" });
+    }
     this.#saved++;
     this.#of(kind).set(id, text);
   }

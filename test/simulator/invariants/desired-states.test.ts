@@ -40,7 +40,8 @@ test("a desired state that is carried out twice is noticed", () => {
 test("a broadcast that was never taken, and what it said acted on all the same, is marked", () => {
   const fleet = toldTwice();
   const { state } = sightingOf({ phase: "PULLING_SOURCE" });
-  fleet.agents.set("i1", { id: "i1", busName: "agent-i1-1" } as unknown as AgentNode);
+  const host = { records: { refused: 0 } };
+  fleet.agents.set("i1", { id: "i1", busName: "agent-i1-1", host } as unknown as AgentNode);
   const data = new TextEncoder().encode(JSON.stringify(fleet.ledger.desired.get("i1")));
   fleet.report({ observedGeneration: 1, state });
   const heard = { from: "store", to: [], subject: "rollcall.v1.default.desired.instance.i1", data };

@@ -1,5 +1,6 @@
 import type { DesiredInstance } from "../../../contracts/instance.js";
 import { sameVersion, type VersionPair, versionText } from "../../../contracts/version.js";
+import { memoryOf } from "../agent-memory.js";
 import { type MakeInvariant, Violation } from "../invariant.js";
 
 /** A desired state as it was stored. */
@@ -56,7 +57,7 @@ export const desiredStates: MakeInvariant = (witness) => {
     reported({ instance, incarnation, observedGeneration: generation, state }) {
       if (generation === 0) return;
       const { revision, run } = storedOf(instance, generation);
-      const taken = takenBy(`${instance} ${incarnation}`);
+      const taken = takenBy(memoryOf(witness, instance, incarnation));
       if (revision < taken.revision)
         throw new Violation(`${instance} acts on revision ${revision} after ${taken.revision}`);
       // Not of the first report of an incarnation: it goes by its journal.

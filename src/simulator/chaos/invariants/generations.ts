@@ -1,4 +1,5 @@
 import type { DesiredInstance } from "../../../contracts/instance.js";
+import { memoryOf } from "../agent-memory.js";
 import { type MakeInvariant, Violation } from "../invariant.js";
 
 /** What is known of an instance, since it is in the fleet. */
@@ -45,7 +46,8 @@ export const generations: MakeInvariant = (witness) => {
           );
       }
     },
-    reported({ instance, incarnation, observedGeneration: observed }) {
+    reported({ instance, incarnation: process, observedGeneration: observed }) {
+      const incarnation = memoryOf(witness, instance, process);
       const told = newest.get(instance) ?? 0;
       if (observed > told)
         throw new Violation(`${instance} acts on generation ${observed}, it was told ${told} at most`);
