@@ -28,6 +28,8 @@ export class Faults {
   readonly #dice: Dice;
   /** What ends each fault that lasts. */
   readonly #lasting = new Set<() => void>();
+  /** When the last disturbance of messages, the ledger or a coordinator is, or was, over. */
+  #disturbedUntilMs = Number.NEGATIVE_INFINITY;
 
   constructor(fleet: Fleet) {
     this.#fleet = fleet;
@@ -38,12 +40,21 @@ export class Faults {
     return this.#lasting.size;
   }
 
+  /** When something else than agents and their hosts was last disturbed; now, while it is. */
+  disturbedAtMs(): number {
+    return Math.min(this.#disturbedUntilMs, this.#fleet.world.clock.nowMs());
+  }
+
   /** Everything works again. */
   endAll(): void {
     for (const end of [...this.#lasting]) end();
   }
 
   begin(fault: Fault): void {
+    if (fault.do === "messages" || fault.do === "ledger" || fault.do === "coordinator") {
+      const untilMs = this.#fleet.world.clock.nowMs() + fault.forMs;
+      this.#disturbedUntilMs = Math.max(this.#disturbedUntilMs, untilMs);
+    }
     switch (fault.do) {
       case "messages":
         this.#messages(fault);

@@ -20,6 +20,8 @@ export class Fleet {
   /** Of every process that ever was. */
   readonly hosts: ActorHost[] = [];
   readonly #plan: LifePlan;
+  /** When each connection that was cut off came back. */
+  readonly #reconnectedAtMs = new Map<string, number>();
   /** Told of all that is done on the hosts. */
   onEffect: (effect: Effect) => void = () => undefined;
   #coordinatorStarts = 0;
@@ -98,7 +100,13 @@ export class Fleet {
   }
 
   reconnect(bus: string): void {
-    if (this.world.hub.knows(bus)) this.world.hub.reconnect(bus);
+    if (!this.world.hub.knows(bus)) return;
+    this.world.hub.reconnect(bus);
+    this.#reconnectedAtMs.set(bus, this.world.clock.nowMs());
+  }
+
+  reconnectedAtMs(bus: string): number | undefined {
+    return this.#reconnectedAtMs.get(bus);
   }
 
   #addAgent(id: string, labels: Labels, driftPpm: number): void {

@@ -9,6 +9,7 @@ import type { Commit, LedgerMirror } from "./ledger-mirror.js";
 import type { LifePlan } from "./life-plan.js";
 import type { Mark } from "./marks.js";
 import type { Asked } from "./people.js";
+import type { ReportLog } from "./reports.js";
 
 /** What somebody sees who sees everything. */
 export interface Witness {
@@ -26,6 +27,12 @@ export interface Witness {
   readonly reports: ReadonlyMap<string, Report>;
   /** Everything that people asked for, and what they were told. */
   readonly asked: readonly Asked[];
+  /** What was reported lately, and who heard of whom when. */
+  readonly heard: ReportLog;
+  /** When something else than agents and their hosts was last disturbed: messages, the ledger, a coordinator. Now, while it is. */
+  disturbedAtMs(): number;
+  /** When a connection was last cut off or came back; `undefined`: never. */
+  reconnectedAtMs(bus: string): number | undefined;
   /** Says that something worth reaching has happened. */
   mark(mark: Mark): void;
 }

@@ -17,6 +17,7 @@ import type { Happening, LifePlan } from "./life-plan.js";
 import type { Mark } from "./marks.js";
 import { nextFormats } from "./next-formats.js";
 import { People } from "./people.js";
+import { ReportLog } from "./reports.js";
 import { restLimitMs, unrestOf } from "./rest.js";
 import { Trace } from "./trace.js";
 
@@ -68,6 +69,7 @@ class Life {
   readonly #faults: Faults;
   readonly #ledger = new LedgerMirror();
   readonly #people: People;
+  readonly #heard: ReportLog;
   readonly #invariants: readonly Invariant[];
   readonly #trace = new Trace();
   readonly #reports = new Map<string, Report>();
@@ -88,6 +90,7 @@ class Life {
     this.#faults = new Faults(this.#fleet);
     this.#people = new People(this.#world, plan, this.#ledger);
     this.#people.onAnswered = (asked) => this.#run((invariant) => invariant.answered?.(asked));
+    this.#heard = new ReportLog(this.#world.clock, this.#fleet.agents);
     this.#invariants = makeInvariants(this.#witness());
     this.#watch();
   }
@@ -205,7 +208,10 @@ class Life {
         this.#run((invariant) => invariant.sent?.(passing));
         this.#noteReport(passing);
       },
-      taken: (passing, by) => this.#run((invariant) => invariant.taken?.(passing, by)),
+      taken: (passing, by) => {
+        this.#heard.taken(passing, by);
+        this.#run((invariant) => invariant.taken?.(passing, by));
+      },
     });
     store.observe({
       stored: (batch, revision) => {
@@ -224,11 +230,13 @@ class Life {
     };
   }
 
-  #noteReport({ from, subject, data }: Passing): void {
+  #noteReport(passing: Passing): void {
+    const { from, subject, data } = passing;
     if (!subject.startsWith(this.#healthPrefix)) return;
     const read = nextFormats.report.read(JSON.parse(new TextDecoder().decode(data)));
     assert("record" in read, "an agent sends what is a report");
     this.#reports.set(read.record.instance, read.record);
+    this.#heard.sent(passing, read.record);
     this.#run((invariant) => invariant.reported?.(read.record, from));
   }
 
@@ -260,6 +268,9 @@ class Life {
       hosts: this.#fleet.hosts,
       reports: this.#reports,
       asked: this.#people.asked,
+      heard: this.#heard,
+      disturbedAtMs: () => this.#faults.disturbedAtMs(),
+      reconnectedAtMs: (bus) => this.#fleet.reconnectedAtMs(bus),
       mark: (mark) => void this.#marks.add(mark),
     };
   }

@@ -9,6 +9,9 @@ export const marks = {
   rolledBack: "a deployment is rolled back",
   rollbackWhilePartitioned: "a rollback begins while an instance of it is cut off",
   held: "a deployment is held because many instances are silent",
+  supersededLeft: "a rollback leaves an instance to a later deployment",
+  abortedWhileCut: "a deployment is aborted while an instance in flight is cut off",
+  duplicateDone: "a report by which an instance has succeeded is taken twice",
   formatsRaised: "a newer format is begun",
 } as const satisfies Readonly<Record<string, string>>;
 

@@ -10,6 +10,7 @@ import type { Invariant, MakeInvariant, Witness } from "../../../src/simulator/c
 import { type Commit, LedgerMirror } from "../../../src/simulator/chaos/ledger-mirror.js";
 import type { Mark } from "../../../src/simulator/chaos/marks.js";
 import type { Asked } from "../../../src/simulator/chaos/people.js";
+import { ReportLog } from "../../../src/simulator/chaos/reports.js";
 import { release as releaseOf } from "../../agent/agent-kit.js";
 import { instanceOf, sightingOf } from "../../machines/samples.js";
 
@@ -33,6 +34,12 @@ export class StagedFleet {
   readonly reports = new Map<string, Report>();
   readonly asked: Asked[] = [];
   readonly hosts: Witness["hosts"][number][] = [];
+  readonly heard = new ReportLog(
+    { nowMs: () => this.nowMs, monotonicMs: () => this.nowMs, setTimer: () => ({ cancel: () => undefined }) },
+    this.agents,
+  );
+  /** When the connection of an agent came back. */
+  readonly reconnectedAtMs = new Map<string, number>();
   /** All that was stored. */
   readonly committed: Commit[] = [];
   nowMs = 0;
@@ -53,6 +60,9 @@ export class StagedFleet {
       hosts: this.hosts,
       reports: this.reports,
       asked: this.asked,
+      heard: this.heard,
+      disturbedAtMs: () => Number.NEGATIVE_INFINITY,
+      reconnectedAtMs: (bus) => this.reconnectedAtMs.get(bus),
       mark: (mark) => void this.marks.add(mark),
     });
   }
@@ -113,6 +123,7 @@ export class StagedFleet {
     });
   }
 
+  /** An instance reports, and the leader hears it. */
   report(changes: Partial<Report>): void {
     const { state } = sightingOf();
     const report: Report = {
@@ -130,6 +141,9 @@ export class StagedFleet {
       ...changes,
     };
     this.reports.set(report.instance, report);
+    const passing = { from: "agent-i1-1", to: [this.#leader], subject: "", data: new Uint8Array() };
+    this.heard.sent(passing, report);
+    this.heard.taken(passing, this.#leader);
     this.invariant.reported?.(report, "agent-i1-1");
   }
 

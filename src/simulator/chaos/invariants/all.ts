@@ -1,24 +1,44 @@
 import type { Invariant, MakeInvariant, Witness } from "../invariant.js";
 import { acknowledged } from "./acknowledged.js";
+import { askedOnce } from "./asked-once.js";
 import { audit } from "./audit.js";
+import { batchBound } from "./batch-bound.js";
 import { bounds } from "./bounds.js";
 import { desiredStates } from "./desired-states.js";
+import { doneOnce } from "./done-once.js";
+import { exactWayBack } from "./exact-way-back.js";
+import { failuresCount } from "./failures-count.js";
 import { fencing } from "./fencing.js";
 import { formats } from "./formats.js";
 import { generations } from "./generations.js";
+import { nothingAbortedStarts } from "./nothing-aborted-starts.js";
 import { oneOutcome } from "./one-outcome.js";
+import { onlyOwnerTells } from "./only-owner-tells.js";
+import { realSuccess } from "./real-success.js";
 import { resources } from "./resources.js";
+import { silenceFailsNobody } from "./silence-fails-nobody.js";
+import { standingTellsNobody } from "./standing-tells-nobody.js";
 
 const all: readonly MakeInvariant[] = [
   acknowledged,
+  askedOnce,
   audit,
+  batchBound,
   bounds,
   desiredStates,
+  doneOnce,
+  exactWayBack,
+  failuresCount,
   fencing,
   formats,
   generations,
+  nothingAbortedStarts,
   oneOutcome,
+  onlyOwnerTells,
+  realSuccess,
   resources,
+  silenceFailsNobody,
+  standingTellsNobody,
 ];
 
 /** Every invariant, for one life. */

@@ -1,0 +1,55 @@
+import { type MakeInvariant, Violation } from "../invariant.js";
+
+/** Starts of one generation on one host. */
+interface Doings {
+  starts: number;
+  /** By whom, and when last. */
+  by: string;
+  startedAtMs: number;
+}
+
+/** A process starts once and is restarted so often in a row: the default of a release. */
+const startsMax = 1 + 3;
+/** Up for so long, earlier restarts are forgiven. */
+const sustainedMs = 60_000;
+
+/** S10, of what is done. */
+export const doneOnce: MakeInvariant = ({ agents }) => {
+  const doings = new Map<string, Map<string, Doings>>();
+
+  const doingsOf = (instance: string, key: string): Doings => {
+    const all = doings.get(instance) ?? new Map<string, Doings>();
+    doings.set(instance, all);
+    const found = all.get(key) ?? { starts: 0, by: "", startedAtMs: 0 };
+    all.set(key, found);
+    return found;
+  };
+
+  return {
+    id: "S10",
+    says: "a process starts again only when it has ended, and so often in a row as it may",
+    committed({ changes }) {
+      // Something new is asked: what was there before may have to serve again.
+      for (const { kind, id } of changes) if (kind === "desired.instance") doings.delete(id);
+    },
+    done({ atMs, instance, what, release, generation, by }) {
+      if (what !== "start") return;
+      const own = doingsOf(instance, `${generation}/${release}`);
+      if (own.by !== by || atMs - own.startedAtMs >= sustainedMs) own.starts = 0;
+      own.by = by;
+      own.starts++;
+      own.startedAtMs = atMs;
+      const twin = agents
+        .get(instance)
+        ?.host.processes.living.find(
+          (process) => process.generation === generation && process.release === release,
+        );
+      if (twin !== undefined)
+        throw new Violation(`${instance} starts ${release} of generation ${generation}, which runs`);
+      if (own.starts > startsMax)
+        throw new Violation(
+          `${instance} starts ${release} of generation ${generation} for the ${own.starts}th time`,
+        );
+    },
+  };
+};

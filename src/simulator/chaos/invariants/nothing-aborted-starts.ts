@@ -1,0 +1,80 @@
+import { subjectsOf } from "../../../contracts/subjects.js";
+import { type MakeInvariant, Violation } from "../invariant.js";
+
+/** From the decision to start a process until it is done: two writes of an agent's records, and turns. */
+const underWayMs = 100;
+/** An agent that has not been answered for so long goes on with what it knows. */
+const asksForMs = 4_000;
+
+/** What a life of an agent knows of what its instance is told. */
+interface Known {
+  readonly bus: string;
+  readonly sinceMs: number;
+  /** The newest generation that it was shown, and when. */
+  generation: number;
+  atMs: number;
+}
+
+/** D1. */
+export const nothingAbortedStarts: MakeInvariant = (witness) => {
+  const { ledger } = witness;
+  const desiredBegin = subjectsOf("default").desired("desired.instance.");
+  const known = new Map<string, Known>();
+  /** When the newest desired state of each instance was stored. */
+  const storedAtMs = new Map<string, number>();
+  /** Generations that became active once: what `current` points at serves again when something newer fails. */
+  const active = new Set<string>();
+
+  const knownBy = (instance: string, bus: string): Known => {
+    const found = known.get(instance);
+    if (found?.bus === bus) return found;
+    const fresh = { bus, sinceMs: witness.nowMs(), generation: 0, atMs: 0 };
+    known.set(instance, fresh);
+    return fresh;
+  };
+
+  const learn = (by: string, data: Uint8Array): void => {
+    const { instance, generation } = JSON.parse(decoder.decode(data)) as {
+      instance?: string;
+      generation?: number;
+    };
+    if (instance === undefined || generation === undefined) return;
+    const own = knownBy(instance, by);
+    if (generation <= own.generation) return;
+    own.generation = generation;
+    own.atMs = witness.nowMs();
+  };
+
+  return {
+    id: "D1",
+    says: "an agent starts nothing that it knows to be over, and one that comes back reads what it is to run before it starts anything",
+    committed({ atMs, changes }) {
+      for (const { kind, id } of changes) if (kind === "desired.instance") storedAtMs.set(id, atMs);
+    },
+    taken({ from, subject, data }, by) {
+      if (from !== "ledger-store" || !by.startsWith("agent-") || data.length === 0) return;
+      if (subject.startsWith(desiredBegin) || !subject.startsWith("rollcall.")) learn(by, data);
+    },
+    done({ atMs, instance, what, release, generation, by }) {
+      const key = `${instance}/${generation}`;
+      if (what === "activate") active.add(key);
+      if (what !== "start" || active.has(key)) return;
+      const own = knownBy(instance, by);
+      if (own.generation > generation && atMs - own.atMs > underWayMs)
+        throw new Violation(
+          `${instance} starts ${release} of generation ${generation}, and knows generation ${own.generation} for ${atMs - own.atMs} ms`,
+        );
+      const cameBackAtMs = Math.max(own.sinceMs, witness.reconnectedAtMs(by) ?? 0);
+      const newest = ledger.desired.get(instance);
+      const hasAsked = own.atMs >= cameBackAtMs && own.generation > 0;
+      if (newest === undefined || newest.generation <= generation || hasAsked) return;
+      const sinceMs = atMs - cameBackAtMs;
+      if ((storedAtMs.get(instance) ?? 0) < cameBackAtMs && sinceMs > underWayMs && sinceMs < asksForMs)
+        throw new Violation(
+          `${instance} came back ${sinceMs} ms ago and starts ${release} of generation ${generation} without having read generation ${newest.generation}`,
+        );
+    },
+  };
+};
+
+const decoder = new TextDecoder();

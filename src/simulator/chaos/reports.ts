@@ -1,0 +1,113 @@
+import type { Clock } from "../../base/ports.js";
+import type { Passing } from "../../bus/memory-bus.js";
+import type { Report } from "../../contracts/instance.js";
+import type { AgentNode } from "./agent-node.js";
+
+/** A process, as it ran when its instance reported. */
+export interface RunningThen {
+  readonly release: string;
+  readonly upForMs: number;
+}
+
+/** A report as it was sent, beside what was true on its host at that moment. */
+export interface SeenReport {
+  readonly atMs: number;
+  readonly report: Report;
+  /** What `current` pointed at. */
+  readonly current: string | null;
+  readonly running: readonly RunningThen[];
+  /** The coordinators that have taken it, each as often as it has. */
+  readonly takenBy: string[];
+}
+
+/** Reports kept of each instance: as many as may wait while a coordinator stands still. */
+const keptMax = 128;
+
+/** Every report that was sent lately, and who heard whom when. */
+export class ReportLog {
+  readonly #clock: Clock;
+  readonly #agents: ReadonlyMap<string, Pick<AgentNode, "host">>;
+  readonly #kept = new Map<string, SeenReport[]>();
+  readonly #bySending = new WeakMap<Passing, SeenReport>();
+  /** The newest report that a coordinator has taken of an instance, and when it was taken: by both. */
+  readonly #heard = new Map<string, Map<string, { readonly seen: SeenReport; readonly atMs: number }>>();
+
+  constructor(clock: Clock, agents: ReadonlyMap<string, Pick<AgentNode, "host">>) {
+    this.#clock = clock;
+    this.#agents = agents;
+  }
+
+  sent(passing: Passing, report: Report): void {
+    const { instance } = report;
+    const host = this.#agents.get(instance)?.host;
+    const monotonicMs = this.#clock.monotonicMs();
+    const running = (host?.processes.livingOf(instance) ?? []).map(({ release, startedAtMs }) => ({
+      release,
+      upForMs: monotonicMs - startedAtMs,
+    }));
+    const current = host?.files.disk(instance).current ?? null;
+    const seen: SeenReport = { atMs: this.#clock.nowMs(), report, current, running, takenBy: [] };
+    const kept = this.#kept.get(instance) ?? [];
+    this.#kept.set(instance, kept);
+    kept.push(seen);
+    if (kept.length > keptMax) kept.shift();
+    this.#bySending.set(passing, seen);
+  }
+
+  taken(passing: Passing, by: string): void {
+    const taken = this.#bySending.get(passing);
+    if (taken === undefined) return;
+    taken.takenBy.push(by);
+    const heard = this.#heard.get(by) ?? new Map<string, { seen: SeenReport; atMs: number }>();
+    this.#heard.set(by, heard);
+    const { instance } = taken.report;
+    const before = heard.get(instance)?.seen ?? taken;
+    const seen = before.atMs > taken.atMs ? before : taken;
+    heard.set(instance, { seen, atMs: this.#clock.nowMs() });
+  }
+
+  /** When this coordinator took a report of the instance last; `undefined`: never. */
+  heardAtMs(by: string, instance: string): number | undefined {
+    return this.#heard.get(by)?.get(instance)?.atMs;
+  }
+
+  /** When any coordinator did. */
+  lastHeardAtMs(instance: string): number | undefined {
+    let last: number | undefined;
+    for (const heard of this.#heard.values()) {
+      const atMs = heard.get(instance)?.atMs;
+      if (atMs !== undefined && (last === undefined || atMs > last)) last = atMs;
+    }
+    return last;
+  }
+
+  /**
+   * The report by which a coordinator decided something about an instance: the one that the event names as its cause, else the newest
+   * that it had taken; with the state that it says or leaves as it was.
+   *
+   * @param cause `report:<instance>/<incarnation>/<seq>`, or anything else
+   */
+  behind(by: string, instance: string, cause: string): FoundReport | undefined {
+    const [, incarnation, seq] = /^report:[^/]+\/([^/]+)\/(\d+)$/.exec(cause) ?? [];
+    const newest = this.#heard.get(by)?.get(instance)?.seen;
+    let found: FoundReport | undefined;
+    for (const seen of this.#kept.get(instance)?.toReversed() ?? []) {
+      const { report } = seen;
+      if (found === undefined) {
+        const isIt =
+          incarnation === undefined
+            ? seen === newest
+            : report.incarnation === incarnation && report.seq === Number(seq);
+        if (isIt) found = { seen, report };
+      } else if (report.state !== undefined && report.digest === found.report.digest)
+        found = { seen: found.seen, report: { ...found.report, state: report.state } };
+      if (found?.report.state !== undefined) return found;
+    }
+    return found;
+  }
+}
+
+interface FoundReport {
+  readonly seen: SeenReport;
+  readonly report: Report;
+}
