@@ -1,8 +1,7 @@
 import { z } from "zod";
 import type { Bus } from "../base/ports.js";
-import type { ControlPlane } from "../contracts/api.js";
 import { type FormatRanges, formatRangesSchema } from "../contracts/record-formats.js";
-import { type CoordinatorView, coordinatorViewSchema, doesNotAnswer } from "../contracts/views.js";
+import { type CoordinatorView, coordinatorViewSchema } from "../contracts/views.js";
 import { serviceName } from "./discovery.js";
 
 const coordinatorsMax = 100;
@@ -52,9 +51,9 @@ const peerSchema = z.object({
   metadata: z.object({ fleet: z.string(), formats: z.string().default("") }),
 });
 
-/** Every coordinator of a fleet that answers to the service protocol within a moment, by name. */
+/** Every coordinator of a fleet that answers to the service protocol within a moment. */
 export async function coordinatorsOf(bus: Bus, fleet: string): Promise<CoordinatorView[]> {
-  return (await pinged(bus)).flatMap((answer) => viewOf(answer, fleet)).sort(byId);
+  return (await pinged(bus)).flatMap((answer) => viewOf(answer, fleet));
 }
 
 /** What each of them reads; nothing beyond the first formats if it does not say so in a way that is understood here. */
@@ -74,28 +73,6 @@ async function pinged(bus: Bus): Promise<unknown[]> {
   const subject = `$SRV.PING.${serviceName}`;
   const answers = await bus.requestMany(subject, "", { timeoutMs: answersWithinMs, max: coordinatorsMax });
   return answers.map(({ data }) => parseJson(new TextDecoder().decode(data)));
-}
-
-/** The same plane, whose list of coordinators holds not only the one that was asked. */
-export function listingAllCoordinators(plane: ControlPlane, bus: Bus, fleet: string): ControlPlane {
-  return {
-    ...plane,
-    "coordinators.list": async (request) => {
-      const [reply, found] = await Promise.all([
-        plane["coordinators.list"](request),
-        coordinatorsOf(bus, fleet),
-      ]);
-      const answering = new Map(found.map((one) => [one.id, one]));
-      // The one that was asked knows itself best, and of the one that leads only what the lease says.
-      const known = reply.items.map((one) => {
-        const answer = one.doing === doesNotAnswer ? answering.get(one.id) : undefined;
-        answering.delete(one.id);
-        if (answer === undefined) return one;
-        return { ...answer, epoch: one.epoch, sinceMs: one.sinceMs, renewedAtMs: one.renewedAtMs };
-      });
-      return { ...reply, items: [...known, ...answering.values()].sort(byId) };
-    },
-  };
 }
 
 /** Any service may answer under this name, and those of other fleets do. */
@@ -125,8 +102,4 @@ function parseJson(text: string): unknown {
   } catch {
     return undefined;
   }
-}
-
-function byId(one: CoordinatorView, other: CoordinatorView): number {
-  return one.id < other.id ? -1 : 1;
 }

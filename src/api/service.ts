@@ -8,10 +8,12 @@ import { idPattern } from "../contracts/names.js";
 import { currentFormats, type FormatRanges, rangesOf } from "../contracts/record-formats.js";
 import { jsonSchemasOf } from "../contracts/schemas-json.js";
 import { subjectsOf } from "../contracts/subjects.js";
+import { doesNotAnswer } from "../contracts/views.js";
 import { AnsweredOnce } from "./answered-once.js";
+import { CoordinatorsSeen } from "./coordinators-seen.js";
 import { type ServedEndpoint, serveDiscovery } from "./discovery.js";
 import { EndpointStats } from "./endpoint-stats.js";
-import { type CoordinatorMetadata, listingAllCoordinators } from "./find-coordinators.js";
+import type { CoordinatorMetadata } from "./find-coordinators.js";
 import { asRefusal, problemAnswer } from "./problem-answer.js";
 import { type ApiKnowledge, ReadRequests } from "./read-requests.js";
 import { parseRequest } from "./request.js";
@@ -61,6 +63,8 @@ export interface ApiOptions {
   readonly role: () => ApiRole;
   /** What its answers to reads are made from. Default: what the plane answers is as good as the leader's. */
   readonly knowledge?: ApiKnowledge;
+  /** Which coordinators there are. Default: those that have answered while a list was made. */
+  readonly coordinators?: CoordinatorsSeen;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -97,7 +101,7 @@ class Service {
 
   constructor(options: ApiOptions) {
     this.#options = options;
-    this.#plane = listingAllCoordinators(options.plane, options.bus, options.fleet);
+    this.#plane = listingAll(options.plane, options.coordinators ?? new CoordinatorsSeen(options));
     this.#startedAtMs = options.clock.nowMs();
     this.#subjects = subjectsOf(options.fleet);
     this.#reads = new ReadRequests({
@@ -296,4 +300,26 @@ class Service {
       numbers: () => stats.numbers(),
     };
   }
+}
+
+/** The same plane, whose list of coordinators holds not only the one that was asked. */
+function listingAll(plane: ControlPlane, coordinators: CoordinatorsSeen): ControlPlane {
+  return {
+    ...plane,
+    "coordinators.list": async (request) => {
+      const [reply, seen] = await Promise.all([plane["coordinators.list"](request), coordinators.list()]);
+      const others = new Map(seen.map((one) => [one.id, one]));
+      // The one that was asked knows itself best, and of the one that leads only what the lease says.
+      const known = reply.items.map((one) => {
+        const other = one.doing === doesNotAnswer ? others.get(one.id) : undefined;
+        others.delete(one.id);
+        if (other === undefined) return one;
+        const { epoch, sinceMs, renewedAtMs } = one;
+        const role = other.doing.startsWith(doesNotAnswer) ? one.role : other.role;
+        return { ...other, role, epoch, sinceMs, renewedAtMs };
+      });
+      const items = [...known, ...others.values()].sort((one, other) => (one.id < other.id ? -1 : 1));
+      return { ...reply, items };
+    },
+  };
 }

@@ -6,7 +6,7 @@ import { PermissionViolationError } from "@nats-io/transport-node";
 import { coordinatorsOf } from "../api/find-coordinators.js";
 import { asRefusal } from "../api/problem-answer.js";
 import { messageOf } from "../base/errors.js";
-import type { CoordinatorView, FleetStatus } from "../contracts/views.js";
+import { type CoordinatorView, doesNotAnswer, type FleetStatus } from "../contracts/views.js";
 import type { CliIo } from "./cli-io.js";
 import { readContext } from "./context.js";
 import type { GlobalOptions } from "./global-options.js";
@@ -72,9 +72,11 @@ async function contextCheck({ url, source, fleet, dataDir }: Target): Promise<Ch
 /** Adds one check after the other; throws at the first that makes the next impossible. */
 async function networkChecks(session: Session, checks: Check[]): Promise<void> {
   checks.push(await natsCheck(session), await jetstreamCheck(session));
-  const coordinators = await coordinatorsOf(session.bus, session.target.fleet);
-  checks.push(controlPlaneCheck(coordinators, session.target.fleet));
-  if (coordinators.length === 0) return;
+  const { bus, client, target } = session;
+  const isThere = (await coordinatorsOf(bus, target.fleet)).length > 0;
+  const coordinators = isThere ? (await client.coordinators.list()).items : [];
+  checks.push(controlPlaneCheck(coordinators, target.fleet));
+  if (!isThere) return;
   const status = await session.client.status.get();
   checks.push(leaderCheck(status), ledgerCheck(status), instancesCheck(status), rolloutsCheck(status));
 }
@@ -133,6 +135,14 @@ function controlPlaneCheck(coordinators: readonly CoordinatorView[], fleet: stri
       "odd",
       `coordinator ${troubled.id} (${troubled.version}): ${troubled.problem}`,
       "see rollcall coordinators ls and its log",
+    );
+  const silent = coordinators.find(({ doing }) => doing.startsWith(doesNotAnswer));
+  if (silent !== undefined)
+    return vital(
+      "control plane",
+      "odd",
+      `coordinator ${silent.id} ${silent.doing}`,
+      `look at its host, ${silent.node}`,
     );
   const versions = new Set(coordinators.map(({ version }) => version));
   const names = coordinators.map(({ id, version }) => `${id} (${version})`).join(", ");

@@ -22,6 +22,8 @@ export function subjectsOf(fleet: string) {
     apiOfAny: (resource: string, verb: string) => `${root}.api.${resource}.${verb}.any`,
     /** coordinator → leader: a request that reached a follower, passed on. */
     leader: (resource: string, verb: string) => `${root}.leader.${resource}.${verb}`,
+    /** coordinator → coordinators: the name of one that ends in order. */
+    coordinatorLeft: `${root}.coordinator.left`,
     /** ledger → all: audit events. */
     event: (kind: string, id: string) => `${root}.event.${token(kind)}.${token(id)}`,
     /** anyone → the host of an actor: its state. */

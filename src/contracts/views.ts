@@ -120,7 +120,7 @@ export const configViewSchema = z.object({
 });
 export type ConfigView = z.infer<typeof configViewSchema>;
 
-/** What a coordinator is doing that is known from its lease alone. */
+/** What a coordinator is doing that is silent: of one that is known from its lease alone all, of others the beginning. */
 export const doesNotAnswer = "does not answer";
 
 export const coordinatorViewSchema = z.object({

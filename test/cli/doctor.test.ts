@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { writeContext } from "../../src/cli/context.js";
 import type { Check } from "../../src/cli/diagnosis.js";
-import type { FleetStatus } from "../../src/contracts/views.js";
+import type { CoordinatorView, FleetStatus } from "../../src/contracts/views.js";
 import { aDeployment } from "../api/fake-plane.js";
 import { eventuallyPasses } from "../kit/eventually.js";
 import { withNats } from "../kit/nats.js";
@@ -26,6 +26,11 @@ const healthy: FleetStatus = {
   latest: null,
 };
 
+const answering = (status: FleetStatus, silent: readonly CoordinatorView[] = []) => ({
+  "status.get": async () => status,
+  "coordinators.list": async () => ({ items: [...silent], asOf: 1, epoch: 7 }),
+});
+
 async function examine(args: readonly string[], env: Record<string, string>) {
   const { code, stdout } = await runHere(["doctor", "--json", ...args], { env });
   const { ok, checks } = JSON.parse(stdout) as { ok: boolean; checks: Check[] };
@@ -33,7 +38,7 @@ async function examine(args: readonly string[], env: Record<string, string>) {
 }
 
 async function examineFleet(status: FleetStatus) {
-  const fleet = await startFakeFleet(nats(), { "status.get": async () => status });
+  const fleet = await startFakeFleet(nats(), answering(status));
   return examine(["--data", makeTempDir()], envOf(nats(), { ROLLCALL_FLEET: fleet }));
 }
 
@@ -58,7 +63,7 @@ test("a healthy fleet is good in every point", async () => {
 
 test("in words every point has its mark, and what is wrong its next step", async () => {
   const status = { ...healthy, instances: { total: 3, UNKNOWN: 1, HEALTHY: 2, DEGRADED: 0, FAILED: 0 } };
-  const fleet = await startFakeFleet(nats(), { "status.get": async () => status });
+  const fleet = await startFakeFleet(nats(), answering(status));
   const { code, stdout } = await runHere(["doctor"], { env: envOf(nats(), { ROLLCALL_FLEET: fleet }) });
   expect(code).toBe(0);
   expect(stdout).toContain("✓ leader         c1 leads, epoch 7\n");
@@ -102,15 +107,40 @@ test.each([
 });
 
 test("coordinators of different versions are odd", async () => {
-  const fleet = await startFakeFleet(nats(), { "status.get": async () => healthy });
-  await startFakeFleet(
-    nats(),
-    { "status.get": async () => healthy },
-    { fleet, node: "c2", version: "1.3.0", role: { leading: false, epoch: 7, leader: "c1" } },
-  );
+  const fleet = await startFakeFleet(nats(), answering(healthy));
+  await startFakeFleet(nats(), answering(healthy), {
+    fleet,
+    node: "c2",
+    version: "1.3.0",
+    role: { leading: false, epoch: 7, leader: "c1" },
+  });
   const { states, checks } = await examine([], envOf(nats(), { ROLLCALL_FLEET: fleet }));
   expect(states["control plane"]).toBe("odd");
   expect(checks[3]?.found).toBe("2 coordinators: c1 (1.2.3), c2 (1.3.0)");
+});
+
+test("a coordinator that has answered and does so no more is odd", async () => {
+  const c3: CoordinatorView = {
+    id: "c3",
+    role: "following",
+    epoch: null,
+    sinceMs: 1,
+    renewedAtMs: null,
+    doing: "does not answer, last heard 3m ago",
+    version: "1.2.3",
+    node: "host-c",
+    problem: null,
+  };
+  const fleet = await startFakeFleet(nats(), answering(healthy, [c3]));
+  const { code, checks } = await examine([], envOf(nats(), { ROLLCALL_FLEET: fleet }));
+  expect([code, checks[3]]).toEqual([
+    0,
+    expect.objectContaining({
+      state: "odd",
+      found: "coordinator c3 does not answer, last heard 3m ago",
+      next: "look at its host, host-c",
+    }),
+  ]);
 });
 
 test("what cannot be looked at is skipped, and the first missing thing is named", async () => {
@@ -154,7 +184,7 @@ test("what cannot be looked at is skipped, and the first missing thing is named"
 test("a context whose rollcall up has ended is odd, and says to start it again", async () => {
   const data = join(makeTempDir(), "state");
   const { url, credentials } = nats();
-  const fleet = await startFakeFleet(nats(), { "status.get": async () => healthy });
+  const fleet = await startFakeFleet(nats(), answering(healthy));
   await writeContext(data, {
     format: 1,
     url,
@@ -172,7 +202,7 @@ test("a context whose rollcall up has ended is odd, and says to start it again",
 test("a coordinator that cannot lead is named, with the reason", async () => {
   const problem =
     "The record deployment.> has format 2, newer than 1 that this Rollcall knows: upgrade this Rollcall; nothing was changed.";
-  const fleet = await startFakeFleet(nats(), { "status.get": async () => healthy });
+  const fleet = await startFakeFleet(nats(), answering(healthy));
   const role = { leading: false, epoch: 7, leader: "c1", problem };
   await startFakeFleet(nats(), {}, { role, node: "c2", version: "1.2.2", fleet });
   // Who answers is asked for a moment only; on a busy machine that may be too short once.

@@ -1,9 +1,10 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import type { Client } from "../../src/api/client-types.js";
+import { CoordinatorsSeen } from "../../src/api/coordinators-seen.js";
 import type { Log } from "../../src/base/ports.js";
 import type { DeploymentView } from "../../src/contracts/views.js";
 import type { Coordinator } from "../../src/coordinator/coordinator-ports.js";
-import { FleetWorld } from "../kit/fleet.js";
+import { FleetWorld, fleet } from "../kit/fleet.js";
 import { quietLog } from "../kit/quiet-log.js";
 
 let world: FleetWorld;
@@ -262,6 +263,35 @@ describe("while a coordinator sleeps", () => {
       { id: "c3", role: "following", doing: "caught up" },
     ]);
   });
+});
+
+test("the list goes on to name who has answered and does no more, but not who was stopped in order", async () => {
+  const { clock } = world;
+  const bus = world.hub.connect("watching");
+  const seen = new CoordinatorsSeen({ bus, fleet, clock, log });
+  seen.start();
+  await world.advance(1_000);
+  world.stall("c3", 60_000);
+  await world.advance(40_000);
+  const listed = async () =>
+    Object.fromEntries(
+      (await world.during(seen.list())).map(({ id, role, doing }) => [id, `${role}: ${doing}`]),
+    );
+  expect(await listed()).toEqual({
+    c1: "leading: leads",
+    c2: "following: caught up",
+    c3: expect.stringMatching(/^following: does not answer, last heard \d+s ago$/),
+  });
+  await world.advance(60_000);
+  expect((await listed()).c3).toMatch(/^following: (caught up|listens)/);
+  world.kill("c3");
+  await world.advance(3_600_000);
+  expect((await listed()).c3).toMatch(/last heard 1h ago$|last heard 59m\d+s ago$/);
+  const left = new CoordinatorsSeen({ bus: world.hub.connect("c3-again"), fleet, clock, log });
+  left.stop("c3");
+  await world.advance(100);
+  expect(Object.keys(await listed())).toEqual(["c1", "c2"]);
+  seen.stop("watching");
 });
 
 test("the list of coordinators says who, since when, under which epoch, and how each is doing", async () => {

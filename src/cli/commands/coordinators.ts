@@ -50,5 +50,5 @@ function doingOf({ doing, problem }: CoordinatorView): string {
 }
 
 function isInTrouble({ doing, problem }: CoordinatorView): boolean {
-  return problem !== null || doing === doesNotAnswer;
+  return problem !== null || doing.startsWith(doesNotAnswer);
 }

@@ -1,4 +1,5 @@
 import { hostname } from "node:os";
+import { CoordinatorsSeen } from "../../api/coordinators-seen.js";
 import { formatsOfCoordinators } from "../../api/find-coordinators.js";
 import { serveApi } from "../../api/service.js";
 import type { Log } from "../../base/ports.js";
@@ -93,6 +94,8 @@ export async function startControlPlane(
       return { leading: coordinator.leads(), epoch, leader, problem, state };
     };
     coordinator.start();
+    const coordinators = new CoordinatorsSeen({ bus, fleet, clock, log });
+    coordinators.start();
     const api = serveApi({
       bus,
       fleet,
@@ -102,6 +105,7 @@ export async function startControlPlane(
       version,
       role,
       knowledge: coordinator,
+      coordinators,
       clock,
       log,
     });
@@ -113,6 +117,7 @@ export async function startControlPlane(
       stop: async () => {
         api.unsubscribe();
         await coordinator.stop();
+        coordinators.stop(name);
         if (copy) await copy.stop();
         host.stop();
         await ledger.close();
