@@ -1,5 +1,5 @@
+import type { AppEngine, AppToRun } from "../../src/agent/app-engine.js";
 import { type AppAgent, type AppAgentOptions, createAppAgent } from "../../src/agent/apps/app-agent.js";
-import type { AppEngine, AppToRun } from "../../src/agent/apps/engine.js";
 import { MemoryRecords } from "../../src/agent/memory/records.js";
 import type { Bus } from "../../src/base/ports.js";
 import { createMemoryBus, type MemoryHub } from "../../src/bus/memory-bus.js";

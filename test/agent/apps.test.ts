@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { AppError } from "../../src/agent/apps/engine.js";
+import { AppError } from "../../src/agent/app-engine.js";
 import { appReportSchema } from "../../src/contracts/app-report.js";
 import { isEnabled } from "../../src/contracts/app-status.js";
 import { keys } from "../../src/contracts/keys.js";

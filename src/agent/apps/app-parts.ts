@@ -2,9 +2,9 @@ import type { CallLimits } from "../../../machines/app-facts.js";
 import type { Bus, Clock, LedgerReader, Log, Random, RecordStore } from "../../base/ports.js";
 import type { Formats } from "../../contracts/record-formats.js";
 import type { ActorHost } from "../../runtime/actor.js";
+import type { AppEngine } from "../app-engine.js";
 import type { Complaints } from "../complaints.js";
 import type { AppTurns } from "./app-turns.js";
-import type { AppEngine } from "./engine.js";
 
 /** What an instance with apps needs of the world. */
 export interface AppAgentPorts {

@@ -14,7 +14,7 @@ import {
   appJournalOf,
 } from "./app-journal.js";
 import type { AppParts } from "./app-parts.js";
-import { failureOf } from "./engine.js";
+import { failureOf } from "./failure.js";
 
 /** Calls of one app that were given up and have not ended: with so many nothing more is begun; what ends it is still tried. */
 const openCallsMax = { starting: 16, ending: 64 };
