@@ -1,47 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import type { RollcallError } from "../../src/base/errors.js";
-import type { Leadership, Ledger, LedgerEntry, LedgerFollower } from "../../src/base/ports.js";
+import type { Leadership, Ledger, LedgerEntry } from "../../src/base/ports.js";
 import { keys } from "../../src/contracts/keys.js";
+import { FollowedCopy } from "./followed-copy.js";
 import { batch, isLeadership, type LedgerWorld } from "./ledger-world.js";
-
-/** A copy of a ledger by what its follower was told, and the story of that. */
-class Copy implements LedgerFollower {
-  readonly entries = new Map<string, LedgerEntry>();
-  readonly problems: RollcallError[] = [];
-  revision = 0;
-  begun = 0;
-  inSteps = 0;
-  isInStep = false;
-  ordered = true;
-
-  began(): void {
-    this.begun++;
-    this.entries.clear();
-    this.revision = 0;
-    this.isInStep = false;
-  }
-
-  entry(entry: LedgerEntry): void {
-    this.ordered &&= entry.revision > this.revision;
-    this.revision = entry.revision;
-    if (entry.value === undefined) this.entries.delete(entry.key);
-    else this.entries.set(entry.key, entry);
-  }
-
-  inStep(): void {
-    this.inSteps++;
-    this.isInStep = true;
-  }
-
-  failed(problem: RollcallError): void {
-    this.problems.push(problem);
-    this.isInStep = false;
-  }
-
-  value(key: string): unknown {
-    return this.entries.get(key)?.value;
-  }
-}
 
 /** Following a ledger, over every ledger. */
 export function followSuite(name: string, openWorld: () => Promise<LedgerWorld>): void {
@@ -70,7 +31,7 @@ export function followSuite(name: string, openWorld: () => Promise<LedgerWorld>)
 
     async function followed(process: string) {
       const { ledger, bus } = await world.open(process);
-      const copy = new Copy();
+      const copy = new FollowedCopy();
       return { ledger, bus, copy, following: ledger.follow(copy) };
     }
 

@@ -28,6 +28,8 @@ function runFreely(clock: VirtualClock): { stop(): Promise<void> } {
 }
 
 const fleet = "default";
+/** As long as a client waits before it tries again. */
+const reconnectMs = 250;
 
 /** A ledger in memory, in virtual time that runs freely. */
 export async function openMemoryWorld(): Promise<LedgerWorld> {
@@ -51,7 +53,7 @@ export async function openMemoryWorld(): Promise<LedgerWorld> {
     cutOff: async (name) => hub.disconnect(name),
     heal: async (name) => hub.reconnect(name),
     async stop() {
-      gone = store.unavailable();
+      gone = store.crash({ reconnectMs: () => reconnectMs });
     },
     start: async () => gone?.unsubscribe(),
     async loseNextAnswer() {
