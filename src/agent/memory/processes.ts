@@ -72,6 +72,11 @@ export class MemoryProcesses implements Processes {
     if (process !== undefined) this.#end(process, exit);
   }
 
+  /** What runs now ends no more by itself. */
+  steady(): void {
+    for (const { end } of this.#living.values()) end?.cancel();
+  }
+
   /** The host starts again: nothing runs any more, and nobody is told. */
   reboot(): void {
     this.#boot++;

@@ -138,7 +138,8 @@ export class AgentNode {
 
   /** What runs stays up from now on, and stays as healthy as it is. */
   calm(): void {
-    const { behaviours } = this.host;
+    const { behaviours, processes } = this.host;
+    processes.steady();
     for (const [version, { exitsAfterMs, unhealthyAfterMs, ...steady }] of behaviours)
       if (exitsAfterMs !== undefined || unhealthyAfterMs !== undefined) behaviours.set(version, steady);
   }

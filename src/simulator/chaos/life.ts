@@ -18,7 +18,8 @@ import type { Mark } from "./marks.js";
 import { nextFormats } from "./next-formats.js";
 import { People } from "./people.js";
 import { ReportLog } from "./reports.js";
-import { restLimitMs, unrestOf } from "./rest.js";
+import { Rest } from "./rest.js";
+import { stirIn } from "./stillness.js";
 import { Trace } from "./trace.js";
 
 /** How a life went wrong, by the exit code that says so. */
@@ -54,6 +55,8 @@ export interface LifeResult {
 
 /** Between two looks at whether the fleet has come to rest. */
 const lookEveryMs = 1_000;
+/** Between two looks of people at whether something still waits for them. */
+const letGoEveryMs = 20_000;
 /** So many reconciliations pass in stillness before it is believed. */
 const stillReconciliations = 3;
 
@@ -132,17 +135,20 @@ class Life {
     this.#faults.endAll();
     this.#fleet.calm();
     this.#run((invariant) => invariant.faultsOver?.());
-    this.#people.resumeAll();
-    const limitMs = restLimitMs(this.#witness());
+    this.#people.letGo();
     const { clock } = this.#world;
-    const untilMs = clock.nowMs() + limitMs;
+    const endedAtMs = clock.nowMs();
+    const rest = new Rest(this.#witness(), this.#startedAtMs);
     for (;;) {
       await this.#pass(lookEveryMs);
-      const unrest = unrestOf(this.#fleet, this.#ledger);
-      if (unrest === undefined) break;
-      if (clock.nowMs() < untilMs) continue;
-      this.#fail("liveness", "L1", `after ${limitMs} ms without faults ${unrest}`);
-      throw this.#stop;
+      if (rest.unrest() === undefined) break;
+      const late = rest.late();
+      const sinceMs = Math.round(clock.nowMs() - endedAtMs);
+      if (late !== undefined) {
+        this.#fail("liveness", late.id, `after ${sinceMs} ms without faults ${late.sentence}`);
+        throw this.#stop;
+      }
+      if (sinceMs % letGoEveryMs < lookEveryMs) this.#people.letGo();
     }
     this.#run((invariant) => invariant.atRest?.());
     this.#mustBeStill = true;
@@ -206,6 +212,7 @@ class Life {
       sent: (passing) => {
         this.#trace.sent(clock.nowMs(), passing);
         this.#run((invariant) => invariant.sent?.(passing));
+        if (passing.subject.endsWith(".mend")) this.#stir(`${passing.from} asks for something to be mended`);
         this.#noteReport(passing);
       },
       taken: (passing, by) => {
@@ -217,8 +224,7 @@ class Life {
       stored: (batch, revision) => {
         const commit = this.#ledger.take(clock.nowMs(), batch, revision);
         this.#trace.stored(commit);
-        for (const change of commit.changes)
-          if (change.kind === "desired.instance") this.#stir(`${change.id} is told something`);
+        this.#stir(stirIn(commit));
         this.#run((invariant) => invariant.committed?.(commit));
       },
       refused: (seen, kind) => this.#run((invariant) => invariant.refused?.(seen, kind)),
@@ -240,7 +246,7 @@ class Life {
     this.#run((invariant) => invariant.reported?.(read.record, from));
   }
 
-  #stir(what: string): void {
+  #stir(what: string | undefined): void {
     if (this.#mustBeStill) this.#stirred ??= what;
   }
 

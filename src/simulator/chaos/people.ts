@@ -97,10 +97,10 @@ export class People {
     }
   }
 
-  /** Lets go of what people have stopped. */
-  resumeAll(): void {
-    for (const { id, paused, outcome } of this.#ledger.deployments.values())
-      if (outcome === null && paused !== null)
+  /** Lets go of what waits for people: because they have stopped it, or because too many instances are silent. */
+  letGo(): void {
+    for (const { id, paused, held, outcome } of this.#ledger.deployments.values())
+      if (outcome === null && (paused !== null || held !== null))
         this.#later("deployments.resume", { deployment: id, force: true, by: "anna" });
   }
 

@@ -1,37 +1,177 @@
-import type { Fleet } from "./fleet.js";
+import type { DeploymentRecord } from "../../contracts/deployment.js";
 import type { Witness } from "./invariant.js";
-import type { LedgerMirror } from "./ledger-mirror.js";
 
-/** What is not at rest yet: a deployment that is not over, an instance that is not where it was told to be. */
-export function unrestOf(fleet: Fleet, ledger: LedgerMirror): string | undefined {
-  if (fleet.leader() === undefined) return "nobody leads";
-  for (const { id, outcome, stage } of ledger.deployments.values())
-    if (outcome === null) return `deployment ${id} is ${stage}`;
-  for (const { id, claim, last } of ledger.instances.values()) {
-    if (claim !== null) return `${id} is claimed by ${claim.deployment}`;
-    if (last?.result === "goingBack") return `${id} is still going back`;
-  }
-  for (const [id, desired] of ledger.desired) {
-    const state = fleet.agents.get(id)?.agent?.stateOf(id);
-    if (state === undefined) continue;
-    if (state.phase !== "ACTIVE" && state.phase !== "FAILED" && state.phase !== "STOPPED")
-      return `${id} is at work, ${state.phase} of generation ${desired.generation}`;
-  }
-  return undefined;
+/*
+ * When a fleet is at rest, and how long it may take to get there once nothing goes wrong any more. What is late is late by a rule of its own, so that a
+ * fleet that hangs is noticed long before everything together could have taken so long.
+ */
+
+/** A report interval, a look of the coordinator, a write, and a look of ours: by so much anything may be later than it was due. */
+const lagMs = 10_000;
+/** A write that nobody answers is given up after so long, and then everything is read anew. */
+const commitMs = 20_000;
+/** Two report intervals in which nobody is judged, and a window of silence after which a hold ends. */
+const listenMs = 20_000;
+/** One unanswered try to take the lease, and the start of a process in the place of one that has ended. */
+const tryMs = 7_000;
+/** The defaults of a release: a phase that does not move has failed. */
+const stuckMs = 300_000;
+/** The longest wait before a process is started again, and before an agent reads its desired state once more. */
+const againMs = 60_000;
+/** How long a client goes on asking: what people wanted last may still be done then. */
+const peopleMs = 60_000;
+
+/** What is late, by the rule that it breaks. */
+export interface Late {
+  readonly id: string;
+  readonly sentence: string;
 }
 
-/**
- * Within what time a fleet without faults must come to rest: every deployment that is under way to its deadline, batch by batch, its
- * rollback the same, and then what is owed to instances that were away.
- */
-export function restLimitMs({ plan, ledger }: Witness): number {
-  const slowestMs = Math.max(
-    ...plan.releases.map(({ deadlineMs, minHealthyMs }) => deadlineMs + minHealthyMs),
-  );
-  const perBatchMs = slowestMs + 10_000;
-  let limitMs = 4 * plan.leaseMs + 2 * plan.reconcileEveryMs + 120_000;
-  for (const { outcome, batch, matched } of ledger.deployments.values())
-    if (outcome === null) limitMs += 2 * (Math.ceil(Math.max(1, matched) / batch) + 1) * perBatchMs;
-  // Owed: what came or went during the faults gets its turn once more.
-  return limitMs + plan.instances.length * perBatchMs;
+/** Watches over a fleet from the moment on at which all faults have ended. */
+export class Rest {
+  readonly #witness: Witness;
+  /** When the last process that stood still goes on. */
+  readonly #calmAtMs: number;
+  /** When somebody must lead. */
+  readonly #ledByMs: number;
+  #wasLed = false;
+  /** By deployment that is not over: when it must be. */
+  readonly #overByMs = new Map<string, number>();
+  /** When everything must be at rest, counted from the last moment at which a deployment was under way. */
+  #restByMs: number;
+
+  constructor(witness: Witness, startedAtMs: number) {
+    const { plan, nowMs } = witness;
+    const stalls = plan.happenings.flatMap((happening) =>
+      "how" in happening && happening.how === "stall" ? startedAtMs + happening.atMs + happening.forMs : [],
+    );
+    this.#witness = witness;
+    this.#calmAtMs = Math.max(nowMs(), ...stalls);
+    this.#ledByMs = this.#calmAtMs + 2 * plan.leaseMs + tryMs;
+    this.#restByMs = this.#settledAtMs;
+  }
+
+  /** Somebody leads, knows what is so, and judges. */
+  get #settledAtMs(): number {
+    return this.#ledByMs + commitMs + listenMs;
+  }
+
+  /** What is not at rest yet: a deployment that is not over, an instance that is not where it was told to be. */
+  unrest(): string | undefined {
+    return this.#unled() ?? this.#unfinished() ?? this.#unsettled() ?? this.#atWork();
+  }
+
+  /**
+   * What takes longer than it may:
+   * - L2: two leases after the faults somebody leads; a leader that just had it when it was killed keeps it for one, and the next takes
+   *   it on its next look.
+   * - L6: an instance in flight is judged when its deadline has passed on the clock of its deployment.
+   * - L4: a deployment is over when its instances have had their turns, a batch at a time, each of them up to its deadline; those of a
+   *   rollback that were in flight or had failed have theirs before the others. An agent that joins by then takes part.
+   * - L1: after the last deployment whatever is owed is told a batch of its deployment at a time; what goes back has its deadline; and an
+   *   agent that is in a phase that hangs gives it up.
+   */
+  late(): Late | undefined {
+    const nowMs = this.#witness.nowMs();
+    if (!this.#wasLed && nowMs > this.#ledByMs) return { id: "L2", sentence: "nobody leads" };
+    const judged = nowMs > this.#settledAtMs ? this.#unjudged(nowMs) : undefined;
+    if (judged !== undefined) return { id: "L6", sentence: judged };
+    for (const record of this.#witness.ledger.deployments.values()) {
+      if (record.outcome !== null) continue;
+      const byMs =
+        this.#overByMs.get(record.id) ?? Math.max(nowMs, this.#settledAtMs) + this.#overInMs(record);
+      this.#overByMs.set(record.id, byMs);
+      this.#restByMs = Math.max(nowMs, this.#settledAtMs) + this.#owedInMs();
+      if (nowMs > byMs) return { id: "L4", sentence: `deployment ${record.id} is ${record.stage}` };
+    }
+    this.#restByMs = Math.max(this.#restByMs, this.#settledAtMs + this.#owedInMs());
+    return nowMs > this.#restByMs ? { id: "L1", sentence: this.unrest() ?? "it is not at rest" } : undefined;
+  }
+
+  #unled(): string | undefined {
+    for (const node of this.#witness.coordinators.values())
+      if (node.leads) {
+        this.#wasLed = true;
+        return undefined;
+      }
+    return "nobody leads";
+  }
+
+  #unfinished(): string | undefined {
+    for (const { id, outcome, stage } of this.#witness.ledger.deployments.values())
+      if (outcome === null) return `deployment ${id} is ${stage}`;
+    return undefined;
+  }
+
+  #unsettled(): string | undefined {
+    const { ledger, agents } = this.#witness;
+    for (const { id, claim, last, owed } of ledger.instances.values()) {
+      if (claim !== null) return `${id} is claimed by ${claim.deployment}`;
+      if (!agents.has(id)) continue;
+      if (last?.result === "goingBack") return `${id} is still going back`;
+      if (owed !== null && last?.result !== "failed") return `${id} is owed something by ${owed.deployment}`;
+    }
+    for (const id of agents.keys()) if (!ledger.instances.has(id)) return `${id} is not in the fleet`;
+    return undefined;
+  }
+
+  #atWork(): string | undefined {
+    const { ledger, agents, reports } = this.#witness;
+    for (const [id, { generation }] of ledger.desired) {
+      const node = agents.get(id);
+      if (node === undefined) continue;
+      const state = node.agent?.stateOf(id);
+      if (state === undefined) return `the agent of ${id} does not run`;
+      const { phase, running } = state;
+      if (phase !== "ACTIVE" && phase !== "FAILED" && phase !== "STOPPED")
+        return `${id} is at work, ${phase} of generation ${generation}`;
+      if (phase === "ACTIVE" && running === null) return `the process of ${id} is about to be started again`;
+      const { observedGeneration = 0 } = reports.get(id) ?? {};
+      if (observedGeneration < generation)
+        return `${id} acts on generation ${observedGeneration}, it was told ${generation}`;
+    }
+    return undefined;
+  }
+
+  /** By the clock of its deployment, an instance in flight whose time is over. */
+  #unjudged(nowMs: number): string | undefined {
+    const { ledger } = this.#witness;
+    for (const { id, claim } of ledger.instances.values()) {
+      if (claim === null || claim.state !== "told" || claim.toldAtMs === null) continue;
+      const deployment = ledger.deployments.get(claim.deployment);
+      if (deployment === undefined || deployment.stage !== "running") continue;
+      const { ranMs, runningSinceMs } = deployment.clock;
+      const clockMs = ranMs + (runningSinceMs === null ? 0 : nowMs - runningSinceMs);
+      const { deadlineMs } = deployment.spec;
+      if (clockMs - claim.toldAtMs > deadlineMs + lagMs)
+        return `${id} was told something by ${deployment.id} ${Math.round(clockMs - claim.toldAtMs)} ms ago, its deadline is ${deadlineMs} ms`;
+    }
+    return undefined;
+  }
+
+  #overInMs({ id, stage, matched, batch, rollbackOf, spec }: DeploymentRecord): number {
+    const { ledger, agents } = this.#witness;
+    let turns = stage === "preparing" ? matched : 0;
+    for (const { claim } of ledger.instances.values())
+      if (claim?.deployment === id && (claim.state === "waiting" || claim.state === "told")) turns++;
+    for (const instance of agents.keys()) if (!ledger.instances.has(instance)) turns++;
+    const rounds = Math.ceil(turns / batch) + (rollbackOf === null ? 0 : 1);
+    return peopleMs + rounds * (spec.deadlineMs + lagMs) + lagMs;
+  }
+
+  #owedInMs(): number {
+    const { ledger } = this.#witness;
+    const owed = new Map<string, number>();
+    let longestMs = 0;
+    for (const { deadlineMs } of ledger.desired.values()) longestMs = Math.max(longestMs, deadlineMs + lagMs);
+    for (const instance of ledger.instances.values())
+      if (instance.owed !== null)
+        owed.set(instance.owed.deployment, (owed.get(instance.owed.deployment) ?? 0) + 1);
+    let roundsMs = 0;
+    for (const [id, count] of owed) {
+      const { batch = 1, spec } = ledger.deployments.get(id) ?? {};
+      roundsMs += Math.ceil(count / batch) * ((spec?.deadlineMs ?? stuckMs) + lagMs);
+    }
+    return peopleMs + longestMs + roundsMs + stuckMs + againMs;
+  }
 }

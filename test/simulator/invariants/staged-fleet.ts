@@ -4,6 +4,7 @@ import { keys } from "../../../src/contracts/keys.js";
 import { emptyChain, sealEvents } from "../../../src/ledger/event-chain.js";
 import type { StoreWrite } from "../../../src/ledger/store.js";
 import type { AgentNode } from "../../../src/simulator/chaos/agent-node.js";
+import type { CoordinatorNode } from "../../../src/simulator/chaos/coordinator-node.js";
 import { drawPlan } from "../../../src/simulator/chaos/draw-plan.js";
 import type { Effect } from "../../../src/simulator/chaos/effect.js";
 import type { Invariant, MakeInvariant, Witness } from "../../../src/simulator/chaos/invariant.js";
@@ -26,7 +27,9 @@ interface Writing {
 
 /** A fleet of which a test says what is stored, sent and done, shown to one invariant. */
 export class StagedFleet {
+  readonly witness: Witness;
   readonly invariant: Invariant;
+  readonly coordinators = new Map<string, CoordinatorNode>();
   readonly ledger = new LedgerMirror();
   readonly marks = new Set<Mark>();
   readonly agents = new Map<string, AgentNode>();
@@ -50,11 +53,11 @@ export class StagedFleet {
   #revision = 0;
 
   constructor(make: MakeInvariant) {
-    this.invariant = make({
+    this.witness = {
       plan: drawPlan("1"),
       nowMs: () => this.nowMs,
       ledger: this.ledger,
-      coordinators: new Map(),
+      coordinators: this.coordinators,
       agents: this.agents,
       gone: this.gone,
       hosts: this.hosts,
@@ -64,7 +67,8 @@ export class StagedFleet {
       disturbedAtMs: () => Number.NEGATIVE_INFINITY,
       reconnectedAtMs: (bus) => this.reconnectedAtMs.get(bus),
       mark: (mark) => void this.marks.add(mark),
-    });
+    };
+    this.invariant = make(this.witness);
   }
 
   /** A coordinator takes the lead. */

@@ -78,7 +78,7 @@ export const desiredStates: MakeInvariant = (witness) => {
           `${instance} does ${what} of ${release} for generation ${generation}, which asks for ${textOf(run)}`,
         );
       if (what !== "activate") return;
-      const { activated } = takenBy(by);
+      const { activated } = takenBy(memoryOf(witness, instance, by));
       if (activated.has(generation))
         throw new Violation(`${by} makes generation ${generation} active a second time`);
       activated.add(generation);

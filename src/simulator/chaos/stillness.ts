@@ -1,0 +1,13 @@
+import type { Commit } from "./ledger-mirror.js";
+
+/** What a fleet at rest writes of itself, now and then: that it is as it should be, and in which formats that is said. */
+const quiet: ReadonlySet<string> = new Set(["fleet.reconciled", "ledger.formats.raised"]);
+
+/** What in a batch must not happen in a fleet at rest: anything but renewals of the lease, and what a coordinator notes of itself. */
+export function stirIn({ from, changes, events, others }: Commit): string | undefined {
+  const [change] = changes;
+  if (change !== undefined) return `${from} writes ${change.kind} ${change.id}`;
+  const event = events.find(({ type }) => !quiet.has(type));
+  if (event !== undefined) return `${from} notes ${event.type} of ${event.id}`;
+  return others.some(({ key }) => key === "epoch") ? `${from} takes the lead` : undefined;
+}
