@@ -8,6 +8,8 @@ export const exitCodes = {
   usage: 2,
   refused: 3,
   failedAndRolledBack: 4,
+  /** `simulate --replay`: today's machines decide differently; the trial has failed, and nothing was changed. */
+  differs: 4,
   failedAndNotRolledBack: 5,
   timedOut: 6,
   noControlPlane: 7,

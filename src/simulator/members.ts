@@ -1,8 +1,8 @@
-import type { Ledger } from "../base/ports.js";
 import type { InstanceRecord, Mark, ReleaseRecord } from "../contracts/deployment.js";
 import type { Labels } from "../contracts/instance.js";
 import { keys } from "../contracts/keys.js";
 import { type Manifest, manifestSchema } from "../contracts/release.js";
+import type { Put } from "./history.js";
 import type { RehearsalPlan } from "./plan.js";
 
 /** An instance of a simulated fleet. */
@@ -17,9 +17,6 @@ export const oldVersion = "old";
 export const newVersion = "new";
 /** The agent that stand-ins report under. */
 export const standInAgent = "stand-ins";
-
-/** In one batch of a ledger. */
-const chunkMax = 300;
 
 /** `i-1` and so on, group by group. */
 export function membersOf({ fleet }: RehearsalPlan): readonly Member[] {
@@ -65,39 +62,25 @@ function instanceRecord({ id, labels }: Member, atMs: number): InstanceRecord {
   };
 }
 
-/**
- * Writes what a fleet's ledger holds after a life of its own, so that a rehearsal need not play it: the releases, and
- * instances that run the old one, if they are given.
- */
-export async function writeHistory(
-  ledger: Ledger,
-  { plan, members, atMs }: { plan: RehearsalPlan; members: readonly Member[]; atMs: number },
-): Promise<void> {
-  const leadership = await ledger.acquire({ holder: "history", leaseMs: 600_000 });
-  if ("heldBy" in leadership) throw new Error("somebody leads the fleet before it was made");
+/** What a fleet's ledger holds: the releases, and instances that run the old one, if they are given. */
+export function historyOf({
+  plan,
+  members,
+  atMs,
+}: {
+  plan: RehearsalPlan;
+  members: readonly Member[];
+  atMs: number;
+}): Put[] {
   const manifest = manifestOf(plan);
   const mark = { by: "simulator", atMs, reason: null };
   const releases = [oldVersion, newVersion].map((version) => ({
     key: keys.release(version),
     value: releaseRecord(version, manifest, mark),
   }));
-  await leadership.commit({ events: [made(ledger.fleet)], puts: releases, deletes: [] });
-  for (let start = 0; start < members.length; start += chunkMax) {
-    const puts = members
-      .slice(start, start + chunkMax)
-      .map((member) => ({ key: keys.instance(member.id), value: instanceRecord(member, atMs) }));
-    await leadership.commit({ events: [made(ledger.fleet)], puts, deletes: [] });
-  }
-  await leadership.resign();
-}
-
-function made(fleet: string) {
-  return {
-    kind: "ledger",
-    id: fleet,
-    type: "ledger.made",
-    data: {},
-    actor: "system:simulator",
-    cause: "rehearsal",
-  };
+  const instances = members.map((member) => ({
+    key: keys.instance(member.id),
+    value: instanceRecord(member, atMs),
+  }));
+  return [...releases, ...instances];
 }

@@ -1,5 +1,6 @@
 import type { Crew, CrewParts } from "./crew.js";
-import { membersOf, newVersion, writeHistory } from "./members.js";
+import { writeRecords } from "./history.js";
+import { historyOf, membersOf, newVersion } from "./members.js";
 import type { RehearsalPlan, Strategy } from "./plan.js";
 import { RealAgents } from "./real-agents.js";
 import { type Moment, Recorder } from "./recorder.js";
@@ -75,7 +76,8 @@ export async function rehearseOnce(options: RunOptions): Promise<RunReport> {
   });
   const ledger = await world.openLedger(world.hub.connect("history"));
   const isSeeded = !(crew instanceof RealAgents);
-  await world.during(writeHistory(ledger, { plan, members: isSeeded ? members : [], atMs: clock.nowMs() }));
+  const history = historyOf({ plan, members: isSeeded ? members : [], atMs: clock.nowMs() });
+  await world.during(writeRecords(ledger, history));
   const { coordinator, host } = await world.startCoordinator("coordinator", {
     leaseMs: plan.leaseMs,
     onCommit: (batch) => recorder.see(batch),

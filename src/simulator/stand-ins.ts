@@ -1,5 +1,5 @@
 import type { Bus, Clock, Timer } from "../base/ports.js";
-import type { DesiredInstance, InstanceState, Report } from "../contracts/instance.js";
+import type { DesiredInstance } from "../contracts/instance.js";
 import { desiredInstanceSchema } from "../contracts/instance.js";
 import { instanceOfSubject, subjectsOf } from "../contracts/subjects.js";
 import { openLedgerReader } from "../ledger/ledger-reader.js";
@@ -7,6 +7,7 @@ import type { Crew, CrewControl, CrewParts } from "./crew.js";
 import { fateOf } from "./fate.js";
 import { type Member, newVersion, oldVersion, standInAgent } from "./members.js";
 import type { RehearsalPlan } from "./plan.js";
+import { type Standing, Voice } from "./voice.js";
 
 /** What the agent waits before it tells of a change. */
 const coalesceMs = 20;
@@ -16,7 +17,6 @@ const reportIntervalMs = 2_000;
 /** Checks while a service starts come at least so often. */
 const startCheckMs = 1_000;
 const checkAnswerMs = 5;
-const wholeEvery = 10;
 /** The old version has run for a while when the rehearsal begins. */
 const ranForMs = 3_600_000;
 
@@ -40,9 +40,6 @@ interface StandInParts {
   readonly beats: boolean;
 }
 
-/** The changing part of a report. */
-type Standing = Pick<InstanceState, "health" | "reason" | "running" | "phase" | "progress">;
-
 const healthyOnOld: Standing = {
   health: "HEALTHY",
   reason: null,
@@ -58,6 +55,7 @@ const healthyOnOld: Standing = {
 class StandIn {
   readonly #parts: StandInParts;
   readonly #member: Member;
+  readonly #voice: Voice;
   #standing = healthyOnOld;
   #generation = 1;
   #minHealthyMs = 0;
@@ -67,8 +65,6 @@ class StandIn {
   /** The old process has made room for the new one. */
   #swapped = false;
   #updates = 0;
-  #seq = 0;
-  #sentDigest: string | undefined;
   #sentAtMs = 0;
   #intervalMs = reportIntervalMs;
   #mutedAtMs: number | null = null;
@@ -80,6 +76,9 @@ class StandIn {
   constructor(parts: StandInParts, member: Member) {
     this.#parts = parts;
     this.#member = member;
+    const { bus, subject, ledgerId } = parts;
+    const { id: instance, labels } = member;
+    this.#voice = new Voice({ bus, subject: `${subject}${instance}`, instance, labels, ledgerId });
     this.#goodSinceMs = parts.clock.monotonicMs() - ranForMs;
   }
 
@@ -109,47 +108,17 @@ class StandIn {
 
   report(whole: boolean): void {
     if (this.#mutedAtMs !== null) return;
-    const { clock, bus, subject, ledgerId, beats } = this.#parts;
+    const { clock, beats } = this.#parts;
     this.#soon?.cancel();
     this.#soon = undefined;
-    const { health, phase, running, reason } = this.#standing;
-    const digest = `${phase} ${health} ${running?.release ?? ""} ${reason?.code ?? ""}`;
-    const seq = this.#seq++;
-    const withState = whole || digest !== this.#sentDigest || seq % wholeEvery === 0;
-    this.#sentDigest = digest;
     this.#sentAtMs = clock.monotonicMs();
-    const report: Report = {
-      format: 1,
-      instance: this.#member.id,
-      agent: standInAgent,
-      incarnation: "1",
-      seq,
-      observedGeneration: this.#generation,
-      ledgerId,
-      digest,
-      healthyForMs:
-        health === "HEALTHY" && this.#goodSinceMs !== null
-          ? Math.floor(Math.max(0, this.#sentAtMs - this.#goodSinceMs))
-          : 0,
-      phaseAgeMs: 0,
-      ...(withState && { state: this.#state() }),
-    };
-    bus.publish(`${subject}${this.#member.id}`, JSON.stringify(report));
+    const isGood = this.#standing.health === "HEALTHY" && this.#goodSinceMs !== null;
+    const healthyForMs = isGood ? Math.floor(Math.max(0, this.#sentAtMs - (this.#goodSinceMs ?? 0))) : 0;
+    const said = { agent: standInAgent, observedGeneration: this.#generation, healthyForMs };
+    this.#voice.report(this.#standing, said, whole);
     if (!beats) return;
     this.#beat?.cancel();
     this.#beat = clock.setTimer(this.#intervalMs, () => this.report(false));
-  }
-
-  #state(): InstanceState {
-    return {
-      labels: this.#member.labels,
-      ...this.#standing,
-      note: "",
-      port: null,
-      pid: null,
-      restarts: 0,
-      agentVersion: "simulated",
-    };
   }
 
   #update(target: string, nowMs: number): void {

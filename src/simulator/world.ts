@@ -46,14 +46,22 @@ const untilLedMaxMs = 60_000;
  */
 export class SimulatedWorld {
   readonly fleet: string;
-  readonly clock: VirtualClock = createVirtualClock();
+  readonly clock: VirtualClock;
   readonly hub: MemoryHub;
   readonly store: MemoryLedgerStore;
   readonly random: SeededRandom;
   readonly log: Log;
 
-  /** `syncAlways`: of the ledger's server, default true. */
-  constructor(options: { seed: number | string; fleet?: string; log?: Log; syncAlways?: boolean }) {
+  /** @param options `syncAlways`: of the ledger's server, default true; `startMs`: when virtual time begins */
+  constructor(options: {
+    seed: number | string;
+    fleet?: string;
+    log?: Log;
+    syncAlways?: boolean;
+    startMs?: number;
+  }) {
+    const { startMs } = options;
+    this.clock = createVirtualClock(startMs === undefined ? {} : { startMs });
     this.fleet = options.fleet ?? "default";
     this.random = createSeededRandom(options.seed);
     this.log = options.log ?? quietLog;
@@ -91,10 +99,22 @@ export class SimulatedWorld {
     return { coordinator, host, bus };
   }
 
+  /** Has a coordinator hand over and end, as by SIGTERM. */
+  async stopCoordinator({ coordinator, host, bus }: SimulatedCoordinator): Promise<void> {
+    await this.during(coordinator.stop());
+    host.stop();
+    await this.during(bus.close());
+  }
+
   /** Calls an endpoint as the API would: the request is parsed first. Time passes until the answer comes. */
   call<E extends EndpointName>(plane: ControlPlane, name: E, request: RequestOf<E>): Promise<ReplyOf<E>> {
+    return this.during(this.ask(plane, name, request));
+  }
+
+  /** The same without letting time pass. */
+  ask<E extends EndpointName>(plane: ControlPlane, name: E, request: RequestOf<E>): Promise<ReplyOf<E>> {
     const answer = plane[name] as (request: ParsedRequestOf<E>) => Promise<ReplyOf<E>>;
-    return this.during(answer(endpoints[name].request.parse(request) as ParsedRequestOf<E>));
+    return answer(endpoints[name].request.parse(request) as ParsedRequestOf<E>);
   }
 
   /** Lets time pass until the promise is settled. */

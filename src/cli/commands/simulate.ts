@@ -11,6 +11,7 @@ import { type Cli, withExamples } from "../cli.js";
 import { planLike } from "../plan-like.js";
 import { progressBar } from "../progress-bar.js";
 import { outcomeText, rehearsalJson, rehearsalText } from "../rehearsal-view.js";
+import { replayFile } from "../replay-file.js";
 import { usageError } from "../usage-error.js";
 import { collect, parseAmount, parseCount, parseDuration, parseShare } from "../values.js";
 
@@ -34,6 +35,8 @@ interface SimulateOptions {
   readonly plan?: string;
   readonly html?: string;
   readonly like?: string;
+  readonly replay?: string;
+  readonly deployment?: string;
 }
 
 /** `simulate`: rehearses a roll-out. @param player where the runs are played: in this thread, unless told */
@@ -72,9 +75,16 @@ export function addSimulateCommand(program: Command, cli: Cli, player: Player | 
       "its numbers, and how its updates went, from the audit log; options and the plan file go before them",
     )
     .option("--html <file>", "write a page with plots, for any browser; it needs no network")
-    .option("--plan <file>", "all of it from a JSON file; options go before what it says");
+    .option("--plan <file>", "all of it from a JSON file; options go before what it says")
+    .option(
+      "--replay <file>",
+      "instead, play recorded deployments (what --audit-file or rollcall events --json has written) through today's machines, and say where they decide differently",
+    )
+    .option("--deployment <id>", "of what --replay plays, this one alone")
+    .addHelpText("after", replayCodes);
   command.action(async (options: SimulateOptions, command: Command) => {
     const { like } = options;
+    if (isReplay(options)) return await replayFile(cli, command, options.replay, options.deployment);
     const known = like === undefined ? {} : await cli.session(command, (session) => planLike(session, like));
     const plan = planOf(options, known, cli.io.cwd);
     refuseContradictions(plan);
@@ -92,7 +102,27 @@ export function addSimulateCommand(program: Command, cli: Cli, player: Player | 
     "rollcall simulate --instances 1000 --batch 5% --failure-rate 1% --compare batch=10 --compare batch=20%",
     "rollcall simulate --like d7 --compare batch=20%",
     "rollcall simulate --plan roll-out.json --runs 200 --seed 7",
+    "rollcall simulate --replay /var/log/rollcall/audit.ndjson --deployment d7",
   );
+}
+
+const replayCodes = `
+--replay ends with 0 if all is decided as it was, with 4 if not, and with 2 if the file cannot be played.`;
+
+/** @throws RollcallError as wrong usage, for options that do not go together */
+function isReplay(options: SimulateOptions): options is SimulateOptions & { readonly replay: string } {
+  const { replay, deployment, rollback, ...others } = options;
+  const [other] = [...Object.keys(given(others)), ...(rollback ? [] : ["noRollback"])];
+  if (replay === undefined && deployment !== undefined)
+    throw usageError("--deployment chooses one of those that --replay plays: give --replay too.");
+  if (replay !== undefined && other !== undefined)
+    throw usageError(`--replay plays what was recorded: leave --${kebab(other)} out.`);
+  return replay !== undefined;
+}
+
+/** `noRollback` as it is typed. */
+function kebab(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 }
 
 /** The page, with the course of one run that is played once more for it. */
