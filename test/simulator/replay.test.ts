@@ -1,12 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { type Replay, ReplayLog } from "../../src/simulator/replay/replay.js";
-import { FleetWorld, fleet } from "../kit/fleet.js";
-
-async function replayOf(world: FleetWorld, only?: string): Promise<Replay> {
-  const log = new ReplayLog();
-  for (const [index, event] of world.store.events(fleet).entries()) log.take(event, index + 1);
-  return await log.replay(only);
-}
+import { FleetWorld } from "../kit/fleet.js";
+import { replayOf } from "./recorded.js";
 
 /** Everything in the log is decided as it was, and comes to these ends. */
 async function expectSame(world: FleetWorld, ...ends: readonly string[]): Promise<void> {

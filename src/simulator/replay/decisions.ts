@@ -23,6 +23,9 @@ export interface Decision {
   readonly sentence: string;
 }
 
+/** What an instance comes to is one decision, whichever it is. */
+const results: ReadonlySet<string> = new Set(["instance.succeeded", "instance.failed"]);
+
 /** A deployment and the rollback that followed, by their names in a log, and what they are called in the comparison. */
 export type Names = ReadonlyMap<string, string>;
 
@@ -82,7 +85,7 @@ export function decisionsOf(events: readonly RecordedEvent[], names: Names): rea
     if (detail === undefined) continue;
     const isInstance = event.type.startsWith("instance.");
     const object = isInstance ? `instance/${event.id}` : `deployment/${name}`;
-    const kind = `${name} ${object} ${event.type}`;
+    const kind = `${name} ${object} ${results.has(event.type) ? "result" : event.type}`;
     const nth = (counts.get(kind) ?? 0) + 1;
     counts.set(kind, nth);
     const { atMs, sentence } = event;

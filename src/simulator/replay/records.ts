@@ -172,6 +172,9 @@ function earlierRecords(recorded: RecordedCase, lives: Iterable<Life>, atMs: num
   if (retryOf !== null && rollbackOf !== null)
     records.push(earlierRecord(recorded, { id: retryOf, outcome: "rollback_failed", rollbackOf }, atMs));
   else if (retryOf !== null) records.push(earlierRecord(recorded, { id: retryOf, outcome: "failed" }, atMs));
+  const before = numberBefore(recorded.id);
+  if (before !== undefined && !records.some(({ id }) => id === before))
+    records.push(earlierRecord(recorded, { id: before, outcome: "aborted" }, atMs));
   for (const { isFromTheBeginning, claims } of lives) {
     const before = claims[0]?.before ?? null;
     if (isFromTheBeginning || before === null) continue;
@@ -180,6 +183,12 @@ function earlierRecords(recorded: RecordedCase, lives: Iterable<Life>, atMs: num
     return [...records, earlierRecord(recorded, brought, atMs)];
   }
   return records;
+}
+
+/** The deployment whose successor gets the same name as in the log: `d6` of `d7`. */
+function numberBefore(id: string): string | undefined {
+  const number = Number(/^d(\d{1,15})$/.exec(id)?.[1] ?? 0);
+  return number > 1 ? `d${number - 1}` : undefined;
 }
 
 function releaseRecord(version: string): ReleaseRecord {

@@ -4,7 +4,7 @@ import type { Window } from "./compared-time.js";
 /** Silence is noticed about so much earlier or later than it was. */
 const aroundHoldMs = 3_000;
 /** In which a new leader listens, and hears everybody. */
-const listenMs = 10_000;
+const listenMs = 5_000;
 
 /** Stretches in which only the writing takes time, in which nobody led, or that begin by silence, which is not in the log. */
 export function windowsOf({ events, takeovers, ledSinceMs }: RecordedCase): Window[] {
