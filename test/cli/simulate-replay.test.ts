@@ -95,7 +95,7 @@ describe("rollcall simulate --replay", () => {
     [
       "an event that was changed",
       (lines: string[]) => lines.with(9, (lines[9] ?? "").replace("v1", "v9")),
-      10,
+      /line 10: event \S+ was changed/,
     ],
     ["a line that is no event", (lines: string[]) => lines.with(6, "{}"), /line 7 of \S+ is no event/],
     [

@@ -1,5 +1,6 @@
 import { messageOf } from "../../base/errors.js";
 import type { DeploymentRecord } from "../../contracts/deployment.js";
+import { refusal } from "../../contracts/errors.js";
 import { parseKey } from "../../contracts/keys.js";
 import { writeRecords } from "../history.js";
 import { type SimulatedCoordinator, SimulatedWorld } from "../world.js";
@@ -74,11 +75,12 @@ class Stage {
     const { clock } = this.#world;
     this.#perform(creation);
     const steps = [
-      ...acts.map((act) => ({ atMs: act.atMs, take: async () => this.#perform(act) })),
       ...takeovers.flatMap(({ fromMs, atMs }) => [
         { atMs: Math.min(fromMs + afterLastMs, atMs), take: () => this.#stop() },
         { atMs, take: () => this.#takeOver() },
       ]),
+      // Whoever asks in the moment in which somebody begins to lead is answered by that one.
+      ...acts.map((act) => ({ atMs: act.atMs, take: async () => this.#perform(act) })),
     ].toSorted((one, other) => one.atMs - other.atMs);
     for (const { atMs, take } of steps) {
       await clock.advanceTo(Math.max(clock.nowMs(), atMs));
@@ -139,23 +141,27 @@ class Stage {
     this.#crew?.reportAll();
   }
 
-  /** The deployments have other names here; one that is not there yet cannot be asked anything. */
+  /** The deployment that an act is about, which may have another name here than in the log. */
+  #nameOf({ type, id }: RecordedEvent): string {
+    const { rollback, creation } = this.#script;
+    const isOfRollback = type.startsWith("deployment.") && type !== "deployment.rollback" && id === rollback;
+    return isOfRollback ? (this.#rollback?.id ?? id) : (this.#forward?.id ?? creation.event.id);
+  }
+
   #perform(act: Act): void {
     const { event } = act;
-    const [forward, rollback] = [this.#forward, this.#rollback];
-    const isOfRollback = event.type.startsWith("deployment.") && event.id === this.#script.rollback;
-    const deployment =
-      (isOfRollback && event.type !== "deployment.rollback" ? rollback : forward)?.id ?? "none";
+    const { fleet, clock } = this.#world;
     const plane = this.#coordinator?.coordinator.plane;
     const ask: Ask = (name, request) => {
-      if (plane === undefined) return;
-      // What the request itself is refused for is thrown at once.
-      const asked = async () => await this.#world.ask(plane, name, request);
+      const asked = async () => {
+        if (plane === undefined) throw refusal("NO_LEADER", { fleet });
+        return await this.#world.ask(plane, name, request);
+      };
       asked().catch((error: unknown) => {
-        this.#refused.push({ event, atMs: this.#world.clock.nowMs(), problem: messageOf(error) });
+        this.#refused.push({ event, atMs: clock.nowMs(), problem: messageOf(error) });
       });
     };
-    act.perform(ask, deployment);
+    act.perform(ask, this.#nameOf(event));
     if (event.type === "instance.moved") this.#crew?.moveTo(event.id, dataOf(movedSchema, event).agent);
   }
 }

@@ -112,6 +112,8 @@ function namesIn({ forward, rollback }: Played, recorded: RecordedCase): Names {
 /** What was carried out then and is refused today stands in the place of the event that it had. */
 function refusalsOf({ refused }: Played, then: readonly Decision[]): Decision[] {
   return refused.flatMap(({ event, atMs, problem }) => {
+    // Nobody asked for it then: what has left by itself has left by itself today too.
+    if (event.actor.startsWith("rule:")) return [];
     const kind = event.type.startsWith("instance.") ? "instance" : "deployment";
     const object = `${kind}/${event.id}`;
     const decision = then.find(
