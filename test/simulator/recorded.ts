@@ -38,7 +38,7 @@ export function edited(
 }
 
 /** Events in a chain of their own. */
-export function sealed(events: readonly AuditEvent[]): readonly AuditEvent[] {
+function sealed(events: readonly AuditEvent[]): readonly AuditEvent[] {
   const [first] = events;
   if (first === undefined) return [];
   const ledgerId = ledgerOf(first);

@@ -5,7 +5,7 @@ import { FleetWorld } from "../kit/fleet.js";
 import { replayOf } from "./recorded.js";
 
 /** More of them: `ROLLCALL_SEEDS=500`. */
-const runs = Number(process.env.ROLLCALL_SEEDS ?? 12);
+const runs = Number(process.env.ROLLCALL_SEEDS ?? 8);
 
 const behaviour: fc.Arbitrary<Behaviour> = fc.oneof(
   { weight: 6, arbitrary: fc.record({ tookMs: fc.integer({ min: 1, max: 20_000 }) }) },

@@ -98,7 +98,7 @@ function newRecord(id: string, labels: Labels, atMs: number): InstanceRecord {
 }
 
 /** What an older log does not say of a deployment: the defaults of a release and of the command line. */
-export const assumedRules = {
+const assumedRules = {
   minHealthyMs: 10_000,
   deadlineMs: 900_000,
   progressDeadlineMs: 1_200_000,
