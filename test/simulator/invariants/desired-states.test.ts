@@ -1,4 +1,7 @@
 import { expect, test } from "vitest";
+import { createMemoryHost } from "../../../src/agent/memory/memory-host.js";
+import { createSeededRandom } from "../../../src/runtime/random.js";
+import { createVirtualClock } from "../../../src/runtime/virtual-clock.js";
 import type { AgentNode } from "../../../src/simulator/chaos/agent-node.js";
 import { desiredStates } from "../../../src/simulator/chaos/invariants/desired-states.js";
 import { sightingOf } from "../../machines/samples.js";
@@ -40,7 +43,7 @@ test("a desired state that is carried out twice is noticed", () => {
 test("a broadcast that was never taken, and what it said acted on all the same, is marked", () => {
   const fleet = toldTwice();
   const { state } = sightingOf({ phase: "PULLING_SOURCE" });
-  const host = { records: { refused: 0 } };
+  const host = createMemoryHost({ clock: createVirtualClock(), random: createSeededRandom(1) });
   fleet.agents.set("i1", { id: "i1", busName: "agent-i1-1", host } as unknown as AgentNode);
   const data = new TextEncoder().encode(JSON.stringify(fleet.ledger.desired.get("i1")));
   fleet.report({ observedGeneration: 1, state });
