@@ -46,13 +46,16 @@ export class StagedFleet {
   /** All that was stored. */
   readonly committed: Commit[] = [];
   nowMs = 0;
+  readonly #isHeard: boolean;
   #head = emptyChain("m1");
   #leader = "";
   #epoch = 0;
   #epochRevision = 0;
   #revision = 0;
 
-  constructor(make: MakeInvariant) {
+  /** @param isHeard the leader takes what is reported */
+  constructor(make: MakeInvariant, isHeard = false) {
+    this.#isHeard = isHeard;
     this.witness = {
       plan: drawPlan("1"),
       nowMs: () => this.nowMs,
@@ -127,7 +130,6 @@ export class StagedFleet {
     });
   }
 
-  /** An instance reports, and the leader hears it. */
   report(changes: Partial<Report>): void {
     const { state } = sightingOf();
     const report: Report = {
@@ -145,10 +147,11 @@ export class StagedFleet {
       ...changes,
     };
     this.reports.set(report.instance, report);
+    this.invariant.reported?.(report, "agent-i1-1");
     const passing = { from: "agent-i1-1", to: [this.#leader], subject: "", data: new Uint8Array() };
+    if (!this.#isHeard) return;
     this.heard.sent(passing, report);
     this.heard.taken(passing, this.#leader);
-    this.invariant.reported?.(report, "agent-i1-1");
   }
 
   do(what: Effect["what"], generation: number, changes: Partial<Effect> = {}): void {

@@ -61,17 +61,17 @@ export const realSuccess: MakeInvariant = (witness) => {
 
   /** `stable` is what was reached, and moves only when a deployment lets go of what it has completed. */
   const checkStable = ({ id, before, after }: InstanceChange): void => {
-    if (after === undefined || sameVersion(before?.stable ?? null, after.stable)) return;
-    const claim = before?.claim ?? null;
+    if (before === undefined || after === undefined || sameVersion(before.stable, after.stable)) return;
+    const { claim } = before;
     const ending = ledger.deployments.get(claim?.deployment ?? "")?.ending?.outcome;
     if (claim !== null && after.claim?.deployment !== claim.deployment) {
       if ((ending === "completed" || ending === "rolled_back") && sameVersion(after.stable, claim.target))
         return;
     }
     const isCaughtUp = after.claim === null && after.owed === null && after.last?.result === "succeeded";
-    if (isCaughtUp && before?.owed && sameVersion(after.stable, before.owed.target)) return;
+    if (isCaughtUp && before.owed && sameVersion(after.stable, before.owed.target)) return;
     throw new Violation(
-      `${id} was stable on ${versionText(before?.stable ?? null)} and is on ${versionText(after.stable)}, though ${claim?.deployment} is ${ending}`,
+      `${id} was stable on ${versionText(before.stable)} and is on ${versionText(after.stable)}, though ${claim?.deployment} is ${ending}`,
     );
   };
 
