@@ -62,6 +62,8 @@ export type Deploy = Partial<RequestOf<"deployments.create">>;
 export interface FleetOptions {
   readonly files?: CoordinatorFiles;
   readonly reconcileEveryMs?: number;
+  /** Of the ledger's server; default true. */
+  readonly syncAlways?: boolean;
 }
 
 /** A whole fleet in virtual time: a ledger, coordinators, and instances that do what they are told. */
@@ -84,7 +86,8 @@ export class FleetWorld {
     this.random = createSeededRandom(options.seed ?? 1);
     this.log = options.log ?? quietLog;
     const { clock, random, log, hub } = this;
-    this.store = createMemoryLedgerStore({ clock, random, log, hub });
+    const { syncAlways = true } = options;
+    this.store = createMemoryLedgerStore({ clock, random, log, hub, syncAlways });
     const witness = hub.connect("witness");
     openLedgerReader(witness, fleet).watch("desired.>", ({ key, value, revision }) => {
       // Faults double and delay what the witness hears too.
