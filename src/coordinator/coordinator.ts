@@ -137,7 +137,8 @@ class HostedCoordinator implements Coordinator {
       doing: this.#doing(),
       version,
       node,
-      problem: this.#actor?.snapshot().context.problem ?? null,
+      // A leader that a full ledger ends leads again within seconds, and has the problem all the same.
+      problem: this.#actor?.snapshot().context.problem ?? this.#problems.lately,
     };
   }
 
@@ -173,7 +174,7 @@ class HostedCoordinator implements Coordinator {
     if (before === "leading" && state === "steppingDown")
       this.#log.warn(
         facts,
-        "this coordinator steps down: its lease has ended or was taken, or a write of its failed",
+        "this coordinator steps down: its lease has ended or was taken, or one of its writes failed",
       );
     else if (role === "leading" || role === "stopping")
       this.#log.info(facts, "the role of this coordinator has changed");
@@ -320,7 +321,9 @@ class HostedCoordinator implements Coordinator {
   }
 
   #termFailed(error: unknown): void {
-    this.#problems.log("warn", error, "what is known may differ from the ledger, and is read anew");
+    const sentence = "what is known may differ from the ledger, and is read anew";
+    if (isDeposed(error)) this.#log.warn({ error: messageOf(error) }, sentence);
+    else this.#problems.log("warn", error, sentence);
     // From now on nobody is answered by what may not be so; the machine hears of it in a later turn.
     this.#drop();
     if (isDeposed(error)) this.#actor?.send({ type: "deposed" });

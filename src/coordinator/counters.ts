@@ -1,4 +1,7 @@
-/** What a leader has found and done since it leads; numbers that only grow, for metrics. */
+/**
+ * What a leader has found and done since it leads; numbers that only grow. Whoever asks the actor `reconciliation` for its state is
+ * told. They begin anew with each leader: the audit log has it all.
+ */
 export interface Counters {
   /** Deployments that were found not to move. */
   stuckDeployments: number;

@@ -74,6 +74,7 @@ export class Reconciliation {
         wish,
         todo: todo.length,
         treated: treated.length,
+        counters: { ...term.counters },
       }),
       onTransition: ({ status }) => {
         if (status === "done") term.clock.setTimer(0, () => this.#actor?.stop());

@@ -233,6 +233,18 @@ describe("in the middle of a roll-out", () => {
     },
   );
 
+  test("whoever leads again after a write that failed says for a minute why it did not", async () => {
+    world = await FleetWorld.ready(6);
+    await world.rolledOut("v1", { batch: 6 });
+    world.store.refuseNextCommit(fleet);
+    await refusalOf(world.call("deployments.create", { release: "v2", selector: "tier=web" }));
+    await world.advance(10_000);
+    const view = () => world.coordinators.get("c1")?.coordinator.view();
+    expect(view()).toMatchObject({ role: "leading", problem: expect.stringMatching(/ledger/) });
+    await world.advance(60_000);
+    expect(view()).toMatchObject({ role: "leading", problem: null });
+  });
+
   test("a request during a failing write is refused as unavailable or retried, never acknowledged and lost", async () => {
     world.store.unavailable();
     const asked = world.ask("deployments.create", { release: "v2", selector: "tier=web" });

@@ -3,6 +3,7 @@ import type { ReconciliationCommand } from "../../machines/reconciliation.js";
 import type { RequestOf } from "../../src/contracts/api.js";
 import { keys } from "../../src/contracts/keys.js";
 import type { ReconciliationReport } from "../../src/contracts/reconciliation.js";
+import { subjectsOf } from "../../src/contracts/subjects.js";
 import { Reconciliation } from "../../src/coordinator/reconciliation.js";
 import type { ReconciliationParts } from "../../src/coordinator/reconciliation-facts.js";
 import { createMemoryObjects } from "../../src/ledger/memory-objects.js";
@@ -78,6 +79,11 @@ describe("a reconciliation of hosts", () => {
     expect([...host.files.disk("web-1").copied].sort()).toEqual(["v1", "v2"]);
     expect(await host.files.instances()).toEqual(["web-1"]);
     expect(world.eventsOf("fleet", fleet)).toEqual([...Array<string>(5).fill("mended"), "reconciled"]);
+
+    const subject = subjectsOf(fleet).actorState("reconciliation", "epoch-1");
+    const asked = world.hub.connect("person").request(subject, "", { timeoutMs: 1_000 });
+    const { context } = JSON.parse(new TextDecoder().decode((await world.during(asked)).data));
+    expect(context.counters).toMatchObject({ zombiesRemoved: 4, linksRepaired: 1, reconciliations: 1 });
 
     const again = await reconcile(world);
     expect(again.counts).toMatchObject({ found: 0, done: 0 });

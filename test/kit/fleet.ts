@@ -165,7 +165,7 @@ export class FleetWorld {
     const bus = this.hub.connect(name);
     const clock = new NodeClock(this.clock);
     const ledger = await this.during(this.store.open({ fleet, bus, log }));
-    const host = createActorHost({ node: name, clock, random, log });
+    const host = createActorHost({ node: name, clock, random, log, bus, subjects: subjectsOf(fleet) });
     const coordinator = createCoordinator(
       {
         clock,
