@@ -52,10 +52,9 @@ async function read(log: ReplayLog, path: string): Promise<void> {
   }
 }
 
-function assertPlayed({ deployments, unbegun }: Replay, file: string, only: string | undefined): void {
+function assertPlayed({ deployments, unplayed }: Replay, file: string, only: string | undefined): void {
   if (deployments.length > 0) return;
-  const began =
-    unbegun.length === 0 ? "" : `; ${unbegun.slice(0, 3).join(", ")} began before its first event`;
-  const which = only === undefined ? "any deployment" : `deployment ${only}`;
-  throw usageError(`${file} does not have ${which} from its beginning on${began}.`);
+  const left = unplayed.find(({ deployment }) => only === undefined || deployment === only);
+  if (left !== undefined) throw usageError(`${left.deployment} cannot be played: ${left.why}.`);
+  throw usageError(`${file} has no event of ${only === undefined ? "a deployment" : `deployment ${only}`}.`);
 }

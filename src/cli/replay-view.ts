@@ -15,7 +15,7 @@ export function replayJson(replay: Replay) {
 
 /** A table of the deployments, then what differs of each, then what the log did not say. */
 export function replayText(replay: Replay, paint: Paint): string {
-  const { deployments, unbegun } = replay;
+  const { deployments, unplayed } = replay;
   const table = tableText(
     deployments,
     [
@@ -38,7 +38,7 @@ export function replayText(replay: Replay, paint: Paint): string {
     paint,
   );
   const different = deployments.filter(({ differences }) => differences.length > 0);
-  const remarks = [...deployments.flatMap(remarksOn), ...unbegunText(unbegun)];
+  const remarks = [...deployments.flatMap(remarksOn), ...unplayedText(unplayed)];
   return [
     table,
     ...different.flatMap((deployment) => ["", differencesText(deployment, paint)]),
@@ -93,9 +93,8 @@ function remarksOn({ deployment, close, assumed }: ReplayedDeployment): string[]
   return [...told, ...assumed];
 }
 
-function unbegunText(unbegun: readonly string[]): string[] {
-  if (unbegun.length === 0) return [];
-  return [`Not played, for the file does not have their beginning: ${unbegun.join(", ")}.`];
+function unplayedText(unplayed: Replay["unplayed"]): string[] {
+  return unplayed.map(({ deployment, why }) => `${deployment} is not played: ${why}.`);
 }
 
 function verdictOf(all: number, different: number): string {

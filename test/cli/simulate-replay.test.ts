@@ -69,7 +69,7 @@ describe("rollcall simulate --replay", () => {
     const lines = [...linesOf(events.slice(start)), linesOf(events)[0]?.slice(0, 40) ?? ""];
     const { code, stdout } = await replay(file("part.ndjson", lines));
     expect(code).toBe(0);
-    expect(stdout).toContain("Not played, for the file does not have their beginning: d1.");
+    expect(stdout).toContain("d1 is not played: its beginning is not in the file.");
     expect(stdout).toContain("1 deployment played.");
   });
 
@@ -122,10 +122,8 @@ describe("rollcall simulate --replay", () => {
 
   test.each([
     [["nowhere.ndjson"], "nowhere.ndjson cannot be read"],
-    [
-      ["whole.ndjson", "--deployment", "d9"],
-      "whole.ndjson does not have deployment d9 from its beginning on",
-    ],
+    [["whole.ndjson", "--deployment", "d9"], "whole.ndjson has no event of deployment d9"],
+    [["part.ndjson", "--deployment", "d1"], "d1 cannot be played: its beginning is not in the file"],
     [["whole.ndjson", "--batch", "3"], "leave --batch out"],
     [["whole.ndjson", "--no-rollback"], "leave --no-rollback out"],
   ])("%j is wrong usage, said by name", async (args, said) => {

@@ -4,11 +4,11 @@ import { replayOf } from "./recorded.js";
 
 /** Everything in the log is decided as it was, and comes to these ends. */
 async function expectSame(world: FleetWorld, ...ends: readonly string[]): Promise<void> {
-  const { deployments, unbegun } = await replayOf(world);
+  const { deployments, unplayed } = await replayOf(world);
   expect(deployments.flatMap(({ differences }) => differences)).toEqual([]);
   expect(deployments.map(({ recorded }) => recorded)).toEqual(ends);
   expect(deployments.map(({ today }) => today)).toEqual(ends);
-  expect(unbegun).toEqual([]);
+  expect(unplayed).toEqual([]);
 }
 
 describe("a replay decides as the log says", () => {
@@ -106,6 +106,25 @@ describe("whatever people and instances did meanwhile:", () => {
     back(["web-5", "web-6", "web-7", "web-8"]);
     await world.finished(two.id);
     await expectSame(world, "completed", "completed", "completed");
+  });
+
+  test("a fleet in which two roll-outs go on at once, and one is held by instances of the other", async () => {
+    const world = await ready(5);
+    for (let n = 1; n <= 9; n++) world.addAgent(`db-${n}`, { tier: "db" });
+    await world.advance(12_000);
+    world.behave({ v1: { tookMs: 3_000 }, v2: { tookMs: 20_000 } });
+    world.behave({ v2: { fails: true } }, ["web-4"]);
+    const one = await world.deploy("v2", { batch: 1, failureThreshold: 1 });
+    const two = await world.deploy("v1", { batch: 2, selector: "tier!=web" });
+    await world.finished(two.id);
+    const away = ["db-1", "db-2", "db-3", "db-4", "db-5"];
+    for (const name of away) world.agent(name).stop();
+    await world.advance(20_000);
+    expect(await world.view(one.id)).toMatchObject({ state: "held" });
+    for (const name of away) world.agent(name).start();
+    const { rolledBackBy } = await world.finished(one.id);
+    await world.finished(rolledBackBy ?? "");
+    await expectSame(world, "completed", "failed, rolled_back", "completed");
   });
 
   test("a person sends one back while it runs, one when it is over, and tries one again", async () => {

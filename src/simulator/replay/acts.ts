@@ -1,9 +1,9 @@
 import type { EndpointName, RequestOf } from "../../contracts/api.js";
 import type { RecordedCase } from "./case-book.js";
+import { specOf } from "./earlier.js";
 import { dataOf, movedSchema, spokenSchema } from "./event-data.js";
 import { isAct } from "./inputs.js";
 import { askedBy, isAskedFor, type RecordedEvent } from "./recorded-event.js";
-import { specOf } from "./records.js";
 
 /** Calls an endpoint. */
 export type Ask = <E extends EndpointName>(name: E, request: RequestOf<E>) => void;
@@ -40,7 +40,7 @@ export function actsOf({ events }: RecordedCase, times: ReadonlyMap<RecordedEven
     // One request may end both a pause and a hold.
     const request = `${event.id} ${event.cause}`;
     const isResumed = event.type === "deployment.resumed" || event.type === "deployment.forced";
-    if (isResumed && event.cause !== "" && requests.has(request)) continue;
+    if (isResumed && requests.has(request)) continue;
     requests.add(request);
     const force = isResumed && isForced(event, events);
     const perform = (ask: Ask, deployment: string) => performAct(event, { ask, deployment, force });
@@ -52,8 +52,7 @@ export function actsOf({ events }: RecordedCase, times: ReadonlyMap<RecordedEven
 /** The same request has ended a hold; or, where there was none to end, the end of the force is told later. */
 function isForced(event: RecordedEvent, events: readonly RecordedEvent[]): boolean {
   const { id, cause, sequence } = event;
-  const isSame = (other: RecordedEvent) =>
-    other.sequence === sequence || (cause !== "" && other.cause === cause);
+  const isSame = (other: RecordedEvent) => other.cause === cause;
   const ofIt = events.filter((other) => other.id === id && forces.test(other.type));
   if (ofIt.some((other) => other.type === "deployment.forced" && isSame(other))) return true;
   const next = ofIt.find((other) => other.sequence > sequence && !isSame(other));

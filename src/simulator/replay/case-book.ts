@@ -47,8 +47,9 @@ export class CaseBook {
   #owners = new Map<string, string>();
   /** Deployments that tell their instances to go back, and let them go by it. */
   #reverting = new Set<string>();
-  #over = new Set<string>();
-  readonly #unbegun = new Set<string>();
+  #open = new Set<RecordedCase>();
+  /** By deployment, why it is not played. */
+  readonly #unplayed = new Map<string, string>();
   #last: RecordedEvent | undefined;
   #ledSinceMs: number | null = null;
   #kept = 0;
@@ -65,9 +66,9 @@ export class CaseBook {
     return this.#cases;
   }
 
-  /** Deployments that the log tells something of, but not the beginning. */
-  get unbegun(): readonly string[] {
-    return [...this.#unbegun];
+  /** Deployments of which the log says too little, with the reason. */
+  get unplayed(): ReadonlyMap<string, string> {
+    return this.#unplayed;
   }
 
   get lastAtMs(): number {
@@ -83,7 +84,7 @@ export class CaseBook {
     if (before.ledger !== event.ledger) {
       this.#byDeployment = new Map();
       this.#owners = new Map();
-      this.#over = new Set();
+      this.#open = new Set();
       this.#reverting = new Set();
       return;
     }
@@ -91,8 +92,7 @@ export class CaseBook {
     const isGap = event.sequence !== before.sequence + 1;
     if (isLedAnew) this.#ledSinceMs = event.atMs;
     if (!isLedAnew && !isGap) return;
-    for (const one of new Set(this.#byDeployment.values())) {
-      if (this.#isOver(one)) continue;
+    for (const one of this.#open) {
       if (isLedAnew) one.takeovers.push({ fromMs: before.atMs, atMs: event.atMs });
       if (isGap) one.hasGaps = true;
     }
@@ -100,29 +100,37 @@ export class CaseBook {
 
   #takeDeployment(event: RecordedEvent): void {
     const { id, type } = event;
-    const isNew = !this.#byDeployment.has(id) && !this.#unbegun.has(id);
-    if (type === "deployment.created" && isNew) this.#begin(event);
-    if (type === "deployment.rollback") {
-      const undone = this.#byDeployment.get(dataOf(rollbackSchema, event).rollbackOf);
-      if (undone !== undefined) {
-        undone.rollback = id;
-        undone.endedAtMs = null;
-        this.#byDeployment.set(id, undone);
-      }
-    }
+    if (type === "deployment.created" && !this.#byDeployment.has(id)) this.#begin(event);
+    if (type === "deployment.rollback") this.#goBack(event);
     const one = this.#byDeployment.get(id);
     if (one === undefined) {
-      if (type !== "deployment.forgotten") this.#unbegun.add(id);
+      const isOld = type === "deployment.forgotten" || this.#unplayed.has(id);
+      if (!isOld) this.#unplayed.set(id, "its beginning is not in the file");
       return;
     }
     this.#keep(one, event);
     if (type === "deployment.reverting") this.#reverting.add(id);
-    if (type !== "deployment.finished") return;
-    this.#over.add(id);
-    if (this.#isOver(one)) one.endedAtMs = event.atMs;
+    // One that hands its instances to a rollback is open again by the next event.
+    if (type !== "deployment.finished" || (one.rollback ?? id) !== id) return;
+    one.endedAtMs = event.atMs;
+    this.#open.delete(one);
+  }
+
+  #goBack(event: RecordedEvent): void {
+    const undone = this.#byDeployment.get(dataOf(rollbackSchema, event).rollbackOf);
+    if (undone === undefined) return;
+    undone.rollback = event.id;
+    undone.endedAtMs = null;
+    this.#open.add(undone);
+    this.#byDeployment.set(event.id, undone);
   }
 
   #begin(event: RecordedEvent): void {
+    if (this.#unplayed.has(event.id)) return;
+    if (event.actor === "") {
+      this.#unplayed.set(event.id, "its events are of the first format, which does not say what led to them");
+      return;
+    }
     const created = dataOf(createdSchema, event);
     const one: RecordedCase = {
       id: event.id,
@@ -137,6 +145,7 @@ export class CaseBook {
     };
     this.#cases.push(one);
     this.#byDeployment.set(event.id, one);
+    this.#open.add(one);
   }
 
   #takeInstance(event: RecordedEvent): void {
@@ -184,9 +193,5 @@ export class CaseBook {
         `more than ${keptMax} events of deployments are too many at once; give a part of the log`,
       );
     one.events.push(event);
-  }
-
-  #isOver({ id, rollback }: RecordedCase): boolean {
-    return this.#over.has(id) && (rollback === null || this.#over.has(rollback));
   }
 }

@@ -1,22 +1,15 @@
-import { dataOf, failedSchema } from "./event-data.js";
 import { isAskedFor, type RecordedEvent, stepOf } from "./recorded-event.js";
 
 /** What came to the control plane from outside. Everything else in the log is what it made of that. */
 
-/** A failure that no instance has reported: its time was over. */
-function isByDeadline(event: RecordedEvent): boolean {
-  if (event.actor !== "") return event.actor === "rule:deadline";
-  return dataOf(failedSchema, event).reason.code === "INSTANCE_DEADLINE";
-}
-
-/** An instance has come to something, by its own report. */
-export function isReported(event: RecordedEvent): boolean {
-  return event.type === "instance.succeeded" || (event.type === "instance.failed" && !isByDeadline(event));
+/** An instance has come to something, by its own report; it may also have failed because its time was over. */
+export function isReported({ type, actor }: RecordedEvent): boolean {
+  return type === "instance.succeeded" || (type === "instance.failed" && actor !== "rule:deadline");
 }
 
 /** An instance that joined the fleet while a deployment for its labels was under way. */
 export function isJoining(event: RecordedEvent): boolean {
-  return event.type === "instance.claimed" && event.cause !== "" && stepOf(event) === undefined;
+  return event.type === "instance.claimed" && stepOf(event) === undefined;
 }
 
 const alwaysAskedFor: ReadonlySet<string> = new Set([

@@ -27,8 +27,8 @@ export interface ReplayedDeployment {
 
 export interface Replay {
   readonly deployments: readonly ReplayedDeployment[];
-  /** Deployments whose beginning the log does not have. */
-  readonly unbegun: readonly string[];
+  /** Deployments of which the log says too little. */
+  readonly unplayed: readonly { readonly deployment: string; readonly why: string }[];
 }
 
 /**
@@ -68,7 +68,7 @@ export class ReplayLog {
     only: string | undefined,
     onProgress: (done: number, all: number) => void = () => undefined,
   ): Promise<Replay> {
-    const { cases, lastAtMs, unbegun } = this.#book;
+    const { cases, lastAtMs, unplayed } = this.#book;
     const chosen = cases.filter(({ id, rollback }) => only === undefined || id === only || rollback === only);
     for (const recorded of chosen) assertWhole(recorded);
     const deployments: ReplayedDeployment[] = [];
@@ -76,7 +76,7 @@ export class ReplayLog {
       onProgress(deployments.length, chosen.length);
       deployments.push(await replayOne(recorded, lastAtMs));
     }
-    return { deployments, unbegun };
+    return { deployments, unplayed: [...unplayed].map(([deployment, why]) => ({ deployment, why })) };
   }
 }
 

@@ -2,12 +2,13 @@ import type { Put } from "../history.js";
 import { type Act, actsOf, creationOf } from "./acts.js";
 import type { RecordedCase, Takeover } from "./case-book.js";
 import { ComparedTime, type Window } from "./compared-time.js";
+import { specOf } from "./earlier.js";
 import { dataOf, endingSchema, stuckSchema } from "./event-data.js";
 import { addHolds, bystandersIn } from "./holds.js";
 import { inputTimes } from "./inputs.js";
 import { type Life, livesOf, newLife } from "./lives.js";
-import { labelsFor, ranBefore, recordsFor, specOf } from "./records.js";
-import type { Direction, Part } from "./scripted-crew.js";
+import { labelsFor, ranBefore, recordsFor } from "./records.js";
+import type { Direction, Part } from "./scripted-instance.js";
 import { type Silences, silencesOf } from "./silences.js";
 import { windowsOf } from "./windows.js";
 
@@ -36,12 +37,13 @@ const warmUpMs = 60_000;
 /** What ran before it began, began so long ago. */
 const historyMs = 3_600_000;
 const typicalDefaultMs = 10_000;
+const namedMax = 5;
 const moveEveryMaxMs = 60_000;
 const moveEveryMinMs = 1_000;
 
 /** @param logEndMs of the last event of the log */
 export function scriptOf(recorded: RecordedCase, logEndMs: number): Script {
-  const { events, takeovers, createdAtMs, endedAtMs, created } = recorded;
+  const { events, takeovers, createdAtMs, endedAtMs } = recorded;
   const times = inputTimes(events);
   const lives = livesOf(events, times);
   const silences = silencesOf(recorded, lives);
@@ -73,7 +75,7 @@ export function scriptOf(recorded: RecordedCase, logEndMs: number): Script {
     time,
     endMs: endedAtMs ?? logEndMs,
     isOver: endedAtMs !== null,
-    assumed: assumptionsOf(recorded, silences, created.deadlineMs === undefined),
+    assumed: assumptionsOf(recorded, silences, bystanders.length),
   };
 }
 
@@ -131,21 +133,25 @@ function isEndedByStandstill(event: RecordedCase["events"][number]): boolean {
 }
 
 function assumptionsOf(
-  { id, hasGaps, events }: RecordedCase,
+  { id, created, hasGaps, events }: RecordedCase,
   silences: Silences,
-  isOlder: boolean,
+  bystanders: number,
 ): readonly string[] {
   const assumed: string[] = [];
-  if (isOlder)
+  if (created.deadlineMs === undefined)
     assumed.push(
       `The log of ${id} is of an older version and does not say its deadlines: 15 minutes for an instance, 20 without any moving, and that it goes back by itself were assumed.`,
     );
   if (hasGaps)
     assumed.push(`Events between those of ${id} are not in the file; what they say was not played.`);
-  const silent = [...silences.keys()];
+  const silent = [...silences.keys()].filter((instance) => events.some((event) => event.id === instance));
   if (silent.length > 0)
     assumed.push(
-      `Silence is no event; by what followed these were taken to be silent: ${silent.slice(0, 5).join(", ")}${silent.length > 5 ? ` and ${silent.length - 5} more` : ""}.`,
+      `Silence is no event; by what followed these were taken to be silent: ${silent.slice(0, namedMax).join(", ")}${silent.length > namedMax ? ` and ${silent.length - namedMax} more` : ""}.`,
+    );
+  if (bystanders > 0)
+    assumed.push(
+      `By the silence that ${id} was held for, ${bystanders} instances more than it took are in the fleet.`,
     );
   if (events.some(({ type }) => type === "deployment.stuck"))
     assumed.push(`Instances of ${id} in flight were taken to move until it was stuck.`);
