@@ -13,6 +13,14 @@ export const exitCodes = {
   failedAndNotRolledBack: 5,
   timedOut: 6,
   noControlPlane: 7,
+  /** `simulate --chaos`: something did not hold that must always hold. */
+  incorrect: 65,
+  /** `simulate --chaos`: a fleet without faults did not come to rest. */
+  stalled: 66,
+  /** `simulate --chaos`: something threw. */
+  crashed: 67,
+  /** `simulate --chaos`: the same seed gave another life. */
+  nondeterministic: 68,
   /** Ctrl-C: what a shell expects of a program that ended by SIGINT. */
   interrupted: 130,
 } as const;

@@ -14,4 +14,5 @@ process.exitCode = await runCli(process.argv.slice(2), processIo(), {
   coordinator: async (options, io) => (await import("./run/coordinator.js")).runCoordinator(options, io),
   agent: async (options, io) => (await import("./run/agent.js")).runAgent(options, io),
   rehearse: async (...work) => (await import("./run/rehearsal-threads.js")).playOnThreads(...work),
+  chaos: async (...work) => (await import("./run/chaos-threads.js")).doChaosOnThreads(...work),
 });

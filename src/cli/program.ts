@@ -23,7 +23,8 @@ import { usageError } from "./usage-error.js";
 const exitCodesHelp = `
 Exit codes:
   0 done   1 internal error   2 wrong usage   3 refused   4 failed and rolled back   5 failed and not rolled back
-  6 timed out waiting   7 no control plane   130 interrupted by Ctrl-C`;
+  6 timed out waiting   7 no control plane   130 interrupted by Ctrl-C
+  simulate --chaos:   65 incorrect   66 did not come to rest   67 crashed   68 not the same twice`;
 
 /**
  * Carries a command line out.
@@ -76,7 +77,7 @@ function createProgram(cli: Cli, runners: Partial<Runners>, json: boolean): Comm
   addReconcileCommand(program, cli);
   program.commandsGroup("Roll out:");
   addDeploymentCommands(program, cli);
-  addSimulateCommand(program, cli, runners.rehearse);
+  addSimulateCommand(program, cli, runners);
   addReleaseCommands(program, cli);
   addConfigCommands(program, cli);
   addInstanceCommands(program, cli);

@@ -4,7 +4,8 @@ import { paintFor } from "./paint.js";
 
 /** How far something is that takes a while. */
 export interface ProgressBar {
-  show(done: number, all: number): void;
+  /** @param words said beside it, in place of the numbers */
+  show(done: number, all: number, words?: string): void;
   /** Takes the bar away. */
   end(): void;
 }
@@ -18,10 +19,10 @@ export function progressBar({ stderr, env }: CliIo, doing: string): ProgressBar 
   const draw = createLogUpdate(stderr);
   const paint = paintFor(stderr, env);
   return {
-    show(done, all) {
+    show(done, all, words = `${done} of ${all}`) {
       const full = Math.round((done / all) * widthMax);
       const bar = `${"█".repeat(full)}${paint("dim", "░".repeat(widthMax - full))}`;
-      draw(`${doing}  ${bar}  ${done} of ${all}`);
+      draw(`${doing}  ${bar}  ${words}`);
     },
     end: () => draw.clear(),
   };

@@ -2,6 +2,7 @@ import { resolve } from "node:path";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { checkName } from "../../api/request.js";
 import { type Labels, labelsSchema } from "../../contracts/instance.js";
+import type { ChaosPlayer } from "../../simulator/chaos/chaos.js";
 import type { Player } from "../../simulator/rehearsal.js";
 import { type Cli, withExamples } from "../cli.js";
 import type { CliIo } from "../cli-io.js";
@@ -60,6 +61,8 @@ export interface Runners {
   readonly agent: (options: AgentOptions, io: CliIo) => Promise<ExitCode>;
   /** Plays the runs of a rehearsal; without it they are played in this thread. */
   readonly rehearse?: Player;
+  /** Lives random lives; without it they are lived in this thread. */
+  readonly chaos?: ChaosPlayer;
 }
 
 /** Adds those that there is a runner for. */

@@ -6,7 +6,7 @@ import type { Amount } from "../../contracts/deployment.js";
 import { parseSelector } from "../../contracts/selector.js";
 import { type RehearsalPlan, rehearsalPlanSchema } from "../../simulator/plan.js";
 import { refuseContradictions } from "../../simulator/plan-check.js";
-import type { Player, Rehearsal } from "../../simulator/rehearsal.js";
+import type { Rehearsal } from "../../simulator/rehearsal.js";
 import { type Cli, withExamples } from "../cli.js";
 import { planLike } from "../plan-like.js";
 import { progressBar } from "../progress-bar.js";
@@ -14,10 +14,12 @@ import { outcomeText, rehearsalJson, rehearsalText } from "../rehearsal-view.js"
 import { replayFile } from "../replay-file.js";
 import { usageError } from "../usage-error.js";
 import { collect, parseAmount, parseCount, parseDuration, parseShare } from "../values.js";
+import type { Runners } from "./long-running.js";
+import { addChaosOptions, type ChaosOptions, refuseChaosOptions, runChaos } from "./simulate-chaos.js";
 
 type Compared = RehearsalPlan["compare"][number];
 
-interface SimulateOptions {
+interface SimulateOptions extends ChaosOptions {
   readonly instances?: number;
   readonly selector?: string;
   readonly batch?: Amount;
@@ -30,21 +32,25 @@ interface SimulateOptions {
   readonly failureRate?: number;
   readonly silenceRate?: number;
   readonly runs?: number;
-  readonly seed?: string;
   readonly compare?: readonly Compared[];
   readonly plan?: string;
   readonly html?: string;
   readonly like?: string;
   readonly replay?: string;
   readonly deployment?: string;
+  readonly chaos?: boolean;
 }
 
-/** `simulate`: rehearses a roll-out. @param player where the runs are played: in this thread, unless told */
-export function addSimulateCommand(program: Command, cli: Cli, player: Player | undefined): void {
+/** `simulate`: rehearses a roll-out, or looks for faults. @param runners where it is done: in this thread, unless told */
+export function addSimulateCommand(
+  program: Command,
+  cli: Cli,
+  { rehearse: player, chaos }: Pick<Partial<Runners>, "rehearse" | "chaos">,
+): void {
   const command = program
     .command("simulate")
     .description(
-      "rehearse a roll-out in virtual time: how likely it completes, how long it takes, how many it hurts if it is bad",
+      "rehearse a roll-out in virtual time: how likely it completes, how long it takes, how many it hurts if it is bad; or --chaos",
     )
     .option("--instances <count>", "instances in the fleet (default: 100)", parseCount)
     .option("--batch <amount>", "instances in flight at once (default: 1)", parseAmount)
@@ -82,7 +88,10 @@ export function addSimulateCommand(program: Command, cli: Cli, player: Player | 
     )
     .option("--deployment <id>", "of what --replay plays, this one alone")
     .addHelpText("after", replayCodes);
+  addChaosOptions(command);
   command.action(async (options: SimulateOptions, command: Command) => {
+    if (options.chaos === true) return runChaos(cli, command, options, chaos);
+    refuseChaosOptions(command);
     const { like } = options;
     if (isReplay(options)) return await replayFile(cli, command, options.replay, options.deployment);
     const known = like === undefined ? {} : await cli.session(command, (session) => planLike(session, like));
@@ -103,6 +112,8 @@ export function addSimulateCommand(program: Command, cli: Cli, player: Player | 
     "rollcall simulate --like d7 --compare batch=20%",
     "rollcall simulate --plan roll-out.json --runs 200 --seed 7",
     "rollcall simulate --replay /var/log/rollcall/audit.ndjson --deployment d7",
+    "rollcall simulate --chaos --minutes 10",
+    "rollcall simulate --chaos --seed 17",
   );
 }
 

@@ -1,22 +1,7 @@
 import { createSeededRandom } from "../../runtime/random.js";
 import { Dice } from "./dice.js";
+import { type Family, families } from "./families.js";
 import { type Happening, type LifePlan, misuses, type Temper } from "./life-plan.js";
-
-/** Kinds of faults, each of which is absent from a good share of the lives. */
-export const families = [
-  "messages",
-  "partitions",
-  "pauses",
-  "crashes",
-  "upgrades",
-  "clocks",
-  "ledger",
-  "disks",
-  "processes",
-  "machines",
-  "membership",
-] as const;
-export type Family = (typeof families)[number];
 
 const selectors = [null, "tier=web", "tier!=web", "zone=a", "tier=web,zone=a"] as const;
 const batches = [1, 1, 2, 3, "25%", "50%", "100%"] as const;

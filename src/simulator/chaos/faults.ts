@@ -1,5 +1,6 @@
 import type { Subscription } from "../../base/ports.js";
 import type { Delivery } from "../../bus/memory-bus.js";
+import type { SeededRandom } from "../../runtime/random.js";
 import { Dice } from "./dice.js";
 import type { Fleet } from "./fleet.js";
 import type { Happening, HappeningOf } from "./life-plan.js";
@@ -25,7 +26,7 @@ const areas: Readonly<Record<HappeningOf<"messages">["of"], (delivery: Delivery)
 /** What goes wrong in a life, and its end. */
 export class Faults {
   readonly #fleet: Fleet;
-  readonly #dice: Dice;
+  readonly #random: SeededRandom;
   /** What ends each fault that lasts. */
   readonly #lasting = new Set<() => void>();
   /** When the last disturbance of messages, the ledger or a coordinator is, or was, over. */
@@ -33,7 +34,7 @@ export class Faults {
 
   constructor(fleet: Fleet) {
     this.#fleet = fleet;
-    this.#dice = new Dice(fleet.world.random.fork("faults"));
+    this.#random = fleet.world.random.fork("faults");
   }
 
   get lasting(): number {
@@ -50,7 +51,8 @@ export class Faults {
     for (const end of [...this.#lasting]) end();
   }
 
-  begin(fault: Fault): void {
+  /** @returns the names of the processes that it strikes */
+  begin(fault: Fault): readonly string[] {
     if (fault.do === "messages" || fault.do === "ledger" || fault.do === "coordinator") {
       const untilMs = this.#fleet.world.clock.nowMs() + fault.forMs;
       this.#disturbedUntilMs = Math.max(this.#disturbedUntilMs, untilMs);
@@ -58,44 +60,36 @@ export class Faults {
     switch (fault.do) {
       case "messages":
         this.#messages(fault);
-        break;
+        return [];
       case "coordinator":
-        this.#coordinator(fault);
-        break;
+        return this.#coordinator(fault);
       case "agent":
-        this.#agent(fault);
-        break;
+        return this.#agent(fault);
       case "agents":
-        for (const id of this.#fleet.agents.keys())
-          if (this.#dice.chance(fault.share)) this.#cutAgent(id, fault.how, fault.forMs);
-        break;
-      case "crash": {
-        const living = this.#fleet.agentAt(fault.instance)?.host.processes.living[0];
-        if (living !== undefined)
-          this.#fleet.agents.get(living.instance)?.host.processes.crash(living.identity.pid);
-        break;
-      }
-      case "clockStep": {
-        const { of, which, byMs } = fault;
-        const node = of === "agent" ? this.#fleet.agentAt(which) : this.#fleet.coordinatorAt(which);
-        node?.clock.stepWall(byMs);
-        break;
-      }
+        return this.#agents(fault);
+      case "crash":
+        return this.#crash(fault);
+      case "clockStep":
+        return this.#clockStep(fault);
       case "ledger":
         this.#ledger(fault);
-        break;
+        return [];
       case "join":
-        this.#fleet.join(fault.labels);
-        break;
+        return [this.#fleet.join(fault.labels)];
       case "leave":
-        this.#fleet.leave(fault.instance);
-        break;
+        return this.#fleet.leave(fault.instance);
     }
   }
 
-  #messages({ how, of, share, ms, forMs }: HappeningOf<"messages">): void {
+  /** A stream of its own for each fault: what it draws is the same whatever else happens. */
+  #diceOf({ do: kind, atMs }: Fault): Dice {
+    return new Dice(this.#random.fork(`${kind}/${atMs}`));
+  }
+
+  #messages(fault: HappeningOf<"messages">): void {
+    const { how, of, share, ms, forMs } = fault;
     const { hub } = this.#fleet.world;
-    const dice = this.#dice;
+    const dice = this.#diceOf(fault);
     const which = (delivery: Delivery) => areas[of](delivery) && dice.chance(share);
     switch (how) {
       case "lose":
@@ -116,10 +110,10 @@ export class Faults {
     }
   }
 
-  #coordinator({ which, how, forMs }: HappeningOf<"coordinator">): void {
+  #coordinator({ which, how, forMs }: HappeningOf<"coordinator">): readonly string[] {
     const fleet = this.#fleet;
     const node = which === "leader" ? fleet.leader() : fleet.coordinatorAt(which);
-    if (node === undefined) return;
+    if (node === undefined) return [];
     switch (how) {
       case "stall":
         node.clock.stall(forMs);
@@ -129,22 +123,23 @@ export class Faults {
         this.#later(forMs, () => fleet.replace(node));
         break;
       case "stop":
-        void fleet.stop(node);
+        fleet.stop(node);
         this.#later(forMs, () => fleet.replace(node));
         break;
       case "upgrade":
-        void fleet.stop(node);
+        fleet.stop(node);
         this.#later(forMs, () => fleet.replace(node, { isNext: true }));
         break;
       default:
         this.#cut(node.name, how, forMs);
         break;
     }
+    return [node.name];
   }
 
-  #agent({ which, how, forMs }: HappeningOf<"agent">): void {
+  #agent({ which, how, forMs }: HappeningOf<"agent">): readonly string[] {
     const node = this.#fleet.agentAt(which);
-    if (node === undefined) return;
+    if (node === undefined) return [];
     switch (how) {
       case "stall":
         node.clock.stall(forMs);
@@ -162,6 +157,33 @@ export class Faults {
         this.#cutAgent(node.id, how, forMs);
         break;
     }
+    return [node.id];
+  }
+
+  #agents(fault: HappeningOf<"agents">): readonly string[] {
+    const dice = this.#diceOf(fault);
+    const struck = [...this.#fleet.agents.keys()].filter(() => dice.chance(fault.share));
+    for (const id of struck) this.#cutAgent(id, fault.how, fault.forMs);
+    return struck;
+  }
+
+  #crash({ instance }: HappeningOf<"crash">): readonly string[] {
+    const node = this.#fleet.agentAt(instance);
+    const living = node?.host.processes.living[0];
+    if (node === undefined || living === undefined) return [];
+    node.host.processes.crash(living.identity.pid);
+    return [node.id];
+  }
+
+  #clockStep({ of, which, byMs }: HappeningOf<"clockStep">): readonly string[] {
+    if (of === "agent") {
+      const node = this.#fleet.agentAt(which);
+      node?.clock.stepWall(byMs);
+      return node === undefined ? [] : [node.id];
+    }
+    const node = this.#fleet.coordinatorAt(which);
+    node?.clock.stepWall(byMs);
+    return node === undefined ? [] : [node.name];
   }
 
   #cutAgent(id: string, how: Cut, forMs: number): void {
@@ -181,7 +203,7 @@ export class Faults {
         hub.drop(({ from }) => from === bus),
         forMs,
       );
-    else {
+    else if (hub.knows(bus)) {
       hub.disconnect(bus);
       this.#later(forMs, () => this.#fleet.reconnect(bus));
     }

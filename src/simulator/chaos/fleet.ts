@@ -57,31 +57,45 @@ export class Fleet {
     this.#startCoordinator({ isNext, driftPpm: node.driftPpm });
   }
 
-  /** Resolves when it has handed over, or cannot. */
-  async stop(node: CoordinatorNode): Promise<void> {
-    await node.stop();
-    this.coordinators.delete(node.name);
+  /** It hands over, if it can. */
+  stop(node: CoordinatorNode): void {
+    const gone = () => void this.coordinators.delete(node.name);
+    node.stop().then(gone, (error: unknown) => {
+      const problem = messageOf(error);
+      this.world.log.warn({ coordinator: node.name, problem }, "a coordinator could not hand over");
+      node.kill();
+      gone();
+    });
   }
 
-  join(labels: Labels): void {
-    this.#addAgent(`j${++this.#joined}`, labels, 0);
+  /** @returns who joins */
+  join(labels: Labels): string {
+    const id = `j${++this.#joined}`;
+    this.#addAgent(id, labels, 0);
+    return id;
   }
 
-  leave(nth: number): void {
+  /** @returns who leaves; the last one stays */
+  leave(nth: number): readonly string[] {
     const node = this.agentAt(nth);
-    if (node === undefined || this.agents.size === 1) return;
+    if (node === undefined || this.agents.size === 1) return [];
     this.agents.delete(node.id);
     this.gone.push(node);
-    void node.leave();
+    node.leave().catch((error: unknown) => {
+      const problem = messageOf(error);
+      this.world.log.error({ instance: node.id, problem }, "an agent could not leave");
+    });
+    return [node.id];
   }
 
-  /** An agent starts with other labels. */
-  relabel(nth: number, labels: Labels): void {
+  /** An agent starts with other labels. @returns which one */
+  relabel(nth: number, labels: Labels): readonly string[] {
     const node = this.agentAt(nth);
-    if (node === undefined) return;
+    if (node === undefined) return [];
     node.kill();
     node.labels = labels;
     this.startAgent(node);
+    return [node.id];
   }
 
   /** Processes end no more by themselves. */

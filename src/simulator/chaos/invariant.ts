@@ -6,7 +6,7 @@ import type { AgentNode } from "./agent-node.js";
 import type { CoordinatorNode } from "./coordinator-node.js";
 import type { Effect } from "./effect.js";
 import type { Commit, LedgerMirror } from "./ledger-mirror.js";
-import type { LifePlan } from "./life-plan.js";
+import type { Happening, LifePlan } from "./life-plan.js";
 import type { Mark } from "./marks.js";
 import type { Asked } from "./people.js";
 import type { ReportLog } from "./reports.js";
@@ -46,6 +46,8 @@ export interface Invariant {
   readonly id: string;
   /** What holds, in one sentence. */
   readonly says: string;
+  /** What the plan says has begun. @param struck the processes that it went for */
+  happens?(happening: Happening, struck: readonly string[]): void;
   /** A batch was stored. */
   committed?(commit: Commit): void;
   /** The store has refused a batch. */

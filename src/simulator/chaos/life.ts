@@ -8,9 +8,10 @@ import type { AuditEvent } from "../../ledger/event-chain.js";
 import { quietLog } from "../quiet-log.js";
 import { SimulatedWorld } from "../world.js";
 import type { Effect } from "./effect.js";
+import type { Failure, Trouble } from "./failure.js";
 import { Faults } from "./faults.js";
 import { Fleet } from "./fleet.js";
-import { type Invariant, Violation, type Witness } from "./invariant.js";
+import { type Invariant, type MakeInvariant, Violation, type Witness } from "./invariant.js";
 import { makeInvariants } from "./invariants/all.js";
 import { LedgerMirror } from "./ledger-mirror.js";
 import type { Happening, LifePlan } from "./life-plan.js";
@@ -20,32 +21,13 @@ import { People } from "./people.js";
 import { ReportLog } from "./reports.js";
 import { Rest } from "./rest.js";
 import { stirIn } from "./stillness.js";
-import { Trace } from "./trace.js";
-
-/** How a life went wrong, by the exit code that says so. */
-export type Trouble =
-  /** Something did not hold that must hold at every moment. */
-  | "correctness"
-  /** The fleet did not come to rest in time, or did not stay there. */
-  | "liveness"
-  /** Something threw, or was logged as an error. */
-  | "crash"
-  /** The same plan gave another life. */
-  | "nondeterminism";
-
-export interface Failure {
-  readonly trouble: Trouble;
-  /** Of the invariant, `S4`. */
-  readonly id: string;
-  readonly sentence: string;
-  /** Since the beginning. */
-  readonly atMs: number;
-}
+import { Trace, type Waypoint } from "./trace.js";
 
 export interface LifeResult {
   readonly failure: Failure | null;
   readonly marks: ReadonlySet<Mark>;
   readonly digest: string;
+  readonly waypoints: readonly Waypoint[];
   /** Messages, writes and effects. */
   readonly happened: number;
   readonly virtualMs: number;
@@ -60,9 +42,16 @@ const letGoEveryMs = 20_000;
 /** So many reconciliations pass in stillness before it is believed. */
 const stillReconciliations = 3;
 
+export interface LifeOptions {
+  /** More that must hold, or that only looks on. */
+  readonly watchers?: readonly MakeInvariant[];
+  /** It ends then at the latest, since its beginning; undefined: when it is over. */
+  readonly untilMs?: number | undefined;
+}
+
 /** Lives a life to its end, or to the first thing that must not be. */
-export async function live(plan: LifePlan): Promise<LifeResult> {
-  return new Life(plan).live();
+export async function live(plan: LifePlan, options: LifeOptions = {}): Promise<LifeResult> {
+  return new Life(plan, options).live();
 }
 
 class Life {
@@ -79,22 +68,25 @@ class Life {
   readonly #healthPrefix: string;
   readonly #marks = new Set<Mark>();
   readonly #startedAtMs: number;
+  readonly #endsAtMs: number;
   #failure: Failure | null = null;
   /** Commands given since the fleet was to be still; `undefined` before. */
   #stirred: string | undefined;
   #mustBeStill = false;
 
-  constructor(plan: LifePlan) {
+  constructor(plan: LifePlan, { watchers = [], untilMs = Number.POSITIVE_INFINITY }: LifeOptions) {
     this.#plan = plan;
     this.#world = new SimulatedWorld({ seed: plan.seed, log: this.#log() });
     this.#startedAtMs = this.#world.clock.nowMs();
+    this.#endsAtMs = this.#startedAtMs + untilMs;
     this.#healthPrefix = `${subjectsOf(this.#world.fleet).root}.health.`;
     this.#fleet = new Fleet(this.#world, plan);
     this.#faults = new Faults(this.#fleet);
     this.#people = new People(this.#world, plan, this.#ledger);
     this.#people.onAnswered = (asked) => this.#run((invariant) => invariant.answered?.(asked));
     this.#heard = new ReportLog(this.#world.clock, this.#fleet.agents);
-    this.#invariants = makeInvariants(this.#witness());
+    const witness = this.#witness();
+    this.#invariants = [...makeInvariants(witness), ...watchers.map((make) => make(witness))];
     this.#watch();
   }
 
@@ -112,9 +104,10 @@ class Life {
         (error: unknown) => this.#fail("crash", "releases", messageOf(error)),
       );
       await this.#until(() => arePushed, 60_000, "the releases cannot be pushed");
-      for (const happening of this.#plan.happenings)
-        clock.setTimer(happening.atMs, () => this.#perform(happening));
-      await this.#pass(this.#plan.faultsMs);
+      const { happenings, faultsMs } = this.#plan;
+      for (const happening of happenings)
+        if (happening.atMs < faultsMs) clock.setTimer(happening.atMs, () => this.#perform(happening));
+      await this.#pass(faultsMs);
       await this.#comeToRest();
     } catch (error) {
       if (error !== this.#stop) this.#fail("crash", "crash", stackOf(error));
@@ -123,6 +116,7 @@ class Life {
       failure: this.#failure,
       marks: this.#marks,
       digest: this.#trace.digest(),
+      waypoints: this.#trace.waypoints,
       happened: this.#trace.length,
       virtualMs: clock.nowMs() - this.#startedAtMs,
       events: this.#world.store.events(this.#world.fleet),
@@ -157,6 +151,12 @@ class Life {
   }
 
   #perform(happening: Happening): void {
+    const struck = this.#begin(happening);
+    this.#run((invariant) => invariant.happens?.(happening, struck));
+  }
+
+  /** @returns the names of the processes that it strikes */
+  #begin(happening: Happening): readonly string[] {
     switch (happening.do) {
       case "deploy":
       case "act":
@@ -165,13 +165,11 @@ class Life {
       case "reconcile":
       case "remove":
         this.#people.wish(happening);
-        break;
+        return [];
       case "relabel":
-        this.#fleet.relabel(happening.instance, happening.labels);
-        break;
+        return this.#fleet.relabel(happening.instance, happening.labels);
       default:
-        this.#faults.begin(happening);
-        break;
+        return this.#faults.begin(happening);
     }
   }
 
@@ -182,26 +180,27 @@ class Life {
 
   async #pass(byMs: number): Promise<void> {
     const { clock } = this.#world;
-    const untilMs = clock.nowMs() + byMs;
-    // A timer of its own, so that time gets there though nothing is due.
-    await clock
-      .runUntil(() => this.#each() || clock.nowMs() >= untilMs, { limitMs: byMs })
-      .catch(() => undefined);
-    if (this.#failure !== null) throw this.#stop;
+    const untilMs = clock.monotonicMs() + byMs;
+    await clock.runUntil(() => this.#each() || clock.monotonicMs() >= untilMs, { limitMs: byMs });
+    if (this.#isOver) throw this.#stop;
   }
 
   async #until(condition: () => boolean, limitMs: number, sentence: string): Promise<void> {
     const { clock } = this.#world;
-    const untilMs = clock.nowMs() + limitMs;
-    await clock.runUntil(() => this.#each() || condition() || clock.nowMs() >= untilMs, { limitMs });
-    if (this.#failure === null && !condition()) this.#fail("liveness", "L2", sentence);
-    if (this.#failure !== null) throw this.#stop;
+    const untilMs = clock.monotonicMs() + limitMs;
+    await clock.runUntil(() => this.#each() || condition() || clock.monotonicMs() >= untilMs, { limitMs });
+    if (!this.#isOver && !condition()) this.#fail("liveness", "L2", sentence);
+    if (this.#isOver) throw this.#stop;
   }
 
   /** @returns whether the life is over */
   #each(): boolean {
     this.#run((invariant) => invariant.each?.());
-    return this.#failure !== null;
+    return this.#isOver;
+  }
+
+  get #isOver(): boolean {
+    return this.#failure !== null || this.#world.clock.nowMs() >= this.#endsAtMs;
   }
 
   // Watching

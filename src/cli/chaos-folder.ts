@@ -1,0 +1,33 @@
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { lineOf } from "../ledger/cloud-event.js";
+import type { Finding } from "../simulator/chaos/chaos-run.js";
+import { live } from "../simulator/chaos/life.js";
+import { usageError } from "./usage-error.js";
+
+/**
+ * Writes each life that failed to a folder of its own: `plan.json`, and of those that were made smaller the audit log too.
+ * @returns the folders, in the order of the findings
+ */
+export async function writeFindings(findings: readonly Finding[], out: string): Promise<string[]> {
+  const folders: string[] = [];
+  for (const finding of findings) {
+    const { failure, report, shrunk, plan } = finding;
+    const folder = join(out, `${report.seed}-${failure.id}`);
+    const files: Record<string, string> = {
+      "plan.json": `${JSON.stringify(shrunk?.plan ?? plan, null, 2)}\n`,
+    };
+    if (shrunk !== undefined) {
+      const { events } = await live(shrunk.plan);
+      files["trace.ndjson"] = events.map((event) => `${lineOf(event)}\n`).join("");
+    }
+    try {
+      mkdirSync(folder, { recursive: true });
+      for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text);
+    } catch (error) {
+      throw usageError(`The folder ${folder} cannot be written: ${(error as NodeJS.ErrnoException).code}.`);
+    }
+    folders.push(folder);
+  }
+  return folders;
+}
