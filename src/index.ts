@@ -5,6 +5,7 @@ import { connectNatsBus as connectNatsBusWith, type NatsBus } from "./bus/nats-b
 import type { NatsBusOptions as NatsBusParts } from "./bus/nats-connect.js";
 import { createRealRandom } from "./runtime/random.js";
 import { createRealClock } from "./runtime/real-clock.js";
+import { silentLog } from "./sdk/silent-log.js";
 
 /** What other programs may build on. What is not listed here may change at any time. */
 
@@ -15,6 +16,14 @@ export {
   type AgentStop,
   createAgent,
 } from "./agent/agent.js";
+export { type AppEngine, AppError, type AppToRun } from "./agent/app-engine.js";
+export {
+  type AppAgent,
+  type AppAgentOptions,
+  type AppAgentStats,
+  createAppAgent,
+} from "./agent/apps/app-agent.js";
+export type { AppAgentPorts } from "./agent/apps/app-parts.js";
 export type { AgentPorts, InstanceOptions } from "./agent/parts.js";
 export type { Probes, Processes, ProcessIdentity, ReleaseFiles } from "./agent/ports.js";
 export type { Client } from "./api/client-types.js";
@@ -46,6 +55,9 @@ export {
   type ReplyOf,
   type RequestOf,
 } from "./contracts/api.js";
+export type { AppContent, AppSettings, DesiredStatus, InitStatus } from "./contracts/app.js";
+export type { AppState } from "./contracts/app-report.js";
+export type { FailureCause } from "./contracts/app-status.js";
 export type { Amount, ClaimState, Counts, DeploymentSpec, Mark, Outcome } from "./contracts/deployment.js";
 export { errorCodes } from "./contracts/error-codes.js";
 export { type ErrorCode, isErrorCode, statusOf } from "./contracts/errors.js";
@@ -87,6 +99,13 @@ export { plainStateOf } from "./runtime/machine-runner.js";
 export { createRealRandom, createSeededRandom } from "./runtime/random.js";
 export { createRealClock } from "./runtime/real-clock.js";
 export { createVirtualClock, type VirtualClock } from "./runtime/virtual-clock.js";
+export { type EmbedAppsOptions, type EmbeddedApps, embedApps } from "./sdk/embed-apps.js";
+export {
+  createModuleEngine,
+  createProcessEngine,
+  type ModuleEngineOptions,
+  type ProcessEngineOptions,
+} from "./sdk/engines.js";
 
 export interface NatsBusOptions extends Omit<NatsBusParts, "clock" | "log" | "name"> {
   /** Shown by the server's monitoring. Default: `rollcall client`. */
@@ -129,11 +148,3 @@ export interface ClientOptions extends Omit<ClientParts, "clock" | "random"> {
 export function createClient(options: ClientOptions): Client {
   return createClientOf({ clock: createRealClock(), random: createRealRandom(), ...options });
 }
-
-const silentLog: Log = {
-  debug: () => undefined,
-  info: () => undefined,
-  warn: () => undefined,
-  error: () => undefined,
-  child: () => silentLog,
-};

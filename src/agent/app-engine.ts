@@ -34,6 +34,8 @@ export interface AppEngine {
   uninstall(app: AppToRun, signal: AbortSignal): Promise<void>;
   /** Tells of each app that has ended by itself while it was enabled. Called once. */
   onEnded?(listener: (app: string, why: unknown) => void): void;
+  /** Nothing is asked of it any more. */
+  close?(): void;
 }
 
 /**

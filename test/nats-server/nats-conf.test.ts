@@ -167,7 +167,7 @@ describe("an agent", () => {
     const reader = openLedgerReader(bus, fleet);
     const heard: LedgerEntry[] = [];
     reader.watch(keys.desiredInstance("web-1"), (entry) => heard.push(entry));
-    reader.watch("desired.app.*", (entry) => heard.push(entry));
+    reader.watch(keys.desiredAppsBelow, (entry) => heard.push(entry));
     await bus.flush();
     expect((await reader.get(keys.desiredInstance("web-1")))?.value).toEqual({ for: "web-1" });
     expect((await reader.get("desired.apps"))?.value).toEqual({});
@@ -191,10 +191,14 @@ describe("an agent", () => {
     const reports: string[] = [];
     coordinator.subscribe(subjects.health("*"), { callback: (_, { subject }) => void reports.push(subject) });
     agent.subscribe(subjects.ask("web-1", ">"), { callback: answer });
+    agent.subscribe(subjects.appsAsk("web-1", "*"), { callback: answer });
     agent.subscribe(subjects.actorState("*", "web-1"), { callback: answer });
+    coordinator.subscribe(subjects.apps("*"), { callback: (_, { subject }) => void reports.push(subject) });
     await Promise.all([agent.flush(), coordinator.flush()]);
     agent.publish(subjects.health("web-1"), "{}");
-    await eventually(() => reports.includes(subjects.health("web-1")));
+    agent.publish(subjects.apps("web-1"), "{}");
+    await eventually(() => reports.length === 2);
+    expect((await coordinator.request(subjects.appsAsk("web-1", "report"), "")).string()).toBe("first");
     const answers: string[] = [];
     const question = subjects.ask("web-1", "report");
     for await (const message of await coordinator.requestMany(question, "", {
@@ -260,6 +264,7 @@ describe("an agent", () => {
     const refused = [
       subjects.health("web-2"),
       subjects.health("web-10"),
+      subjects.apps("web-2"),
       subjects.actorInspect("instance", "web-2"),
       subjects.actorState("instance", "web-2"),
       subjects.ask("web-1", "anything"),
@@ -356,6 +361,7 @@ describe("an agent", () => {
       `${subjects.root}.desired.instance.*`,
       subjects.ask("web-2", ">"),
       subjects.ask("*", ">"),
+      subjects.appsAsk("web-2", ">"),
       subjects.actorState("*", "*"),
       subjects.actorState("instance", "web-2"),
       subjects.event("*", "*"),

@@ -9,7 +9,8 @@ import { appFolder, jsonOfApp } from "./app-folder.js";
 export interface ProcessEngineOptions {
   /** Below it lie the apps: an app's source, else `<app>/<version>`, each a folder with an `app.json`. */
   readonly folder: string;
-  readonly processes: Processes;
+  /** `close` ends what they do in the background, where there is such a thing. */
+  readonly processes: Processes & { close?(): void };
   readonly clock: Clock;
   /** A process that is up for so long is enabled. Default 1,000. */
   readonly settleMs?: number;
@@ -89,6 +90,10 @@ class ProcessEngine implements AppEngine {
 
   onEnded(listener: (app: string, why: unknown) => void): void {
     this.#tell = listener;
+  }
+
+  close(): void {
+    this.#options.processes.close?.();
   }
 
   /** Resolves when it has been up for long enough; from then on its end is told. */

@@ -166,6 +166,7 @@ class InstanceApps implements AppAgent {
     this.#state = "stopped";
     for (const runner of this.#runners.values()) runner.close();
     this.#parts.turns.close();
+    this.#parts.engine.close?.();
     if (this.#ownsHost) this.#parts.host.stop();
     if (wasRunning && leave) await this.#leave();
   }
@@ -325,8 +326,11 @@ class InstanceApps implements AppAgent {
     if (this.#runners.size === 0) return;
     const { clock, limitsMs, log } = this.#parts;
     const over = new Promise<void>((resolve) => {
-      this.#whenEmpty = resolve;
-      clock.setTimer(limitsMs.disable + endSlackMs, resolve);
+      const limit = clock.setTimer(limitsMs.disable + endSlackMs, resolve);
+      this.#whenEmpty = () => {
+        limit.cancel();
+        resolve();
+      };
     });
     for (const runner of this.#runners.values()) runner.halt();
     await over;

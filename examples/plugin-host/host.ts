@@ -1,0 +1,30 @@
+// A service whose apps administrators switch on and off while it runs: NATS_URL=nats://… node host.js INSTANCE
+// Try it beside `rollcall up`:
+//   rollcall apps add hello --version 1.0.0 --enable
+//   curl localhost:3000        which apps this instance has, and what they have come to
+import { createServer } from "node:http";
+import { fileURLToPath } from "node:url";
+import { createModuleEngine, embedApps } from "../../src/index.js";
+
+const instance = process.argv[2] ?? "web-1";
+
+// Each app is a folder with an ES module, apps/<app>/<version>, and runs in a thread of its own.
+const folder = process.env.APPS ?? fileURLToPath(new URL("apps", import.meta.url));
+
+const apps = await embedApps({
+  nats: process.env.NATS_URL ?? "nats://127.0.0.1:4222",
+  instance,
+  engine: createModuleEngine({ folder }),
+  data: `.rollcall/plugin-host/${instance}`,
+});
+
+const server = createServer((_, response) => {
+  response.setHeader("content-type", "application/json");
+  response.end(JSON.stringify({ instance, apps: apps.states() }));
+});
+server.listen(Number(process.env.PORT ?? 3000), "127.0.0.1");
+
+process.once("SIGTERM", async () => {
+  await apps.stop();
+  server.close();
+});
