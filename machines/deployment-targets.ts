@@ -1,4 +1,5 @@
 import type { DeploymentRecord, InstanceRecord } from "../src/contracts/deployment.js";
+import { byName } from "../src/contracts/names.js";
 import { matches, parseSelector, type Selector } from "../src/contracts/selector.js";
 import { sameVersion, type VersionPair } from "../src/contracts/version.js";
 import { targetFor } from "./deployment-request.js";
@@ -48,7 +49,7 @@ export function targetsOf(
     const target = choose(instance);
     if (target !== undefined) targets.push(target);
   }
-  return targets.sort((one, other) => byName.compare(one.instance, other.instance));
+  return targets.sort((one, other) => byName(one.instance, other.instance));
 }
 
 /** What it would take if another deployment did not have it. */
@@ -136,6 +137,3 @@ function back(
   const { before } = trace;
   return { instance: id, target: before, before, urgent: isSilent(id) || trace.result !== "succeeded" };
 }
-
-/** `web-2` before `web-10`; the same on every machine. */
-const byName = new Intl.Collator("en", { numeric: true });

@@ -33,6 +33,8 @@ export function contextPath(dataDir: string): string {
 export async function readContext(dataDir: string): Promise<Context | undefined> {
   const path = contextPath(dataDir);
   const content = await readJsonFile(path).catch((thrown: unknown) => {
+    if (((thrown as Error).cause as NodeJS.ErrnoException | undefined)?.code === "EACCES")
+      throw usageError(`${path} is another user's: ask as the one who ran rollcall up, or give --nats URL.`);
     throw unusable(path, messageOf(thrown));
   });
   if (content === undefined) return undefined;

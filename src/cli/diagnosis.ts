@@ -167,7 +167,7 @@ function ledgerCheck({ ledger, ledgerNowMs }: FleetStatus): Check {
   if (ledger === undefined)
     return other("ledger", "skipped", "the coordinator is of a version that does not say");
   const { notice, sinceMs, restoredFrom } = ledger;
-  const since = sinceMs === null ? "" : `, ${agoText(sinceMs, ledgerNowMs)}`;
+  const since = sinceMs === null ? "" : ` ${agoText(sinceMs, ledgerNowMs)}`;
   return notice === null
     ? other("ledger", "good", `${restoredFrom === null ? "made" : "restored"}${since}`)
     : other("ledger", "odd", notice, "see what runs by rollcall status; deploy what is to run");

@@ -1,7 +1,7 @@
 import type { DeploymentSnapshot } from "../api/watch-deployment.js";
+import { byName } from "../contracts/names.js";
 import { versionText } from "../contracts/version.js";
 import type { DeploymentView, InstanceView } from "../contracts/views.js";
-import { byName } from "./words.js";
 
 /** A roll-out at one moment: what was asked for, the rollback that may follow, and every instance seen of either. */
 export interface RolloutPicture {

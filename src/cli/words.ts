@@ -49,10 +49,3 @@ export function labelsText(labels: Readonly<Record<string, string>>): string {
 export function plainText(text: string): string {
   return text.replace(/[\p{Cc}\p{Cf}\u2028\u2029]+/gu, " ");
 }
-
-const natural = new Intl.Collator("en", { numeric: true });
-
-/** `web-2` before `web-10`. */
-export function byName(one: string, other: string): number {
-  return natural.compare(one, other);
-}

@@ -1,8 +1,7 @@
 import type { DeploymentRecord } from "../contracts/deployment.js";
-
-const byNumber = new Intl.Collator("en", { numeric: true });
+import { byName } from "../contracts/names.js";
 
 /** The newest deployment first; of two of the same millisecond the one with the higher number. */
 export function byAge(one: DeploymentRecord, other: DeploymentRecord): number {
-  return other.created.atMs - one.created.atMs || byNumber.compare(other.id, one.id);
+  return other.created.atMs - one.created.atMs || byName(other.id, one.id);
 }

@@ -1,6 +1,7 @@
 import { type ControlPlane, type EndpointName, endpoints, instancesPageMax } from "../contracts/api.js";
 import type { ConfigRecord, DeploymentRecord, ReleaseRecord } from "../contracts/deployment.js";
 import { refusal } from "../contracts/errors.js";
+import { byName } from "../contracts/names.js";
 import { matches, parseSelector } from "../contracts/selector.js";
 import type { VersionPair } from "../contracts/version.js";
 import type {
@@ -225,11 +226,4 @@ export function createReads(known: KnownFleet, audit: AuditPages): Reads {
     "events.list": async (request) => audit(request),
     "status.get": async () => views.status(),
   };
-}
-
-const collator = new Intl.Collator("en", { numeric: true });
-
-/** `web-2` before `web-10`; names that differ only in leading zeros still have an order. */
-function byName(one: string, other: string): number {
-  return collator.compare(one, other) || (one < other ? -1 : one > other ? 1 : 0);
 }

@@ -4,6 +4,7 @@ import type { Ledger, Objects } from "../base/ports.js";
 import { errorReplySchema } from "../contracts/api.js";
 import { type Inventory, inventorySchema } from "../contracts/inventory.js";
 import { parseKey } from "../contracts/keys.js";
+import { byName } from "../contracts/names.js";
 import type { MemberState, Members } from "./members.js";
 import type { RollOuts } from "./roll-outs.js";
 import type { Term } from "./term.js";
@@ -151,7 +152,9 @@ async function askAgents(parts: ReconciliationParts, isOver: () => boolean) {
     }
   };
   await Promise.all(Array.from({ length: asksAtOnceMax }, work));
-  return { inventories, unanswered };
+  const byInstance = (one: { instance: string }, other: { instance: string }) =>
+    byName(one.instance, other.instance);
+  return { inventories: inventories.sort(byInstance), unanswered: unanswered.sort(byInstance) };
 }
 
 async function inventoryOf(term: Term, ask: { instance: string; host: boolean }): Promise<Inventory> {

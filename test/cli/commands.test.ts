@@ -354,10 +354,10 @@ test("the coordinators: who leads and who follows, since when, the lease, and ho
   ]);
   expect(stdout).toBe(
     [
-      "COORDINATOR   ROLE        SINCE    EPOCH   LEASE RENEWED   DOING        VERSION   NODE",
-      "c1            leading     1m ago       7   1s ago          leads        1.2.3     host-a",
-      "c2            following   1m ago       -   -               caught up    1.2.3     host-a",
-      "c3            following   1m ago       -   -               12s behind   1.2.3     host-a",
+      "COORDINATOR   ROLE        SINCE    EPOCH   RENEWED   VERSION   NODE     DOING",
+      "c1            leading     1m ago       7   1s ago    1.2.3     host-a   leads",
+      "c2            following   1m ago       -   -         1.2.3     host-a   caught up",
+      "c3            following   1m ago       -   -         1.2.3     host-a   12s behind",
       "",
     ].join("\n"),
   );

@@ -31,14 +31,14 @@ function coordinatorsTable({ items, asOf }: ReplyOf<"coordinators.list">, paint:
       },
       { head: "SINCE", cell: ({ sinceMs }) => agoText(sinceMs, asOf) },
       { head: "EPOCH", right: true, cell: ({ epoch }) => String(epoch ?? "-") },
-      { head: "LEASE RENEWED", cell: ({ renewedAtMs }) => agoText(renewedAtMs, asOf) },
+      { head: "RENEWED", cell: ({ renewedAtMs }) => agoText(renewedAtMs, asOf) },
+      { head: "VERSION", cell: ({ version }) => version },
+      { head: "NODE", cell: ({ node }) => node },
       {
         head: "DOING",
         cell: doingOf,
         paint: (text, coordinator) => paint(isInTrouble(coordinator) ? "yellow" : "dim", text),
       },
-      { head: "VERSION", cell: ({ version }) => version },
-      { head: "NODE", cell: ({ node }) => node },
     ],
     paint,
   );

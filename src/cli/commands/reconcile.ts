@@ -69,8 +69,8 @@ function reportText(report: ReconciliationReport, paint: Paint): string {
   });
   if (more > 0) lines.push(`and ${more} more`);
   const end = dryRun ? "Nothing was changed." : `It took ${durationText(tookMs)}.`;
-  const nothing = counts.found === 0 ? "Everything is as it should be. " : "";
-  return [...lines, `${nothing}${countsText(counts)}. ${end}`].join("\n");
+  const found = counts.found === 0 ? "Everything is as it should be" : countsText(counts);
+  return [...lines, `${found}. ${end}`].join("\n");
 }
 
 /** Also of the last one, in the status. */
