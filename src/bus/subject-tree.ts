@@ -67,14 +67,14 @@ function emptyNode<T>(): Node<T> {
 function collect<T>(node: Node<T>, tokens: readonly string[], at: number, found: T[]): void {
   const token = tokens[at];
   if (token === undefined) {
-    found.push(...node.here);
+    for (const item of node.here) found.push(item);
     return;
   }
-  found.push(...node.rest);
-  for (const name of [token, "*"]) {
-    const child = node.children.get(name);
-    if (child !== undefined) collect(child, tokens, at + 1, found);
-  }
+  for (const item of node.rest) found.push(item);
+  const named = node.children.get(token);
+  if (named !== undefined) collect(named, tokens, at + 1, found);
+  const any = node.children.get("*");
+  if (any !== undefined) collect(any, tokens, at + 1, found);
 }
 
 const subjectShape = /^[^\s.*>]+(\.[^\s.*>]+)*$/;

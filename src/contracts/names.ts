@@ -14,12 +14,16 @@ export const versionSchema = z
   .regex(versionPattern)
   .meta({ description: "1 to 64 characters out of A-Z a-z 0-9 . _ + -, the first a letter or digit" });
 
+/** What is its own token, as nearly every name is. */
+const plainToken = /^[A-Za-z0-9_-]*$/;
+
 /**
  * Turns a name into one token of a subject, a key or a path, and no two names into the same one:
  * what is not `[A-Za-z0-9_-]` becomes `=` and two hexadecimal digits (`1.0+b` is `1=2E0=2Bb`). A dot would end a
  * token, `+` is no key character.
  */
 export function escapeToken(name: string): string {
+  if (plainToken.test(name)) return name;
   return name.replace(/[^A-Za-z0-9_-]/gu, (character) =>
     [...new TextEncoder().encode(character)]
       .map((byte) => `=${byte.toString(16).toUpperCase().padStart(2, "0")}`)
@@ -29,6 +33,7 @@ export function escapeToken(name: string): string {
 
 /** The inverse of {@link escapeToken}; `undefined` for what it never produces. */
 export function unescapeToken(token: string): string | undefined {
+  if (plainToken.test(token)) return token;
   const bytes: number[] = [];
   for (let at = 0; at < token.length; at++) {
     const character = token.charAt(at);

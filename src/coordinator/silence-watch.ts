@@ -30,7 +30,7 @@ export interface SilenceListener {
 
 /**
  * Hears who reports and notices who does not. A report costs as little as can be, for there may be 10,000 in a second; a
- * look goes through all instances, some milliseconds for 100,000 of them, each half interval.
+ * look goes through all instances, some milliseconds for 100,000 of them, and only when one of them may have missed its reports.
  */
 export class SilenceWatch {
   readonly #clock: Clock;
@@ -41,6 +41,9 @@ export class SilenceWatch {
   readonly #silent = new Map<string, number>();
   #calmSinceMs: number | null = null;
   #lookedAtMs: number;
+  /** Before this nobody can have missed anything that was not seen, for a report only puts that off; and the window for which that holds. */
+  #nextDueMs = 0;
+  #dueForWindowMs = 0;
   #deaf = false;
   #timer: Timer | undefined;
 
@@ -144,17 +147,27 @@ export class SilenceWatch {
   }
 
   #findSilent(now: number): void {
-    const windowMs = livenessWindowMs(this.intervalMs);
+    const { intervalMs } = this;
+    const windowMs = livenessWindowMs(intervalMs);
+    if (now < this.#nextDueMs && windowMs >= this.#dueForWindowMs) return;
+    let nextDueMs = now + windowMs;
     for (const [instance, hearing] of this.#heard) {
-      if (now - hearing.atMs < windowMs) continue;
-      hearing.atMs = Math.max(hearing.atMs, this.#listener.unsentAtMs(instance) ?? 0);
-      const { atMs } = hearing;
-      if (now - atMs < windowMs) continue;
-      if (now - atMs >= goneAfterMs) this.#listener.onGone(instance);
-      else if (!this.#silent.has(instance)) {
-        this.#silent.set(instance, now);
-        this.#listener.onSilent(instance);
-      }
+      if (now - hearing.atMs > intervalMs)
+        hearing.atMs = Math.max(hearing.atMs, this.#listener.unsentAtMs(instance) ?? 0);
+      nextDueMs = Math.min(nextDueMs, this.#dueOf(instance, hearing.atMs, now, windowMs));
     }
+    this.#nextDueMs = nextDueMs;
+    this.#dueForWindowMs = windowMs;
+  }
+
+  /** Tells what an instance has missed by now. @returns when there may be more of it to tell */
+  #dueOf(instance: string, atMs: number, now: number, windowMs: number): number {
+    if (now - atMs < windowMs) return atMs + windowMs;
+    if (now - atMs >= goneAfterMs) this.#listener.onGone(instance);
+    else if (!this.#silent.has(instance)) {
+      this.#silent.set(instance, now);
+      this.#listener.onSilent(instance);
+    }
+    return Math.max(now, atMs + goneAfterMs);
   }
 }

@@ -1,4 +1,4 @@
-import { createHash, randomBytes, randomInt } from "node:crypto";
+import { hash, randomBytes, randomInt } from "node:crypto";
 import { uniformFloat64 } from "pure-rand/distribution/uniformFloat64";
 import { uniformInt } from "pure-rand/distribution/uniformInt";
 import { xoroshiro128plusFromState } from "pure-rand/generator/xoroshiro128plus";
@@ -40,7 +40,7 @@ function randomId(): string {
  * @example createSeededRandom(42).fork("coordinator").fork("ids").id();
  */
 export function createSeededRandom(seed: number | string): SeededRandom {
-  const digest = createHash("sha256").update(String(seed)).digest();
+  const digest = hash("sha256", String(seed), "buffer");
   const generator = xoroshiro128plusFromState([0, 4, 8, 12].map((at) => digest.readInt32LE(at)));
   return {
     id() {

@@ -8,6 +8,9 @@ const defaultStartMs = Date.UTC(2030, 0, 1);
 /** Timers that may fire without time going on; more is a loop of zero delays. */
 const firedAtOnceMax = 1_000_000;
 
+/** Timers that fire, each after all before it has settled, before the event loop turns. */
+const firedPerTurnMax = 64;
+
 /**
  * Time that moves only when told to. Timers fire in the order of their deadlines (equal ones in the
  * order of setting), each at exactly its deadline, and what a timer set off (promise chains, further
@@ -50,6 +53,7 @@ class HeapClock implements VirtualClock {
   readonly #heap = new TimerHeap();
   #elapsedMs = 0;
   #running = false;
+  #firedAtOnce = 0;
 
   constructor(startMs: number) {
     this.#startMs = startMs;
@@ -102,6 +106,7 @@ class HeapClock implements VirtualClock {
   async #run(untilMs: number, enough: () => boolean): Promise<boolean> {
     assert(!this.#running, "only one caller at a time moves virtual time");
     this.#running = true;
+    this.#firedAtOnce = 0;
     try {
       return await this.#fireUntil(untilMs, enough);
     } finally {
@@ -109,22 +114,56 @@ class HeapClock implements VirtualClock {
     }
   }
 
-  async #fireUntil(untilMs: number, enough: () => boolean): Promise<boolean> {
-    await this.settle();
-    let firedAtOnce = 0;
-    while (!enough()) {
+  #fireUntil(untilMs: number, enough: () => boolean): Promise<boolean> {
+    return eachSettled(() => {
+      if (enough()) return true;
       const timer = this.#heap.peek();
       if (timer === undefined || timer.dueMs > untilMs) {
         this.#elapsedMs = untilMs;
         return enough();
       }
-      firedAtOnce = timer.dueMs > this.#elapsedMs ? 0 : firedAtOnce + 1;
-      assert(firedAtOnce <= firedAtOnceMax, `${firedAtOnceMax} timers fired without time going on`);
+      this.#firedAtOnce = timer.dueMs > this.#elapsedMs ? 0 : this.#firedAtOnce + 1;
+      assert(
+        this.#firedAtOnce <= firedAtOnceMax,
+        () => `${firedAtOnceMax} timers fired without time going on`,
+      );
       this.#elapsedMs = timer.dueMs;
       this.#heap.remove(timer);
       timer.fire();
-      await this.settle();
-    }
-    return true;
+      return undefined;
+    });
   }
+}
+
+/**
+ * Takes steps until one has a result. Before each, promise chains settle: so they do between two immediates, also of those that
+ * one turn of the event loop runs, which is dear.
+ */
+function eachSettled<T>(step: () => T | undefined): Promise<T> {
+  return new Promise((resolve, reject) => {
+    let left = 0;
+    let perTurn = 1;
+    let isOver = false;
+    const settle = (how: () => void): void => {
+      isOver = true;
+      how();
+    };
+    const next = (): void => {
+      left--;
+      if (isOver) return;
+      try {
+        const result = step();
+        if (result !== undefined) settle(() => resolve(result));
+      } catch (error) {
+        settle(() => reject(error));
+      }
+      if (left === 0 && !isOver) turn();
+    };
+    const turn = (): void => {
+      left = perTurn;
+      for (let count = 0; count < left; count++) setImmediate(next);
+      perTurn = Math.min(firedPerTurnMax, perTurn * 2);
+    };
+    turn();
+  });
 }
