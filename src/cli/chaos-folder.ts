@@ -2,11 +2,13 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { lineOf } from "../ledger/cloud-event.js";
 import type { Finding } from "../simulator/chaos/chaos-run.js";
+import { type Entry, keepDiary } from "../simulator/chaos/diary.js";
 import { live } from "../simulator/chaos/life.js";
+import { pictureOf } from "../simulator/chaos/picture.js";
 import { usageError } from "./usage-error.js";
 
 /**
- * Writes each life that failed to a folder of its own: `plan.json`, and of those that were made smaller the audit log too.
+ * Writes each life that failed to a folder of its own: `plan.json`, and of those that were made smaller the audit log and a picture too.
  * @returns the folders, in the order of the findings
  */
 export async function writeFindings(findings: readonly Finding[], out: string): Promise<string[]> {
@@ -18,8 +20,10 @@ export async function writeFindings(findings: readonly Finding[], out: string): 
       "plan.json": `${JSON.stringify(shrunk?.plan ?? plan, null, 2)}\n`,
     };
     if (shrunk !== undefined) {
-      const { events } = await live(shrunk.plan);
+      const diary: Entry[] = [];
+      const { events, failure: again } = await live(shrunk.plan, { watchers: [keepDiary(diary)] });
       files["trace.ndjson"] = events.map((event) => `${lineOf(event)}\n`).join("");
+      files["picture.txt"] = pictureOf(shrunk.plan, diary, again);
     }
     try {
       mkdirSync(folder, { recursive: true });

@@ -126,6 +126,7 @@ function findingText({ report, failure, plan, shrunk }: Finding, folder: string,
       `  The smallest life that fails so has ${sizeText(shrunk.plan)}; it had ${sizeText(plan)}.`,
       `  rollcall simulate --chaos --life ${folder}/plan.json`,
       `  rollcall events --file ${folder}/trace.ndjson`,
+      `  ${folder}/picture.txt`,
     );
   return lines.join("\n");
 }
