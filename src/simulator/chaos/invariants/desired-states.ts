@@ -31,9 +31,9 @@ export const desiredStates: MakeInvariant = (witness) => {
       throw new Violation(`${instance} acts on generation ${generation}, which was never stored`);
     return found;
   };
-  const takenBy = (name: string): Taken => {
-    const taken = acted.get(name) ?? { revision: 0, activated: new Set() };
-    acted.set(name, taken);
+  const takenBy = (memory: string | undefined): Taken => {
+    const taken = acted.get(memory ?? "") ?? { revision: 0, activated: new Set() };
+    if (memory !== undefined) acted.set(memory, taken);
     return taken;
   };
 

@@ -7,7 +7,7 @@ interface Known {
   /** The newest generation that an agent has made active. */
   activated: number;
   /** What the incarnation that reports acted on last. */
-  incarnation: string;
+  incarnation: string | undefined;
   observed: number;
 }
 
@@ -23,7 +23,7 @@ export const generations: MakeInvariant = (witness) => {
   /** Of each instance, also of one that has left: what it acts on may be of before. */
   const newest = new Map<string, number>();
   const of = (instance: string) => {
-    const known = knowledge.get(instance) ?? { activated: 0, incarnation: "", observed: 0 };
+    const known = knowledge.get(instance) ?? { activated: 0, incarnation: undefined, observed: 0 };
     knowledge.set(instance, known);
     return known;
   };
@@ -52,7 +52,7 @@ export const generations: MakeInvariant = (witness) => {
       if (observed > told)
         throw new Violation(`${instance} acts on generation ${observed}, it was told ${told} at most`);
       const known = of(instance);
-      if (incarnation === known.incarnation && observed < known.observed)
+      if (incarnation !== undefined && incarnation === known.incarnation && observed < known.observed)
         throw new Violation(`${instance} acts on generation ${observed} after ${known.observed}`);
       if (observed < known.activated)
         throw new Violation(
