@@ -26,7 +26,7 @@ export interface Check {
 }
 
 const vitalNames = ["context", "nats", "jetstream", "control plane", "leader"] as const;
-const otherNames = ["ledger", "instances", "roll-outs"] as const;
+const otherNames = ["ledger", "instances", "roll-outs", "rules"] as const;
 const storageShareMax = 0.9;
 const diskFreeMinBytes = 500_000_000;
 
@@ -79,6 +79,7 @@ async function networkChecks(session: Session, checks: Check[]): Promise<void> {
   if (!isThere) return;
   const status = await session.client.status.get();
   checks.push(leaderCheck(status), ledgerCheck(status), instancesCheck(status), rolloutsCheck(status));
+  checks.push(rulesCheck(status));
 }
 
 async function natsCheck({ bus: { connection } }: Session): Promise<Check> {
@@ -213,6 +214,26 @@ function rolloutsCheck({ active, latest }: FleetStatus): Check {
       `see rollcall deployments show ${latest.id}`,
     );
   return other("roll-outs", "good", "none under way");
+}
+
+/** What a coordinator has found itself to do that none ever should. */
+function rulesCheck({ broken }: FleetStatus): Check {
+  if (broken === undefined)
+    return other(
+      "rules",
+      "skipped",
+      "whoever has answered does not lead, or is of a version that does not say",
+    );
+  const [first] = broken;
+  if (first === undefined) return other("rules", "good", "the leader has found itself to break none");
+  const { rule, times, sentence } = first;
+  const more = broken.length > 1 ? `, and ${countText(broken.length - 1, "other rule")}` : "";
+  return other(
+    "rules",
+    "bad",
+    `RULE_BROKEN ${rule}, ${countText(times, "time")}: ${sentence}${more}`,
+    "pause what rolls out, and see RULE_BROKEN in the runbook",
+  );
 }
 
 async function diskCheck(dataDir: string): Promise<Check> {

@@ -135,7 +135,7 @@ export const coordinatorViewSchema = z.object({
   doing: z.string().default(""),
   version: z.string(),
   node: z.string(),
-  /** Why it does not lead though it might have to; `null` if nothing is wrong. */
+  /** Why it does not lead though it might have to, or what rule it has found itself to break; `null` if nothing is wrong. */
   problem: z.string().nullable().default(null),
 });
 export type CoordinatorView = z.infer<typeof coordinatorViewSchema>;
@@ -217,6 +217,8 @@ export const fleetStatusSchema = z.object({
   ledger: ledgerViewSchema.optional(),
   /** How many deployments and phases are stuck now. */
   stuck: z.number(),
+  /** Rules that the leader has found itself to break since its process runs; a copy does not say. */
+  broken: z.array(z.object({ rule: z.string(), times: z.number(), sentence: z.string() })).optional(),
   /** The last one that was not a dry run. */
   reconciliation: reconciliationRecordSchema.nullable(),
   active: z.array(deploymentViewSchema),

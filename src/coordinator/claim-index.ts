@@ -137,6 +137,11 @@ export class ClaimIndex {
     return owner !== undefined && this.#tally(owner).members.get(instance)?.claim.state === "told";
   }
 
+  /** Instances that a deployment has in flight, those included that it told outside of its batch. */
+  inFlightOf(deployment: string): number {
+    return this.#tallies.get(deployment)?.inFlight ?? 0;
+  }
+
   /** Instances that some deployment has in flight. */
   inFlightCount(): number {
     let count = 0;

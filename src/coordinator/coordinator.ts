@@ -24,6 +24,7 @@ import { Leader } from "./leader.js";
 import { ledgerView } from "./ledger-view.js";
 import { type AuditPages, isRead } from "./reads.js";
 import { type Role, roleAfter } from "./roles.js";
+import { SelfWatch } from "./self-watch.js";
 import { Standby } from "./standby.js";
 
 /** After a takeover, until every instance will have reported once. */
@@ -65,12 +66,16 @@ class HostedCoordinator implements Coordinator {
   readonly #stopped: (() => void)[] = [];
   #lease: Subscription | undefined;
   readonly #problems: LastingProblem;
+  readonly #selfWatch: SelfWatch;
 
   constructor(ports: CoordinatorPorts, options: CoordinatorOptions) {
     this.#ports = ports;
     this.#options = options;
     this.#log = ports.log.child({ fleet: options.fleet, coordinator: options.name });
     this.#problems = new LastingProblem(ports.clock, this.#log);
+    this.#selfWatch = new SelfWatch(({ rule, sentence }, times) =>
+      this.#log.error({ code: "RULE_BROKEN", rule, times }, sentence),
+    );
     this.#roleSinceMs = ports.clock.nowMs();
     this.#audit = ports.audit ?? noAudit(options.fleet);
     this.#standby = new Standby(options.name, this.#audit, {
@@ -138,7 +143,7 @@ class HostedCoordinator implements Coordinator {
       version,
       node,
       // A leader that a full ledger ends leads again within seconds, and has the problem all the same.
-      problem: this.#actor?.snapshot().context.problem ?? this.#problems.lately,
+      problem: this.#actor?.snapshot().context.problem ?? this.#problems.lately ?? this.#selfWatch.problem,
     };
   }
 
@@ -278,6 +283,7 @@ class HostedCoordinator implements Coordinator {
       files: this.#ports.files,
       reconcileEveryMs: this.#options.reconcileEveryMs,
       unsentAtMs,
+      selfWatch: this.#selfWatch,
       onFailed: (error) => {
         if (this.#leader === leader) this.#termFailed(error);
       },

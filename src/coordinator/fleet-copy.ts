@@ -180,6 +180,11 @@ export class FleetCopy implements KnownFleet, LedgerFollower {
     return this.#records?.ledger ?? this.#parts.ledger;
   }
 
+  /** It writes nothing. */
+  broken(): undefined {
+    return undefined;
+  }
+
   leader(): string | null {
     return this.lease?.holder ?? null;
   }

@@ -1,6 +1,7 @@
 import type { Observed } from "../../machines/deployment-plan.js";
 import type { Ledger } from "../base/ports.js";
 import type { DeploymentRecord } from "../contracts/deployment.js";
+import type { FleetStatus } from "../contracts/views.js";
 import type { Catalog } from "./catalog.js";
 import type { Leader } from "./leader.js";
 import type { MemberState } from "./members.js";
@@ -33,6 +34,8 @@ export interface KnownFleet {
   member(instance: string): MemberState | undefined;
   /** How long ago an instance was heard of here; `null` if it was not. */
   reportAgeMs(instance: string): number | null;
+  /** Rules that whoever knows this has found itself to break; it should never. */
+  broken(): FleetStatus["broken"];
   /** Every deployment that is known, in no order. */
   deployments(): Iterable<DeploymentRecord>;
   deployment(id: string): KnownDeployment | undefined;
@@ -54,6 +57,8 @@ export function knownBy(leader: Leader): KnownFleet {
     },
     member: (instance) => members.find(instance)?.snapshot(),
     reportAgeMs: (instance) => leader.reportAgeMs(instance),
+    broken: () =>
+      [...leader.selfWatch.found].map(([rule, { times, sentence }]) => ({ rule, times, sentence })),
     deployments: () => rollOuts.records(),
     deployment(id) {
       const state = rollOuts.snapshot(id);

@@ -26,6 +26,7 @@ import { byAge } from "./order.js";
 import { Reconciliation } from "./reconciliation.js";
 import type { CoordinatorFiles } from "./reconciliation-facts.js";
 import { RollOuts } from "./roll-outs.js";
+import type { SelfWatch } from "./self-watch.js";
 import { SilenceWatch } from "./silence-watch.js";
 import type { Term } from "./term.js";
 import { whoseWord } from "./whose-word.js";
@@ -63,6 +64,8 @@ export interface LeaderParts {
   /** Between two reconciliations. Default: an hour. */
   readonly reconcileEveryMs?: number | undefined;
   readonly unsentAtMs?: UnsentReports | undefined;
+  /** Of the process: it outlives the leadership. */
+  readonly selfWatch: SelfWatch;
   /** What is known may differ from the ledger; at most once. */
   readonly onFailed: (error: unknown) => void;
 }
@@ -75,6 +78,7 @@ export class Leader {
   readonly watch: SilenceWatch;
   readonly intake: Intake;
   readonly reconciliation: Reconciliation;
+  readonly selfWatch: SelfWatch;
   readonly #ledger: Ledger;
   readonly #convergence: Convergence;
   #busStatus: Subscription | undefined;
@@ -85,6 +89,7 @@ export class Leader {
   constructor(parts: LeaderParts) {
     const { fleet, ledger, leadership, clock, random, log, bus, host } = parts;
     this.#ledger = ledger;
+    this.selfWatch = parts.selfWatch;
     const index = new ClaimIndex((deployment) => this.rollOuts.touch(deployment));
     const formats = new FleetFormats({
       id: leadership.holder,
@@ -98,6 +103,9 @@ export class Leader {
       clock,
       toStore: (key, record, formatMax) => formats.toStore(key, record, formatMax),
       isBusy: () => host.stats.queued > 0,
+      onWriting: (puts, deletes) =>
+        parts.selfWatch.writing({ puts, deletes, inFlightOf: (id) => index.inFlightOf(id) }),
+      onWritten: (revision) => parts.selfWatch.written(revision),
       onFailed: (error) => this.term.fail(error),
     });
     this.term = {
@@ -181,6 +189,9 @@ export class Leader {
       else if (found.kind === "deployment") deployments.push(found.record);
       else catalog.put(found);
     }
+    const { epoch } = this.term.leadership;
+    const revision = this.#loadedRevision;
+    this.selfWatch.loaded({ ledgerId: this.term.ledgerId, epoch, revision }, deployments, instances);
     for (const [index, record] of instances.entries()) {
       await this.#letOthersRun(index);
       const member = this.members.restore(record);

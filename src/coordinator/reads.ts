@@ -170,6 +170,7 @@ export class FleetViews {
         .map((row) => (isKnownVersion(this.#known, row.version) ? row : { ...row, unrecorded: true })),
       ledger: ledgerView(this.#known),
       stuck: this.stuck().length,
+      broken: this.#known.broken(),
       reconciliation: this.#known.catalog.reconciliation,
       active: this.deployments(active.map(({ id }) => id)),
       latest: newest === undefined ? null : this.deployment(newest.id),

@@ -41,6 +41,9 @@ export interface WriterParts {
   readonly toStore: (key: string, record: unknown, formatMax?: number) => unknown;
   /** True while actors have events to handle, whose decisions may join the batch. */
   readonly isBusy: () => boolean;
+  /** Told of each batch before it is written, with its records as the program works with them, and after. */
+  readonly onWriting: (puts: readonly Put[], deletes: readonly string[]) => void;
+  readonly onWritten: (revision: number) => void;
   readonly onFailed: (error: unknown) => void;
 }
 
@@ -55,6 +58,8 @@ export class Writer {
   readonly #toStore: WriterParts["toStore"];
   /** True while actors have events to handle, whose decisions may join the batch. */
   readonly #isBusy: () => boolean;
+  readonly #onWriting: WriterParts["onWriting"];
+  readonly #onWritten: WriterParts["onWritten"];
   readonly #onFailed: (error: unknown) => void;
   #queue: Waiting[] = [];
   #running = false;
@@ -67,6 +72,8 @@ export class Writer {
     this.#clock = parts.clock;
     this.#toStore = parts.toStore;
     this.#isBusy = parts.isBusy;
+    this.#onWriting = parts.onWriting;
+    this.#onWritten = parts.onWritten;
     this.#onFailed = parts.onFailed;
   }
 
@@ -116,7 +123,9 @@ export class Writer {
       const batch = [first, ...rest] as const;
       try {
         const { revisions } = await this.#leadership.commit(this.#batchOf(batch));
-        for (const revision of revisions.values()) this.#revision = Math.max(this.#revision, revision);
+        const revision = Math.max(...revisions.values());
+        this.#onWritten(revision);
+        this.#revision = Math.max(this.#revision, revision);
         for (const { done } of batch) done();
       } catch (error) {
         this.#failure ??= error;
@@ -142,16 +151,18 @@ export class Writer {
 
   #batchOf([first, ...rest]: readonly [Waiting, ...Waiting[]]): LedgerBatch {
     // Within a batch the last write of a key wins.
-    const changes = new Map<string, unknown>();
+    const changes = new Map<string, Put | undefined>();
     for (const { unit } of [first, ...rest]) {
-      for (const { key, value, formatMax } of unit.puts ?? [])
-        changes.set(key, this.#toStore(key, value, formatMax));
+      for (const put of unit.puts ?? []) changes.set(put.key, put);
       for (const key of unit.deletes ?? []) changes.set(key, undefined);
     }
-    const puts = [...changes]
-      .filter(([, value]) => value !== undefined)
-      .map(([key, value]) => ({ key, value }));
-    const deletes = [...changes].filter(([, value]) => value === undefined).map(([key]) => key);
+    const written = [...changes.values()].filter((put) => put !== undefined);
+    const deletes = [...changes].filter(([, put]) => put === undefined).map(([key]) => key);
+    this.#onWriting(written, deletes);
+    const puts = written.map(({ key, value, formatMax }) => ({
+      key,
+      value: this.#toStore(key, value, formatMax),
+    }));
     const events = [...first.unit.events, ...rest.flatMap(({ unit }) => unit.events)] as const;
     return { events, puts, deletes };
   }

@@ -22,6 +22,7 @@ const healthy: FleetStatus = {
   ledger: { id: "m1", sinceMs: 1, restoredFrom: null, strangers: 0, unknownVersions: 0, notice: null },
   active: [],
   stuck: 0,
+  broken: [],
   reconciliation: null,
   latest: null,
 };
@@ -51,6 +52,7 @@ const allGood = {
   ledger: "good",
   instances: "good",
   "roll-outs": "good",
+  rules: "good",
   disk: "good",
 };
 
@@ -98,12 +100,20 @@ test.each([
     { "roll-outs": "bad" },
     1,
   ],
+  [
+    "a leader that has found itself to break a rule",
+    { broken: [{ rule: "batchHolds", times: 2, sentence: "d1 has 3 in flight, its batch is 2" }] },
+    { rules: "bad" },
+    1,
+  ],
+  ["a follower that answers for it", { broken: undefined }, { rules: "skipped" }, 0],
 ])("a fleet with %s says so", async (_what, changes, states, code) => {
   const found = await examineFleet({ ...healthy, ...changes });
   expect([found.code, found.ok]).toEqual([code, code === 0]);
   expect(found.states).toEqual({ ...allGood, ...states });
   const [name] = Object.keys(states);
-  expect(found.checks.find((check) => check.name === name)?.next).toMatch(/.{10}/);
+  const check = found.checks.find((looked) => looked.name === name);
+  expect(check?.state === "skipped" ? check.found : check?.next).toMatch(/.{10}/);
 });
 
 test("coordinators of different versions are odd", async () => {
@@ -149,6 +159,7 @@ test("what cannot be looked at is skipped, and the first missing thing is named"
     ledger: "skipped",
     instances: "skipped",
     "roll-outs": "skipped",
+    rules: "skipped",
     disk: "good",
   };
   const data = makeTempDir();

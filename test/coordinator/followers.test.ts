@@ -59,6 +59,8 @@ async function answersOf({ plane }: Coordinator): Promise<unknown> {
   const details = [];
   for (const { id } of deployments.items)
     details.push(await world.call("deployments.get", { deployment: id, instances: true }, plane));
+  // What a leader has found of itself no follower knows.
+  const { broken: _, ...status } = await world.call("status.get", {}, plane);
   return likeness([
     deployments,
     details,
@@ -66,7 +68,7 @@ async function answersOf({ plane }: Coordinator): Promise<unknown> {
     await world.call("releases.list", {}, plane),
     await world.call("configs.list", {}, plane),
     await world.call("deployments.stuck", {}, plane),
-    await world.call("status.get", {}, plane),
+    status,
   ]);
 }
 

@@ -5,6 +5,7 @@ import { type InstanceState, type Report, reportSchema } from "../../src/contrac
 import { currentFormats } from "../../src/contracts/record-formats.js";
 import { instanceOfSubject, subjectsOf } from "../../src/contracts/subjects.js";
 import { Leader } from "../../src/coordinator/leader.js";
+import { SelfWatch } from "../../src/coordinator/self-watch.js";
 import { createActorHost } from "../../src/runtime/actor-host.js";
 import { FleetWorld, fleet, leaseMs } from "../kit/fleet.js";
 import { quietLog } from "../kit/quiet-log.js";
@@ -147,6 +148,7 @@ async function lead(): Promise<{ world: FleetWorld; leader: Leader }> {
     host,
     formats: currentFormats,
     askPeers: async () => [],
+    selfWatch: new SelfWatch(onFailed),
     onFailed,
   });
   await world.during(leader.load());

@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import { currentFormats } from "../../src/contracts/record-formats.js";
 import { Leader } from "../../src/coordinator/leader.js";
+import { SelfWatch } from "../../src/coordinator/self-watch.js";
 import { createActorHost } from "../../src/runtime/actor-host.js";
 import { FleetWorld, fleet } from "../kit/fleet.js";
 import { Invariants } from "../kit/invariants.js";
@@ -269,8 +270,9 @@ test("a fleet that grows is told to report less often", async () => {
   const onFailed = (error: unknown) => expect(error).toBeUndefined();
   const formats = currentFormats;
   const askPeers = async () => [];
+  const selfWatch = new SelfWatch(onFailed);
   const parts = { fleet, ledger, leadership, clock, random, log, bus, host, formats, askPeers, onFailed };
-  const leader = new Leader(parts);
+  const leader = new Leader({ ...parts, selfWatch });
   await world.during(leader.load());
   leader.lead();
   const first = world.addAgent("first");

@@ -45,7 +45,17 @@ function statusText(status: FleetStatus, paint: Paint): string {
     status.stuck === 0
       ? []
       : [paint("red", `${countText(status.stuck, "thing")} stuck: rollcall deployments ls --stuck`)];
-  return [...lines, "", ...rolloutsText(status, paint), ...stuck, ...reconciliationText(status)].join("\n");
+  const broken = (status.broken ?? []).map(({ rule, times, sentence }) =>
+    paint("red", `RULE_BROKEN ${rule}, ${countText(times, "time")}: ${plainText(sentence)}`),
+  );
+  return [
+    ...lines,
+    "",
+    ...rolloutsText(status, paint),
+    ...stuck,
+    ...broken,
+    ...reconciliationText(status),
+  ].join("\n");
 }
 
 function reconciliationText({ reconciliation, ledgerNowMs }: FleetStatus): string[] {

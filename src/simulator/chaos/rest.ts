@@ -58,7 +58,8 @@ export class Rest {
 
   /** What is not at rest yet: a deployment that is not over, an instance that is not where it was told to be. */
   unrest(): string | undefined {
-    return this.#unled() ?? this.#unfinished() ?? this.#unsettled() ?? this.#atWork();
+    const stands = this.#witness.nowMs() < this.#calmAtMs ? "a process stands still" : undefined;
+    return stands ?? this.#unled() ?? this.#unfinished() ?? this.#unsettled() ?? this.#atWork();
   }
 
   /**

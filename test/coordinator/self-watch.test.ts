@@ -1,0 +1,96 @@
+import { expect, test } from "vitest";
+import { keys } from "../../src/contracts/keys.js";
+import { type BrokenRule, SelfWatch } from "../../src/coordinator/self-watch.js";
+import { FleetWorld } from "../kit/fleet.js";
+import { quietLog } from "../kit/quiet-log.js";
+import { deploymentOf, instanceOf } from "../machines/samples.js";
+import { desiredOf } from "../simulator/invariants/staged-fleet.js";
+
+function watching() {
+  const broken: BrokenRule[] = [];
+  const watch = new SelfWatch((found) => void broken.push(found));
+  const put = (key: string, value: unknown, inFlight = 0) =>
+    watch.writing({ puts: [{ key, value }], deletes: [], inFlightOf: () => inFlight });
+  return {
+    watch,
+    broken,
+    rules: () => broken.map(({ rule }) => rule),
+    putDeployment: (changes: Parameters<typeof deploymentOf>[0], inFlight = 0) =>
+      put(keys.deployment("d1"), deploymentOf(changes), inFlight),
+    tell: (generation: number) => put(keys.desiredInstance("i1"), desiredOf({ generation })),
+    load: (epoch: number, revision: number, ledgerId = "m1") =>
+      watch.loaded(
+        { ledgerId, epoch, revision },
+        [deploymentOf({ outcome: "completed", stage: "finished" })],
+        [instanceOf({ generation: 5 })],
+      ),
+  };
+}
+
+test("a second outcome is noticed, also of a deployment that an earlier leader has ended; the same one again is not", () => {
+  const { load, putDeployment, broken } = watching();
+  load(1, 10);
+  putDeployment({ outcome: "completed", stage: "finished" });
+  expect(broken).toEqual([]);
+  putDeployment({ outcome: "aborted", stage: "finished" });
+  expect(broken).toEqual([{ rule: "outcomeStands", sentence: "d1 was completed and would become aborted" }]);
+});
+
+test("more in flight than the batch is noticed; what a rollback tells at once is not", () => {
+  const { putDeployment, broken } = watching();
+  putDeployment({ stage: "running", batch: 2 }, 2);
+  putDeployment({ stage: "running", batch: 2, rollbackOf: "d0" }, 3);
+  expect(broken).toEqual([]);
+  putDeployment({ stage: "running", batch: 2 }, 3);
+  expect(broken).toEqual([{ rule: "batchHolds", sentence: "d1 has 3 in flight, its batch is 2" }]);
+});
+
+test("a generation that falls is noticed, but not of an instance that has left and come back", () => {
+  const { watch, load, tell, broken, rules } = watching();
+  load(1, 10);
+  tell(6);
+  tell(6);
+  expect(broken).toEqual([]);
+  tell(5);
+  expect(rules()).toEqual(["generationGrows"]);
+  watch.writing({ puts: [], deletes: [keys.instance("i1")], inFlightOf: () => 0 });
+  tell(1);
+  expect(rules()).toEqual(["generationGrows"]);
+});
+
+test("an epoch that does not grow is noticed, and a ledger that holds less than it has confirmed", () => {
+  const { watch, load, rules } = watching();
+  load(3, 10);
+  watch.written(20);
+  load(4, 20);
+  expect(rules()).toEqual([]);
+  load(4, 21);
+  expect(rules()).toEqual(["epochGrows"]);
+  load(5, 15);
+  watch.written(14);
+  expect(rules()).toEqual(["epochGrows", "ledgerGrows", "ledgerGrows"]);
+  expect(watch.found.get("ledgerGrows")?.times).toBe(2);
+  load(1, 1, "m2");
+  expect(rules()).toHaveLength(3);
+});
+
+test("a ledger that has lost what it had confirmed is said to have: in the log, and in the status", async () => {
+  const logged: object[] = [];
+  const log = { ...quietLog, error: (facts: object) => void logged.push(facts), child: () => log };
+  const world = new FleetWorld({ log, syncAlways: false });
+  await world.startCoordinator("c1");
+  world.addAgent("web-1");
+  await world.advance(3_000);
+  expect((await world.call("status.get", {})).broken).toEqual([]);
+  await world.advance(60_000);
+  await world.pushRelease("v1");
+  await world.advance(1_000);
+  world.store.crash({ loseMs: 3_000 }).unsubscribe();
+  await world.advance(30_000);
+  const { broken } = await world.call("status.get", {});
+  expect(broken).toContainEqual(expect.objectContaining({ rule: "ledgerGrows", times: 1 }));
+  expect(world.coordinators.get("c1")?.coordinator.view().problem).toMatch(
+    /^RULE_BROKEN ledgerGrows, once: /,
+  );
+  expect(logged).toContainEqual(expect.objectContaining({ code: "RULE_BROKEN", rule: "ledgerGrows" }));
+});
