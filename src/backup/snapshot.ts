@@ -1,16 +1,15 @@
 import type { Clock, LedgerEntry } from "../base/ports.js";
 import { refusal } from "../contracts/errors.js";
 import { keys } from "../contracts/keys.js";
-import { auditLagMaxMs } from "../ledger/audit-log.js";
-import type { AuditEvent, ChainHead } from "../ledger/event-chain.js";
 import {
   claimRecordSchema,
   headRecordSchema,
   ledgerRecordSchema,
-  recordIn,
   restoringFormat,
-  valueIn,
-} from "../ledger/records.js";
+} from "../contracts/ledger-records.js";
+import { auditLagMaxMs } from "../ledger/audit-log.js";
+import type { AuditEvent, ChainHead } from "../ledger/event-chain.js";
+import { recordIn, valueIn } from "../ledger/records.js";
 import type { LedgerSource } from "./source.js";
 
 const eventsRetryMs = 1_000;

@@ -1,7 +1,7 @@
-import { z } from "zod";
 import type { Ledger, LedgerEntry } from "../base/ports.js";
 import { refusal } from "../contracts/errors.js";
 import { keys } from "../contracts/keys.js";
+import { claimRecordSchema, ledgerFormat, ledgerRecordSchema } from "../contracts/ledger-records.js";
 import type { Formats } from "../contracts/record-formats.js";
 import { type FleetRecord, fleetRecordIn } from "./fleet-records.js";
 
@@ -21,16 +21,6 @@ export interface CopiedChange {
   readonly revision: number;
   readonly found: FleetRecord | undefined;
 }
-
-const claimSchema = z.object({ holder: z.string(), epoch: z.int() });
-const ledgerSchema = z.object({
-  format: z.literal(1),
-  ledgerId: z.string(),
-  restoredFrom: z
-    .object({ ledgerId: z.string(), revision: z.number(), takenAtMs: z.number() })
-    .nullable()
-    .default(null),
-});
 
 /**
  * The records of a fleet as its ledger tells them, a batch at a time: what was written together is seen together. A lease
@@ -101,17 +91,18 @@ export class CopiedRecords {
   /** What the ledger keeps of itself. */
   #takeOwn({ key, value, writtenAtMs }: LedgerEntry): boolean {
     if (key === keys.lease) {
-      const claim = claimSchema.safeParse(value);
+      const claim = claimRecordSchema.safeParse(value);
       this.#lease = claim.success ? { ...claim.data, renewedAtMs: writtenAtMs } : undefined;
-    } else if (key === keys.epoch) this.#epoch = claimSchema.safeParse(value).data?.epoch ?? this.#epoch;
+    } else if (key === keys.epoch)
+      this.#epoch = claimRecordSchema.safeParse(value).data?.epoch ?? this.#epoch;
     else if (key === keys.ledger) this.#ledger = this.#identityIn(value);
     else return false;
     return true;
   }
 
   #identityIn(value: unknown): LedgerIdentity {
-    const read = ledgerSchema.safeParse(value);
-    if (read.success) return read.data;
+    const read = ledgerRecordSchema.safeParse(value);
+    if (read.success && read.data.format === ledgerFormat) return read.data;
     throw refusal("LEDGER_UNAVAILABLE", { fleet: this.#fleet, problem: "it is being restored" });
   }
 }

@@ -1,8 +1,8 @@
 import type { Clock, Log } from "../base/ports.js";
 import { refusal } from "../contracts/errors.js";
 import { keys } from "../contracts/keys.js";
-import type { ClaimRecord } from "./records.js";
-import { claimRecordSchema, recordIn } from "./records.js";
+import { type ClaimRecord, claimRecordSchema } from "../contracts/ledger-records.js";
+import { recordIn } from "./records.js";
 import type { Store, StoreWrite } from "./store.js";
 
 /** A leader stops this long before the store could give the lease to another: clocks drift, and stopping takes time. */

@@ -10,15 +10,15 @@ import type {
 } from "../base/ports.js";
 import { refusal } from "../contracts/errors.js";
 import { keys, ledgerKeys } from "../contracts/keys.js";
-import type { ChainHead } from "./event-chain.js";
 import {
   claimRecordSchema,
   headRecordSchema,
   ledgerFormat,
   ledgerRecordSchema,
-  recordIn,
   restoringFormat,
-} from "./records.js";
+} from "../contracts/ledger-records.js";
+import type { ChainHead } from "./event-chain.js";
+import { recordIn } from "./records.js";
 import type { LedgerParts } from "./store-ledger.js";
 import { openStoreLedger } from "./store-ledger.js";
 

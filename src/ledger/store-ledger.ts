@@ -15,20 +15,20 @@ import type {
 } from "../base/ports.js";
 import { refusal } from "../contracts/errors.js";
 import { keys } from "../contracts/keys.js";
+import {
+  type ClaimRecord,
+  claimRecordSchema,
+  type LedgerRecord,
+  ledgerFormat,
+  ledgerRecordSchema,
+  restoringFormat,
+} from "../contracts/ledger-records.js";
 import { subjectsOf } from "../contracts/subjects.js";
 import { followLedger } from "./follow-ledger.js";
 import { defaultCommitTimeoutMs, headIn, StoreLeadership } from "./leadership.js";
 import { Lease } from "./lease.js";
 import { openLedgerReader, subjectOfKey } from "./ledger-reader.js";
-import type { ClaimRecord, LedgerRecord } from "./records.js";
-import {
-  claimRecordSchema,
-  entryOf,
-  ledgerFormat,
-  ledgerRecordSchema,
-  recordIn,
-  restoringFormat,
-} from "./records.js";
+import { entryOf, recordIn } from "./records.js";
 import { Room } from "./room.js";
 import type { Store, StoredMessage } from "./store.js";
 

@@ -1,10 +1,10 @@
 import type { Clock, LedgerReader } from "../base/ports.js";
 import { refusal } from "../contracts/errors.js";
 import { keys } from "../contracts/keys.js";
+import { headRecordSchema, ledgerRecordSchema } from "../contracts/ledger-records.js";
 import { type AuditEntry, type AuditLog, auditLagMaxMs } from "./audit-log.js";
 import type { AuditEvent, ChainHead } from "./event-chain.js";
 import { chainVerifier, ledgerOf } from "./event-chain.js";
-import { headRecordSchema, ledgerRecordSchema } from "./records.js";
 
 const lookAgainMs = 100;
 
