@@ -1,4 +1,4 @@
-import type { DesiredApp, DesiredStatus, InitStatus } from "./app.js";
+import type { AppRecord, DesiredStatus, InitStatus } from "./app.js";
 import type { AppState } from "./app-report.js";
 
 /** What went wrong, as an engine tells it. */
@@ -29,7 +29,7 @@ function isUnderWay(status: InitStatus): boolean {
 
 /** Whether an instance has an app as asked; `undefined` if it has never reported it. */
 export function isInSync(
-  desired: Pick<DesiredApp, "generation" | "desiredStatus">,
+  desired: Pick<AppRecord, "generation" | "desiredStatus">,
   state: Pick<AppState, "generation" | "initStatus" | "installed"> | undefined,
 ): boolean {
   // What it never had it need not uninstall.
@@ -66,7 +66,7 @@ const legacyOrder: Readonly<Record<"wanted" | "unwanted" | "underWay", readonly 
  * @param statuses of the instances that are not silent
  */
 export function legacyStatusOf(
-  desired: Pick<DesiredApp, "desiredStatus" | "legacyStatus">,
+  desired: Pick<AppRecord, "desiredStatus" | "legacyStatus">,
   statuses: Iterable<InitStatus>,
 ): InitStatus {
   const found = new Set(statuses);

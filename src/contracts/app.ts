@@ -48,23 +48,36 @@ export type AppContent = z.infer<typeof appContentSchema>;
 const ledgerId = z.string().min(1).max(64);
 const generation = z.int().min(1);
 
-/** `desired.app.<app>`: what is asked of one app; an uninstalled one is a tombstone. No record at all means "keep what you run". */
+const asked = {
+  app: idSchema,
+  /** Grows with every change of what is asked of this app. */
+  generation,
+  desiredStatus: desiredStatusSchema,
+  content: appContentSchema,
+};
+
+/** `app.<app>`: an app of the fleet; an uninstalled one is a tombstone. It comes back with a restored ledger, what was told does not. */
+export const appRecordSchema = z.strictObject({
+  format: z.literal(1),
+  ...asked,
+  added: markSchema,
+  /** The change that made this generation. */
+  changed: markSchema,
+  /** Repeats of the request that made it carry the same key. */
+  requestKey: z.string().max(64).nullable(),
+  /** What the single status of old said, if it was migrated from there. */
+  legacyStatus: initStatusSchema.nullable(),
+});
+export type AppRecord = z.infer<typeof appRecordSchema>;
+
+/** `desired.app.<app>`: the same as instances are told of it. No record at all means "keep what you run". */
 export const desiredAppSchema = z.strictObject({
   format: z.literal(1),
   ledgerId,
   epoch: z.int().min(1),
-  app: idSchema,
-  /** Grows with every change of what is asked of this app. */
-  generation,
+  ...asked,
   /** Of the list, when this was written: who has heard the one before it has missed nothing. */
   appsGeneration: generation,
-  desiredStatus: desiredStatusSchema,
-  content: appContentSchema,
-  added: markSchema,
-  /** The change that made this generation. */
-  changed: markSchema,
-  /** What the single status of old said, if it was migrated from there. */
-  legacyStatus: initStatusSchema.nullable(),
 });
 export type DesiredApp = z.infer<typeof desiredAppSchema>;
 

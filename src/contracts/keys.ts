@@ -15,7 +15,8 @@ export const keys = {
   deployment: (id: string) => `deployment.${escapeToken(id)}`,
   instance: (id: string) => `instance.${escapeToken(id)}`,
   desiredInstance: (id: string) => `desired.instance.${escapeToken(id)}`,
-  /** Every app with its generation. */
+  app: (id: string) => `app.${escapeToken(id)}`,
+  /** Every app that was told, with its generation. */
   desiredApps: "desired.apps",
   desiredApp: (id: string) => `desired.app.${escapeToken(id)}`,
   /** To watch what is asked of all apps. */

@@ -2,8 +2,10 @@ import { z } from "zod";
 import {
   type AppInstanceRecord,
   type AppList,
+  type AppRecord,
   appInstanceRecordSchema,
   appListSchema,
+  appRecordSchema,
   type DesiredApp,
   desiredAppSchema,
 } from "./app.js";
@@ -30,6 +32,7 @@ export interface Formats {
   readonly "desired.instance": RecordFormats<DesiredInstance>;
   /** What instances say of themselves; never in the ledger. */
   readonly report: RecordFormats<Report>;
+  readonly app: RecordFormats<AppRecord>;
   readonly "desired.app": RecordFormats<DesiredApp>;
   /** Of `desired.apps` alone. */
   readonly desired: RecordFormats<AppList>;
@@ -46,6 +49,7 @@ export const currentFormats: Formats = {
   config: new RecordFormats([storedAs(configRecordSchema)]),
   "desired.instance": new RecordFormats([storedAs(desiredInstanceSchema)]),
   report: new RecordFormats([storedAs(reportSchema)]),
+  app: new RecordFormats([storedAs(appRecordSchema)]),
   "desired.app": new RecordFormats([storedAs(desiredAppSchema)]),
   desired: new RecordFormats([storedAs(appListSchema)]),
   "app-instance": new RecordFormats([storedAs(appInstanceRecordSchema)]),

@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import { z } from "zod";
 import {
   type AppList,
+  type AppRecord,
   appListSchema,
   appsMax,
   type DesiredApp,
@@ -39,10 +40,9 @@ const desired: DesiredApp = {
   appsGeneration: 9,
   desiredStatus: "enabled",
   content: { version: "1.0.0", source: "./apps/mail", settings: { greeting: "hello", deep: [{ a: null }] } },
-  added: mark,
-  changed: mark,
-  legacyStatus: null,
 };
+const { ledgerId: _, epoch: __, appsGeneration: ___, ...asked } = desired;
+const record: AppRecord = { ...asked, added: mark, changed: mark, requestKey: "r1", legacyStatus: null };
 const statuses = initStatusSchema.options;
 const failed: readonly InitStatus[] = Object.values(failureMeanings).map(({ initStatus }) => initStatus);
 
@@ -52,8 +52,10 @@ describe("records of apps", () => {
     expect(currentFormats["desired.app"].read(currentFormats["desired.app"].write(desired))).toEqual({
       record: desired,
     });
+    expect(currentFormats.app.read(record)).toEqual({ record });
     expect(currentFormats.desired.read(list)).toEqual({ record: list });
     expect(currentFormats["desired.app"].read({ ...desired, format: 2 })).toEqual({ newer: 2 });
+    expect(parseKey(keys.app("mail"))).toEqual(["app", "mail"]);
     expect(parseKey(keys.desiredApp("mail"))).toEqual(["desired.app", "mail"]);
     expect(parseKey(keys.desiredApps)?.[0]).toBe("desired");
   });

@@ -1,7 +1,5 @@
 import type { DesiredApp, DesiredStatus } from "../../src/contracts/app.js";
 
-const mark = { by: "alice", atMs: 1, reason: null };
-
 /** What is asked of an app, under a generation. */
 export function desiredApp(
   generation: number,
@@ -18,9 +16,6 @@ export function desiredApp(
     appsGeneration: generation,
     desiredStatus,
     content: { version, source: null, settings: { ...settings } },
-    added: mark,
-    changed: mark,
-    legacyStatus: null,
     ...rest,
   };
 }
