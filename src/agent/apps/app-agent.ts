@@ -5,7 +5,7 @@ import type { Subscription, Timer } from "../../base/ports.js";
 import { appsMax, type DesiredApp } from "../../contracts/app.js";
 import type { AppExplanation, AppReportAsk, AppRetryAnswer, AppState } from "../../contracts/app-report.js";
 import { refusal } from "../../contracts/errors.js";
-import { idSchema } from "../../contracts/names.js";
+import { byName, idSchema } from "../../contracts/names.js";
 import { currentFormats, type Formats } from "../../contracts/record-formats.js";
 import { subjectsOf } from "../../contracts/subjects.js";
 import { createActorHost } from "../../runtime/actor-host.js";
@@ -133,7 +133,7 @@ class InstanceApps implements AppAgent {
   }
 
   states(): readonly AppState[] {
-    return this.#book.states().sort((one, other) => (one.app < other.app ? -1 : 1));
+    return this.#book.states().sort((one, other) => byName(one.app, other.app));
   }
 
   async start(): Promise<void> {
