@@ -29,6 +29,8 @@ export class Faults {
   readonly #random: SeededRandom;
   /** What ends each fault that lasts. */
   readonly #lasting = new Set<() => void>();
+  /** Connections that are cut off in some direction. */
+  readonly #cutUntilMs = new Map<string, number>();
   /** When the last disturbance of messages, the ledger or a coordinator is, or was, over. */
   #disturbedUntilMs = Number.NEGATIVE_INFINITY;
 
@@ -46,8 +48,14 @@ export class Faults {
     return Math.min(this.#disturbedUntilMs, this.#fleet.world.clock.nowMs());
   }
 
+  /** What it sends or what is sent to it gets lost. */
+  isCutOff(bus: string): boolean {
+    return (this.#cutUntilMs.get(bus) ?? 0) > this.#fleet.world.clock.nowMs();
+  }
+
   /** Everything works again. */
   endAll(): void {
+    this.#cutUntilMs.clear();
     for (const end of [...this.#lasting]) end();
   }
 
@@ -192,7 +200,8 @@ export class Faults {
   }
 
   #cut(bus: string, how: Cut, forMs: number): void {
-    const { hub } = this.#fleet.world;
+    const { hub, clock } = this.#fleet.world;
+    this.#cutUntilMs.set(bus, Math.max(this.#cutUntilMs.get(bus) ?? 0, clock.nowMs() + forMs));
     if (how === "deaf")
       this.#lasts(
         hub.drop(({ to }) => to === bus),

@@ -31,7 +31,9 @@ export interface Witness {
   readonly heard: ReportLog;
   /** When something else than agents and their hosts was last disturbed: messages, the ledger, a coordinator. Now, while it is. */
   disturbedAtMs(): number;
-  /** When a connection was last cut off or came back; `undefined`: never. */
+  /** What this connection sends, or what is sent to it, gets lost. */
+  isCutOff(bus: string): boolean;
+  /** When a connection that was cut off last came back; `undefined`: never. */
   reconnectedAtMs(bus: string): number | undefined;
   /** Says that something worth reaching has happened. */
   mark(mark: Mark): void;

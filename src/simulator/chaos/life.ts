@@ -275,6 +275,7 @@ class Life {
       asked: this.#people.asked,
       heard: this.#heard,
       disturbedAtMs: () => this.#faults.disturbedAtMs(),
+      isCutOff: (bus) => this.#faults.isCutOff(bus),
       reconnectedAtMs: (bus) => this.#fleet.reconnectedAtMs(bus),
       mark: (mark) => void this.#marks.add(mark),
     };

@@ -71,16 +71,6 @@ export class ReportLog {
     return this.#heard.get(by)?.get(instance)?.atMs;
   }
 
-  /** When any coordinator did. */
-  lastHeardAtMs(instance: string): number | undefined {
-    let last: number | undefined;
-    for (const heard of this.#heard.values()) {
-      const atMs = heard.get(instance)?.atMs;
-      if (atMs !== undefined && (last === undefined || atMs > last)) last = atMs;
-    }
-    return last;
-  }
-
   /**
    * The report by which a coordinator decided something about an instance: the one that the event names as its cause, else the newest
    * that it had taken; with the state that it says or leaves as it was.

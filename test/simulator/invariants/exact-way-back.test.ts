@@ -90,6 +90,21 @@ test("a rollback that is over while an instance is to run something else is noti
   expect(() => missed.store({ deployments: [rolledBack] })).toThrow(/i1 is to run v2; it had v1/);
 });
 
+test("it is marked when a rollback begins, or an abort, while an instance is cut off", () => {
+  const fleet = rolling();
+  fleet.host("i1", { current: "v1", running: [] });
+  fleet.cutOff.add("agent-i1-1");
+  fleet.store({ deployments: [deploymentOf({ id: "d2", rollbackOf: "d1" })] });
+  expect(fleet.marks).toContain("rollbackWhilePartitioned");
+  const back = { ...told, desired: v1, generation: 3, claim: null } as const;
+  fleet.store({
+    deployments: [deploymentOf({ stage: "reverting", ending })],
+    instances: [{ ...back, last: { deployment: "d1", before: v1, result: "goingBack" } }],
+    desired: [desiredOf({ generation: 3 })],
+  });
+  expect(fleet.marks).toContain("abortedWhileCut");
+});
+
 test("whoever is told what was rolled back is noticed", () => {
   const fleet = goingBack(v1);
   fleet.store({ deployments: [rolledBack] });

@@ -41,6 +41,7 @@ export class StagedFleet {
     { nowMs: () => this.nowMs, monotonicMs: () => this.nowMs, setTimer: () => ({ cancel: () => undefined }) },
     this.agents,
   );
+  readonly cutOff = new Set<string>();
   /** When the connection of an agent came back. */
   readonly reconnectedAtMs = new Map<string, number>();
   /** All that was stored. */
@@ -68,6 +69,7 @@ export class StagedFleet {
       asked: this.asked,
       heard: this.heard,
       disturbedAtMs: () => Number.NEGATIVE_INFINITY,
+      isCutOff: (bus) => this.cutOff.has(bus),
       reconnectedAtMs: (bus) => this.reconnectedAtMs.get(bus),
       mark: (mark) => void this.marks.add(mark),
     };

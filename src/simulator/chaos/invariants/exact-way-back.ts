@@ -11,9 +11,6 @@ interface Touched {
 
 type InstanceChange = Extract<Change, { kind: "instance" }>;
 
-/** Not heard for so long, an instance counts as silent. */
-const silentAfterMs = 7_500;
-
 /** S5. */
 export const exactWayBack: MakeInvariant = (witness) => {
   const { ledger } = witness;
@@ -30,9 +27,7 @@ export const exactWayBack: MakeInvariant = (witness) => {
     return found;
   };
 
-  const isCutOff = (id: string): boolean =>
-    witness.agents.get(id)?.agent !== undefined &&
-    witness.nowMs() - (witness.heard.lastHeardAtMs(id) ?? witness.nowMs()) > silentAfterMs;
+  const isCutOff = (id: string): boolean => witness.isCutOff(witness.agents.get(id)?.busName ?? "");
 
   /** What it is claimed for, and what it has if that goes wrong, is recorded before it is told anything. */
   const checkClaim = ({ id, before, after }: InstanceChange): void => {
