@@ -1,5 +1,5 @@
+import { byName } from "../src/base/name-order.js";
 import type { DeploymentRecord, InstanceRecord } from "../src/contracts/deployment.js";
-import { byName } from "../src/contracts/names.js";
 import { matches, parseSelector, type Selector } from "../src/contracts/selector.js";
 import { sameVersion, type VersionPair } from "../src/contracts/version.js";
 import { targetFor } from "./deployment-request.js";

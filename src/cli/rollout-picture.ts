@@ -1,5 +1,5 @@
 import type { DeploymentSnapshot } from "../api/watch-deployment.js";
-import { byName } from "../contracts/names.js";
+import { byName } from "../base/name-order.js";
 import { versionText } from "../contracts/version.js";
 import type { DeploymentView, InstanceView } from "../contracts/views.js";
 

@@ -1,7 +1,7 @@
+import { byName } from "../base/name-order.js";
 import { type ControlPlane, type EndpointName, endpoints, instancesPageMax } from "../contracts/api.js";
 import type { ConfigRecord, DeploymentRecord, ReleaseRecord } from "../contracts/deployment.js";
 import { refusal } from "../contracts/errors.js";
-import { byName } from "../contracts/names.js";
 import { matches, parseSelector } from "../contracts/selector.js";
 import type { VersionPair } from "../contracts/version.js";
 import type {

@@ -1,10 +1,10 @@
 import type { FleetFacts, KnownInstance, KnownRecords } from "../../machines/reconciliation-plan.js";
 import { messageOf } from "../base/errors.js";
+import { byName } from "../base/name-order.js";
 import type { Ledger, Objects } from "../base/ports.js";
 import { errorReplySchema } from "../contracts/api.js";
 import { type Inventory, inventorySchema } from "../contracts/inventory.js";
 import { parseKey } from "../contracts/keys.js";
-import { byName } from "../contracts/names.js";
 import type { MemberState, Members } from "./members.js";
 import type { RollOuts } from "./roll-outs.js";
 import type { Term } from "./term.js";

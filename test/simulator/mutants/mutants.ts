@@ -1,0 +1,101 @@
+/** One line of the product, made wrong. */
+export interface Mutant {
+  /** What is wrong then, as whoever reads a report would say it. */
+  readonly name: string;
+  /** Below the build's folder. */
+  readonly file: string;
+  /** Stands there exactly once. */
+  readonly line: string;
+  readonly instead: string;
+  /** The invariants by which it may be found. */
+  readonly foundBy: readonly string[];
+}
+
+/** A broken line for each main invariant: lives that do not find these find nothing. */
+export const mutants: readonly Mutant[] = [
+  {
+    name: "one more than the batch is told",
+    file: "machines/deployment-plan.js",
+    line: "const freeSlots = Math.max(0, wanted.batch - awaited);",
+    instead: "const freeSlots = Math.max(0, wanted.batch + 1 - awaited);",
+    foundBy: ["B1"],
+  },
+  {
+    name: "one failure more than the threshold is borne",
+    file: "machines/deployment-plan.js",
+    line: "if (spent >= wanted.failureThreshold) {",
+    instead: "if (spent > wanted.failureThreshold) {",
+    foundBy: ["S9", "B1"],
+  },
+  {
+    name: "the deadline of an instance never passes",
+    file: "machines/deployment-plan.js",
+    line: ".filter((flight) => policy.ranMs - flight.toldAtMs >= wanted.deadlineMs)",
+    instead: ".filter(() => false)",
+    foundBy: ["L4", "L6", "L1"],
+  },
+  {
+    name: "whatever runs and is healthy counts as the new version",
+    file: "machines/member.js",
+    line: "if (!sameVersion(seen.state.running, record.desired))\n        return false;",
+    instead: "",
+    foundBy: ["S8"],
+  },
+  {
+    name: "who is silent has failed",
+    file: "machines/member.js",
+    line: 'if (context.seen === null || context.silent)\n        return "UNKNOWN";',
+    instead:
+      'if (context.seen === null || context.silent)\n        return context.silent ? "FAILED" : "UNKNOWN";',
+    foundBy: ["S15"],
+  },
+  {
+    name: "a command has the generation of the one before it",
+    file: "machines/member-record.js",
+    line: "generation: generation + 1,\n        desired: claim.target,",
+    instead: "generation: Math.max(1, generation),\n        desired: claim.target,",
+    foundBy: ["S7"],
+  },
+  {
+    name: "what goes back is told the new version once more",
+    file: "machines/member-record.js",
+    line: "return { ...record, generation: generation + 1, desired: claim.before, claim: null, last };",
+    instead: "return { ...record, generation: generation + 1, desired: claim.target, claim: null, last };",
+    foundBy: ["S5"],
+  },
+  {
+    name: "a roll-out goes on while many are silent",
+    file: "machines/liveness.js",
+    line: "return silence.newlySilent >= holdAtLeast && silence.newlySilent >= silence.others * holdShare;",
+    instead: "return false;",
+    foundBy: ["S15"],
+  },
+  {
+    name: "a leader writes without the condition on its epoch",
+    file: "src/ledger/leadership.js",
+    line: "{ ...first, expect: { key: keys.epoch, revision: epochRevision } },",
+    instead: "first,",
+    foundBy: ["S3"],
+  },
+  {
+    name: "an event does not name the one before it",
+    file: "src/ledger/event-chain.js",
+    line: "end = { sequence: sealed.sequence, hash: sealed.hash };",
+    instead: "end = { sequence: sealed.sequence, hash: head.hash };",
+    foundBy: ["S11"],
+  },
+  {
+    name: "a request that is repeated is carried out again",
+    file: "src/coordinator/deployment-commands.js",
+    line: "if (record.requestKey === requestKey)",
+    instead: "if (record.requestKey === undefined)",
+    foundBy: ["S10"],
+  },
+  {
+    name: "an agent that starts leaves processes that nobody knows",
+    file: "src/agent/agent.js",
+    line: "await reap(strangers, processes, log);",
+    instead: "",
+    foundBy: ["S12"],
+  },
+];
