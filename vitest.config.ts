@@ -3,7 +3,7 @@ import { defineConfig } from "vitest/config";
 export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
-    exclude: ["test/containers/**", "test/e2e/**/*faults.test.ts", "**/node_modules/**"],
+    exclude: ["test/containers/**", "test/**/*.faults.test.ts", "**/node_modules/**"],
     environment: "node",
     pool: "forks",
     // Tests start real servers and agents, and wait for them much of the time; more files at once slow each other down.
