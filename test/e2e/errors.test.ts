@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { findFreePort } from "../../src/base-node/free-port.js";
 import { exitCodes } from "../../src/cli/exit-codes.js";
 import type { EndpointName } from "../../src/contracts/api.js";
+import { durationText } from "../../src/contracts/duration.js";
 import type { InstanceView } from "../../src/contracts/views.js";
 import { eventually } from "../kit/eventually.js";
 import { startNats } from "../kit/nats.js";
@@ -68,7 +69,7 @@ function shortDeadline(deadlineMs: number, minHealthyMs: number): Wrong {
     request: { ...deploying, deadlineMs, minHealthyMs },
     code: "BAD_DEADLINE",
     status: 400,
-    says: `The instance deadline of ${deadlineMs} ms is not longer than the ${minHealthyMs} ms`,
+    says: `The instance deadline of ${durationText(deadlineMs)} is not longer than the ${durationText(minHealthyMs)} for`,
   };
 }
 
