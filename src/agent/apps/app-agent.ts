@@ -1,11 +1,12 @@
 import { type CallLimits, defaultLimitsMs, type HowHeard } from "../../../machines/app-facts.js";
 import { type BackoffRule, backoffMs } from "../../../machines/backoff.js";
 import { messageOf } from "../../base/errors.js";
+import { byName } from "../../base/name-order.js";
 import type { Subscription, Timer } from "../../base/ports.js";
 import { appsMax, type DesiredApp } from "../../contracts/app.js";
 import type { AppExplanation, AppReportAsk, AppRetryAnswer, AppState } from "../../contracts/app-report.js";
 import { refusal } from "../../contracts/errors.js";
-import { byName, idSchema } from "../../contracts/names.js";
+import { idSchema } from "../../contracts/names.js";
 import { currentFormats, type Formats } from "../../contracts/record-formats.js";
 import { subjectsOf } from "../../contracts/subjects.js";
 import { createActorHost } from "../../runtime/actor-host.js";
