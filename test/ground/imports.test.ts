@@ -146,7 +146,6 @@ describe("imports run one way", () => {
     "duration.js",
     "errors.js",
     "keys.js",
-    "names.js",
     "rollout-lint.js",
     "selector.js",
     "version.js",
