@@ -1,4 +1,5 @@
 import type { DeploymentRecord } from "../../contracts/deployment.js";
+import { sameVersion, type VersionPair } from "../../contracts/version.js";
 import type { Witness } from "./invariant.js";
 
 /*
@@ -110,10 +111,17 @@ export class Rest {
       if (claim !== null) return `${id} is claimed by ${claim.deployment}`;
       if (!agents.has(id)) continue;
       if (last?.result === "goingBack") return `${id} is still going back`;
-      if (owed !== null && last?.result !== "failed") return `${id} is owed something by ${owed.deployment}`;
+      if (owed !== null && (last?.result !== "failed" || this.#isThere(id, owed.target)))
+        return `${id} is owed something by ${owed.deployment}`;
     }
     for (const id of agents.keys()) if (!ledger.instances.has(id)) return `${id} is not in the fleet`;
     return undefined;
+  }
+
+  /** It got there after its time, and counts as failed only until that is believed. */
+  #isThere(instance: string, target: VersionPair | null): boolean {
+    const state = this.#witness.agents.get(instance)?.agent?.stateOf(instance);
+    return state?.phase === "ACTIVE" && state.health === "HEALTHY" && sameVersion(state.running, target);
   }
 
   #atWork(): string | undefined {

@@ -57,6 +57,10 @@ test("what was broadcast and not noticed is unrest, and so is what is owed, clai
   expect(put({ owed: { deployment: "d1", target: v2, minHealthyMs: 0 } })).toMatch(/owed something by d1/);
   expect(put({ claim: claimOf() })).toMatch(/claimed by d1/);
   expect(put({ last: { ...last, result: "goingBack" } })).toMatch(/still going back/);
+  const target = { release: "v1", config: null };
+  expect(
+    put({ last: { ...last, result: "failed" }, owed: { deployment: "d1", target, minHealthyMs: 0 } }),
+  ).toMatch(/owed something by d1/);
   expect(
     put({ last: { ...last, result: "failed" }, owed: { deployment: "d1", target: v2, minHealthyMs: 0 } }),
   ).toBe(undefined);
