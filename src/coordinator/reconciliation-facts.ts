@@ -32,11 +32,12 @@ const decoder = new TextDecoder();
 
 /** Gathers everything that a reconciliation goes by. @throws RollcallError `LEDGER_UNAVAILABLE` */
 export async function gatherFacts(parts: ReconciliationParts, isOver: () => boolean): Promise<FleetFacts> {
-  const inLedger = await readLedger(parts);
   const asked = await askAgents(parts, isOver);
   const store = await readStore(parts);
-  // Last, so that what has changed meanwhile is known.
-  return { ...asked, ...store, ...inLedger, ...knownTo(parts), ledger: ledgerOf(parts) };
+  // After the agents, who may take half a minute, so that what has changed meanwhile is known; and the ledger after all that is to be in it.
+  const known = { ...knownTo(parts), ledger: ledgerOf(parts) };
+  await parts.term.writer.flushed();
+  return { ...asked, ...store, ...known, ...(await readLedger(parts)) };
 }
 
 function ledgerOf({ term, members }: ReconciliationParts) {

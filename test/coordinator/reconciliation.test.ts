@@ -151,6 +151,25 @@ describe("a reconciliation of what instances run", () => {
 });
 
 describe("a reconciliation of the ledger and the store", () => {
+  test("finds nothing wrong with what changes while an agent takes its time to answer", async () => {
+    const { world } = await fleetOfAgents(3);
+    const lost = world.hub.drop(({ subject }) => subject.endsWith("ask.web-3.inventory"));
+    const request = { by: "ann", reason: null, requestKey: "k", dryRun: false };
+    const coordinator = world.coordinators.get(world.leaderName() ?? "")?.coordinator;
+    const running = coordinator?.plane["reconciliations.run"](request);
+    await world.advance(1_000);
+    const { id } = await world.call("deployments.create", { release: "v1", ...rollOut });
+    await world.finished(id);
+    await world.call("instances.remove", { instance: "web-2" });
+    await world.advance(40_000);
+    lost.unsubscribe();
+    await running;
+    const { items, counts } = await reconcile(world, { requestKey: "k" });
+    expect(items.map(({ object }) => object)).toEqual(["instance/web-3"]);
+    expect(counts.done).toBe(0);
+    expect(world.eventsOf("fleet", fleet)).toEqual(["reconciled"]);
+  });
+
   test("removes desired states of instances that are not in the fleet", async () => {
     const world = new FleetWorld();
     const bus = world.hub.connect("before");

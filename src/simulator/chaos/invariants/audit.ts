@@ -68,13 +68,15 @@ function explained({ kind, id }: { readonly kind: string; readonly id: string },
 
 function told({ id, after }: Change, events: Commit["events"]): void {
   const wanted = after?.generation;
-  const isTold = events.some(
-    (event) =>
-      event.kind === "instance" &&
-      event.id === id &&
-      (wanted === undefined
-        ? event.type === "instance.left"
-        : telling.has(event.type) && event.audit.generation === wanted),
+  const tells = (event: StoredEvent) =>
+    wanted === undefined
+      ? event.type === "instance.left"
+      : telling.has(event.type) && event.audit.generation === wanted;
+  const isTold = events.some((event) =>
+    event.kind === "instance"
+      ? event.id === id && tells(event)
+      : // A reconciliation removes what is asked of nobody in the fleet.
+        wanted === undefined && event.type === "fleet.mended" && event.data.object === `instance/${id}`,
   );
   if (!isTold) throw new Violation(`what ${id} is asked is written without an event that tells it`);
 }
