@@ -45,6 +45,14 @@ test("a deployment that completes though its threshold was reached is noticed", 
   expect(() => failing("i1").store(end)).not.toThrow();
 });
 
+test("a deployment that goes on telling after its threshold was reached is noticed", () => {
+  const next = { instances: [instanceOf({ id: "i3", claim: claimOf({ state: "told" }) })] };
+  expect(() => failing("i1", "i2").store(next)).not.toThrow();
+  const late = failing("i1", "i2");
+  late.nowMs = 5_000;
+  expect(() => late.store(next)).toThrow(/tells i3, 5000 ms after/);
+});
+
 test("an end for no reason, or by a person who did not ask for it, is noticed", () => {
   const end = (record: DeploymentRecord) => () =>
     failing().store({ deployments: [record], events: [finished] });

@@ -55,7 +55,11 @@ export class RollingFleet extends StagedFleet {
     this.agents.set(instance, {
       busName: `agent-${instance}-1`,
       agent: { stateOf: () => state },
-      host: { processes: { living, livingOf: () => living }, files: { disk: () => ({ current }) } },
+      host: {
+        processes: { living, livingOf: () => living },
+        files: { disk: () => ({ current }) },
+        records: { refused: 0 },
+      },
     } as unknown as AgentNode);
   }
 }

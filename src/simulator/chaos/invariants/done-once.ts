@@ -1,10 +1,11 @@
+import { memoryOf } from "../agent-memory.js";
 import { type MakeInvariant, Violation } from "../invariant.js";
 
 /** Starts of one generation on one host. */
 interface Doings {
   starts: number;
-  /** By whom, and when last. */
-  by: string;
+  /** In which memory they are counted, and when the last was. */
+  memory: string;
   startedAtMs: number;
 }
 
@@ -14,13 +15,13 @@ const startsMax = 1 + 3;
 const sustainedMs = 60_000;
 
 /** S10, of what is done. */
-export const doneOnce: MakeInvariant = ({ agents }) => {
+export const doneOnce: MakeInvariant = (witness) => {
   const doings = new Map<string, Map<string, Doings>>();
 
   const doingsOf = (instance: string, key: string): Doings => {
     const all = doings.get(instance) ?? new Map<string, Doings>();
     doings.set(instance, all);
-    const found = all.get(key) ?? { starts: 0, by: "", startedAtMs: 0 };
+    const found = all.get(key) ?? { starts: 0, memory: "", startedAtMs: 0 };
     all.set(key, found);
     return found;
   };
@@ -35,11 +36,13 @@ export const doneOnce: MakeInvariant = ({ agents }) => {
     done({ atMs, instance, what, release, generation, by }) {
       if (what !== "start") return;
       const own = doingsOf(instance, `${generation}/${release}`);
-      if (own.by !== by || atMs - own.startedAtMs >= sustainedMs) own.starts = 0;
-      own.by = by;
+      const memory = memoryOf(witness, instance, by);
+      if (memory === undefined || own.memory !== memory || atMs - own.startedAtMs >= sustainedMs)
+        own.starts = 0;
+      own.memory = memory ?? "";
       own.starts++;
       own.startedAtMs = atMs;
-      const twin = agents
+      const twin = witness.agents
         .get(instance)
         ?.host.processes.living.find(
           (process) => process.generation === generation && process.release === release,

@@ -1,7 +1,7 @@
 import type { DeploymentRecord } from "../../../contracts/deployment.js";
 import type { MakeInvariant, Witness } from "../invariant.js";
 import { Violation } from "../invariant.js";
-import type { Commit, StoredEvent } from "../ledger-mirror.js";
+import type { Change, Commit, StoredEvent } from "../ledger-mirror.js";
 
 /** Ends a deployment: what is counted by then has decided. */
 const endings: ReadonlySet<string> = new Set([
@@ -10,11 +10,16 @@ const endings: ReadonlySet<string> = new Set([
   "deployment.finished",
 ]);
 
+/** What was decided in the same moment may be stored after it; more so while something is disturbed. */
+const momentMs = 1_000;
+
 /** S9. */
 export const failuresCount: MakeInvariant = (witness) => {
   const { ledger } = witness;
   /** Who has failed under whose claim. */
   const failed = new Map<string, Set<string>>();
+  /** When each deployment's failures reached its threshold. */
+  const reachedAtMs = new Map<string, number>();
   /** Deployments whose end was seen. */
   const ended = new Set<string>();
   const rolledBackByRule = new Set<string>();
@@ -23,6 +28,10 @@ export const failuresCount: MakeInvariant = (witness) => {
     if (owner === undefined) return;
     const instances = failed.get(owner) ?? new Set();
     failed.set(owner, instances.add(`${id} ${joinedAtMs}`));
+    const { failureThreshold } = ledger.deployments.get(owner) ?? {
+      failureThreshold: Number.POSITIVE_INFINITY,
+    };
+    if (instances.size === failureThreshold) reachedAtMs.set(owner, witness.nowMs());
   };
 
   const checkEnding = (record: DeploymentRecord, spentBefore: number, spent: number): void => {
@@ -58,6 +67,17 @@ export const failuresCount: MakeInvariant = (witness) => {
       default:
         throw new Violation(`${id} ends without an outcome`);
     }
+  };
+
+  const checkTold = ({ id, before, after }: Extract<Change, { kind: "instance" }>): void => {
+    const claim = after?.claim ?? null;
+    if (claim?.state !== "told" || before?.claim?.state === "told") return;
+    const sinceMs = reachedAtMs.get(claim.deployment);
+    if (sinceMs === undefined || Math.max(sinceMs, witness.disturbedAtMs()) > witness.nowMs() - momentMs)
+      return;
+    throw new Violation(
+      `${claim.deployment} tells ${id}, ${witness.nowMs() - sinceMs} ms after its failures reached its threshold`,
+    );
   };
 
   const checkRollback = (rollback: DeploymentRecord): void => {
@@ -112,7 +132,9 @@ export const failuresCount: MakeInvariant = (witness) => {
     committed(commit) {
       if (commit.events.some(({ type }) => type === "instance.failed" || endings.has(type))) see(commit);
       for (const change of commit.changes)
-        if (change.kind === "deployment" && change.before === undefined && change.after !== undefined)
+        if (change.kind === "instance") {
+          if (reachedAtMs.size > 0) checkTold(change);
+        } else if (change.kind === "deployment" && change.before === undefined && change.after !== undefined)
           checkRollback(change.after);
     },
   };

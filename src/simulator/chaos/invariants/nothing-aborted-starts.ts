@@ -1,4 +1,5 @@
 import { subjectsOf } from "../../../contracts/subjects.js";
+import { memoryOf } from "../agent-memory.js";
 import { type MakeInvariant, Violation } from "../invariant.js";
 
 /** From the decision to start a process until it is done: two writes of an agent's records, and turns. */
@@ -6,9 +7,9 @@ const underWayMs = 100;
 /** An agent that has not been answered for so long goes on with what it knows. */
 const asksForMs = 4_000;
 
-/** What a life of an agent knows of what its instance is told. */
+/** What an agent knows of what its instance is told. */
 interface Known {
-  readonly bus: string;
+  readonly memory: string | undefined;
   readonly sinceMs: number;
   /** The newest generation that it was shown, and when. */
   generation: number;
@@ -26,9 +27,10 @@ export const nothingAbortedStarts: MakeInvariant = (witness) => {
   const active = new Set<string>();
 
   const knownBy = (instance: string, bus: string): Known => {
+    const memory = memoryOf(witness, instance, bus);
     const found = known.get(instance);
-    if (found?.bus === bus) return found;
-    const fresh = { bus, sinceMs: witness.nowMs(), generation: 0, atMs: 0 };
+    if (found !== undefined && found.memory === memory) return found;
+    const fresh = { memory, sinceMs: witness.nowMs(), generation: 0, atMs: 0 };
     known.set(instance, fresh);
     return fresh;
   };
@@ -60,6 +62,7 @@ export const nothingAbortedStarts: MakeInvariant = (witness) => {
       if (what === "activate") active.add(key);
       if (what !== "start" || active.has(key)) return;
       const own = knownBy(instance, by);
+      if (own.memory === undefined) return;
       if (own.generation > generation && atMs - own.atMs > underWayMs)
         throw new Violation(
           `${instance} starts ${release} of generation ${generation}, and knows generation ${own.generation} for ${atMs - own.atMs} ms`,
