@@ -5,6 +5,8 @@ interface Place<T> {
   readonly entry: T;
   before: Place<T> | undefined;
   after: Place<T> | undefined;
+  /** It is, or was, among those that were looked at. */
+  isShown: boolean;
 }
 
 /**
@@ -25,7 +27,7 @@ export class Line<T> {
 
   /** Lets somebody in who is not in it. Ranks mostly grow: whoever comes with a lower one costs the next look a sorting. */
   join(name: string, entry: T, rank = 0): void {
-    const place: Place<T> = { name, rank, entry, before: this.#last, after: undefined };
+    const place: Place<T> = { name, rank, entry, before: this.#last, after: undefined, isShown: false };
     if (this.#last !== undefined && this.#last.rank > rank) this.#isInOrder = false;
     if (!this.#isInOrder || (this.#shown?.entries.length ?? 0) < (this.#shown?.max ?? 0))
       this.#shown = undefined;
@@ -43,7 +45,7 @@ export class Line<T> {
     if (after === undefined) this.#last = before;
     else after.before = before;
     this.#places.delete(name);
-    this.#shown = undefined;
+    if (place.isShown) this.#shown = undefined;
   }
 
   /** The first of them, at most so many. */
@@ -51,8 +53,10 @@ export class Line<T> {
     if (!this.#isInOrder) this.#sort();
     if (this.#shown?.max === max) return this.#shown.entries;
     const entries: T[] = [];
-    for (let place = this.#first; place !== undefined && entries.length < max; place = place.after)
+    for (let place = this.#first; place !== undefined && entries.length < max; place = place.after) {
+      place.isShown = true;
       entries.push(place.entry);
+    }
     this.#shown = { max, entries };
     return entries;
   }

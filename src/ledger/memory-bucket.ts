@@ -125,9 +125,10 @@ export class MemoryBucket {
       else this.#enter(message);
   }
 
+  /** In the order of the revisions, as JetStream reads them. */
   scan(): StoredMessage[] {
     this.#expire();
-    return [...this.#kept.values()].filter(({ deleted }) => !deleted);
+    return [...this.#kept.values()].filter(({ deleted }) => !deleted).sort(byRevision);
   }
 
   /** What there was so long ago, and its revision. */
@@ -228,8 +229,9 @@ export class MemoryBucket {
     this.#usedBytes += event.bytes;
   }
 
+  /** In the place of what was under its key: a `Map` that keys leave and enter again keeps being made anew. */
   #keep(message: Kept): void {
-    this.#remove(message.key);
+    this.#take(message.key);
     this.#enter(message);
     this.#listener.stored(message);
   }
@@ -244,10 +246,15 @@ export class MemoryBucket {
   }
 
   #remove(key: string): void {
-    this.#journal?.note(key, this.#kept.get(key));
-    this.#usedBytes -= this.#kept.get(key)?.bytes ?? 0;
+    this.#take(key);
     this.#kept.delete(key);
-    this.#ending.delete(key);
+  }
+
+  #take(key: string): void {
+    const kept = this.#kept.get(key);
+    this.#journal?.note(key, kept);
+    this.#usedBytes -= kept?.bytes ?? 0;
+    if (kept?.endsAtMs !== undefined) this.#ending.delete(key);
   }
 
   /** A message that ends leaves a marker of its own revision, and the marker ends without one. */
