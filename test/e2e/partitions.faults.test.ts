@@ -1,6 +1,7 @@
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { doesNotAnswer } from "../../src/contracts/views.js";
 import { createSeededRandom } from "../../src/index.js";
 import { eventually, eventuallyPasses } from "../kit/eventually.js";
 import { makeIdleService } from "./idle-service.js";
@@ -58,8 +59,11 @@ async function expectAllOn(release: string): Promise<void> {
   );
 }
 
-async function roleOf(name: string): Promise<string | undefined> {
-  return (await planes.client.coordinators.list()).items.find(({ id }) => id === name)?.role;
+/** It answers, and another one leads. */
+async function follows(name: string): Promise<boolean> {
+  const { items } = await planes.client.coordinators.list();
+  const { role, doing = "" } = items.find(({ id }) => id === name) ?? {};
+  return role === "following" && !doing.startsWith(doesNotAnswer);
 }
 
 describe("a leader in the middle of a roll-out", () => {
@@ -80,7 +84,7 @@ describe("a leader in the middle of a roll-out", () => {
       expect(next.epoch).toBeGreaterThan(old.epoch ?? 0);
       await expectCompleted(id);
       planes.way(old.id).heal();
-      await eventually(async () => (await roleOf(old.id)) === "following");
+      await eventually(() => follows(old.id));
       expect((await planes.leader()).id).toBe(next.id);
       const audit = await planes.audit();
       expect(eventsOf(audit, `deployment/${id}`).filter((event) => event === "finished")).toHaveLength(1);
