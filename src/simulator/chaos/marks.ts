@@ -1,6 +1,12 @@
 /** What must happen at least once in a long run of lives: a life that never gets there proves nothing about it. */
 export const marks = {
+  adoptedProcess: "an agent that starts again adopts what runs",
+  agentRestartedInPhase: "an agent is killed in the middle of a phase",
+  answerLost: "the store knows a batch again whose answer was lost",
+  clockSteppedWhileLeading: "the clock of a leader is put to another time",
+  fullStore: "the store has no room for a batch",
   leaderKilledInWave: "a leader is killed while instances are in flight",
+  leaderStalledPastLease: "a leader stands still for longer than its lease",
   takeover: "another coordinator takes the lead",
   missedBroadcastHealed: "an agent acts on a desired state whose broadcast it never got",
   staleEpochRefused: "the store refuses the write of a leader that was deposed",

@@ -1,7 +1,11 @@
 import type { Commit } from "./ledger-mirror.js";
 
-/** What a fleet at rest writes of itself, now and then: that it is as it should be, and in which formats that is said. */
-const quiet: ReadonlySet<string> = new Set(["fleet.reconciled", "ledger.formats.raised"]);
+/** What a fleet at rest writes of itself, now and then: who leads it (the lead itself is another matter), that it is as it should be, and in which formats. */
+const quiet: ReadonlySet<string> = new Set([
+  "coordinator.leading",
+  "fleet.reconciled",
+  "ledger.formats.raised",
+]);
 
 /** What in a batch must not happen in a fleet at rest: anything but renewals of the lease, and what a coordinator notes of itself. */
 export function stirIn({ from, changes, events, others }: Commit): string | undefined {

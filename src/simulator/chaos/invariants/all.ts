@@ -11,6 +11,7 @@ import { failuresCount } from "./failures-count.js";
 import { fencing } from "./fencing.js";
 import { formats } from "./formats.js";
 import { generations } from "./generations.js";
+import { landmarks } from "./landmarks.js";
 import { nothingAbortedStarts } from "./nothing-aborted-starts.js";
 import { oneOutcome } from "./one-outcome.js";
 import { onlyOwnerTells } from "./only-owner-tells.js";
@@ -32,6 +33,7 @@ const all: readonly MakeInvariant[] = [
   fencing,
   formats,
   generations,
+  landmarks,
   nothingAbortedStarts,
   oneOutcome,
   onlyOwnerTells,
