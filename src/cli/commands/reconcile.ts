@@ -35,6 +35,10 @@ export function addReconcileCommand(program: Command, cli: Cli): void {
       });
     });
   withExamples(command, "rollcall reconcile --dry-run", 'rollcall reconcile --reason "after the power cut"');
+  command.addHelpText(
+    "after",
+    "\nThe leader does it, by itself every hour too; rollcall status has the result of the last one, the audit log what was done.\nEnds with 5 when something could not be put right.",
+  );
 }
 
 /** The leader answers soon that it is under way; the same key asks about the same run. */
