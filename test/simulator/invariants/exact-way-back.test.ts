@@ -67,6 +67,8 @@ test("an instance that is told before its claim was stored is noticed", () => {
   const fleet = new RollingFleet(exactWayBack);
   fleet.store({ instances: [instanceOf(onV1)] });
   expect(() => fleet.store({ instances: [told] })).toThrow(/before its claim was stored/);
+  const newcomer = { ...told, id: "i9", stable: null, claim: claimOf({ state: "told", before: null }) };
+  expect(() => fleet.store({ instances: [newcomer] })).not.toThrow();
 });
 
 test("a rollback to another version, or of an untouched instance, is noticed", () => {

@@ -39,7 +39,8 @@ export const exactWayBack: MakeInvariant = (witness) => {
         throw new Violation(`${id}: what ${claim.deployment} wants of it, or goes back to, has changed`);
       return;
     }
-    if (claim.state !== "waiting" && claim.state !== "notNeeded")
+    // A newcomer may be claimed by a deployment that runs, and told, in the batch in which it joins.
+    if (before !== undefined && claim.state !== "waiting" && claim.state !== "notNeeded")
       throw new Violation(`${id} is ${claim.state} for ${claim.deployment} before its claim was stored`);
     const undoes = ledger.deployments.get(claim.deployment)?.rollbackOf ?? null;
     if (undoes !== null) {

@@ -20,8 +20,10 @@ export const onlyOwnerTells: MakeInvariant = ({ ledger, agents }) => {
     if (deployment === null)
       return last !== null && sameVersion(version, last.before) ? "it goes back" : undefined;
     const isClaimedBefore = before?.claim?.deployment === deployment;
+    // A newcomer is claimed in the batch in which it joins.
+    const isClaimed = isClaimedBefore || before === undefined;
     if (claim?.deployment === deployment)
-      return isClaimedBefore && sameVersion(version, claim.target) ? "its deployment has it" : undefined;
+      return isClaimed && sameVersion(version, claim.target) ? "its deployment has it" : undefined;
     // In the batch in which its deployment lets it go again.
     if (isClaimedBefore) return "its deployment had it";
     return owed?.deployment === deployment && sameVersion(version, owed.target) ? "it is owed" : undefined;
