@@ -1,3 +1,4 @@
+import { messageOf } from "../base/errors.js";
 import { mintedAtMsOf, mintLedgerId } from "../base/ledger-id.js";
 import type {
   Leadership,
@@ -134,7 +135,9 @@ class HeldLease {
       // Of a lease that is lost the next write tells; the server refuses it.
       this.#leadership
         ?.renew()
-        .catch((error: unknown) => this.#parts.log.debug({ error }, "the lease was not renewed"));
+        .catch((error: unknown) =>
+          this.#parts.log.debug({ error: messageOf(error) }, "the lease was not renewed"),
+        );
       this.#timer = this.#renewLater();
     });
   }

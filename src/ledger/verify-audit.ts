@@ -7,6 +7,8 @@ import type { AuditEvent, ChainHead } from "./event-chain.js";
 import { chainVerifier, ledgerOf } from "./event-chain.js";
 
 const lookAgainMs = 100;
+/** Shorter waits are not worth a word. */
+const sayAfterMs = 2_000;
 
 /** A chain that is whole. */
 export interface AuditVerdict {
@@ -58,19 +60,21 @@ export class AuditVerifier {
  * Reads the whole audit log of a fleet and checks it: each event is as it was written and follows the one before it, and the last one is the one that
  * the ledger itself says is the last.
  *
- * @param waitMs how long events that the ledger has written may still be on their way into the log
+ * @param options `waitMs` how long events that the ledger has written may still be on their way into the log; `onWait` is told, once, if
+ *   that takes a while
  * @throws RollcallError `AUDIT_BROKEN`, `LEDGER_UNAVAILABLE`, `NOT_ALLOWED`
  */
 export async function verifyAudit(
   log: AuditLog,
   ledger: LedgerReader,
   clock: Clock,
-  waitMs: number = auditLagMaxMs,
+  { waitMs = auditLagMaxMs, onWait }: { readonly waitMs?: number; readonly onWait?: () => void } = {},
 ): Promise<AuditVerdict> {
   // Before the events: what is written meanwhile comes behind it.
   const head = await headOf(ledger);
   const verifier = new AuditVerifier();
-  const untilMs = clock.monotonicMs() + waitMs;
+  const beganAtMs = clock.monotonicMs();
+  let say = onWait;
   let newest: AuditEvent | undefined;
   let atHead: AuditEvent | undefined;
   const take = ({ event }: AuditEntry) => {
@@ -85,7 +89,12 @@ export async function verifyAudit(
       position = entry.position;
     }
     if (head === undefined) return verifier.verdict("none");
-    if (atHead !== undefined || clock.monotonicMs() >= untilMs) break;
+    const waitedMs = clock.monotonicMs() - beganAtMs;
+    if (atHead !== undefined || waitedMs >= waitMs) break;
+    if (waitedMs >= sayAfterMs) {
+      say?.();
+      say = undefined;
+    }
     await new Promise<void>((resolve) => clock.setTimer(lookAgainMs, resolve));
   }
   if (atHead?.hash === head.hash) return verifier.verdict("agrees");

@@ -213,13 +213,17 @@ export function auditSuite(name: string, openWorld: () => Promise<LedgerWorld>):
           return key === "event-head" && entry !== undefined ? { ...entry, value: head } : entry;
         },
       });
+      let waits = 0;
+      const onWait = () => void waits++;
       const longer = further({ sequence: 5, hash: "h" });
-      await expect(verifyAudit(log, longer, world.clock, 2_000)).rejects.toMatchObject({
+      await expect(verifyAudit(log, longer, world.clock, { waitMs: 2_000, onWait })).rejects.toMatchObject({
         code: "AUDIT_BROKEN",
         message: expect.stringContaining(
           `it ends with ${ledgerId}-3, but the ledger has written events up to ${ledgerId}-5: the others were cut off, or NATS needs more than 2 s`,
         ),
       });
+      await expect(verifyAudit(log, longer, world.clock, { waitMs: 2_500, onWait })).rejects.toThrow();
+      expect(waits).toBe(1);
       await expect(verifyAudit(log, further({ sequence: 2, hash: "h" }), world.clock)).rejects.toMatchObject({
         code: "AUDIT_BROKEN",
       });

@@ -75,7 +75,12 @@ function addVerify(events: Command, cli: Cli): void {
               const { clock } = cli.io;
               const { fleet } = target;
               const log = new AuditLog({ fleet, bus, clock });
-              return verifyAudit(log, openLedgerReader(bus, fleet), clock, wait);
+              const waitMs = wait ?? auditLagMaxMs;
+              const onWait = () =>
+                void cli.io.stderr.write(
+                  `The audit log is behind the ledger: it has ${durationText(waitMs)} to catch up.\n`,
+                );
+              return verifyAudit(log, openLedgerReader(bus, fleet), clock, { waitMs, onWait });
             })
           : await verifyFile(pathOf(cli, file));
       cli.show(command, replyOf(verdict), () => verdictText(verdict));
