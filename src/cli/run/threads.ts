@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { availableParallelism } from "node:os";
-import { Worker } from "node:worker_threads";
+import { type ResourceLimits, Worker } from "node:worker_threads";
 import type { Clock, Timer } from "../../base/ports.js";
 
 /** Sources that run as they are have no script that a thread could load. */
@@ -12,6 +12,8 @@ export interface ThreadWork<Task, Outcome> {
   readonly script: URL;
   /** Threads at most; as many as there are cores, unless told. */
   readonly threadsMax?: number;
+  /** What each may hold; V8's own limits, unless told. */
+  readonly limits?: ResourceLimits;
   /** The next task; undefined when there is none any more. */
   readonly next: () => Task | undefined;
   readonly onDone: (outcome: Outcome, task: Task) => void;
@@ -34,11 +36,11 @@ export async function onThreads<Task, Outcome>(work: ThreadWork<Task, Outcome>):
 }
 
 async function oneThread<Task, Outcome>(work: ThreadWork<Task, Outcome>): Promise<void> {
-  const { script, next, onDone, lost } = work;
+  const { script, limits = {}, next, onDone, lost } = work;
   let worker: Worker | undefined;
   try {
     for (let task = next(); task !== undefined; task = next()) {
-      worker ??= new Worker(script);
+      worker ??= new Worker(script, { resourceLimits: limits });
       try {
         onDone(await askThread<Task, Outcome>(worker, task, lost), task);
       } catch (error) {
