@@ -44,7 +44,11 @@ test("a user who may hear only its own answers, as in nats.conf, can use every c
 
 test("a user who may not ask about JetStream gets a doctor that skips it", async () => {
   const server = { ...nats(), url: nats().url, credentials: { user: "coordinator", password: "c" } };
-  await startFakeFleet(server, { "status.get": async () => healthyStatus }, { fleet: "shop" });
+  const answers = {
+    "status.get": async () => healthyStatus,
+    "coordinators.list": async () => ({ items: [], asOf: 1, epoch: 7 }),
+  };
+  await startFakeFleet(server, answers, { fleet: "shop" });
   const env = { NATS_URL: nats().url, NATS_USER: "api-client", NATS_PASSWORD: "a" };
   const { code, stdout, stderr } = await runHere(["doctor", "--fleet", "shop"], { env });
   expect([code, stderr]).toEqual([0, ""]);
