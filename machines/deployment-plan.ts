@@ -44,7 +44,7 @@ export interface Observed {
   readonly failure?: { readonly instance: string; readonly reason: Reason } | undefined;
   /** Waiting and not silent, urgent ones left out. */
   readonly waiting: number;
-  /** The first of these that were heard of, in the order of their turn; as many as a batch has and a step takes, if there are. */
+  /** The first of these that were heard of, in the order of their turn; as many as the batch has room for and a step takes, and one in any case, if there are. */
   readonly next: readonly string[];
   /** Waiting, to be told at once: a rollback's in-flight, failed and unreachable instances. */
   readonly urgent: number;

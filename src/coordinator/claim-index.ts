@@ -272,7 +272,7 @@ export class ClaimIndex {
       everFailed,
       failure: failureIn(tally),
       waiting: tally.waiting.size + tally.unheard,
-      next: tally.waiting.first(Math.min(batch, stepMax)),
+      next: tally.waiting.first(Math.min(stepMax, Math.max(1, batch - tally.flights.size))),
       urgent: tally.urgent.size,
       nextUrgent: tally.urgent.first(stepMax),
       unreachable,

@@ -113,7 +113,7 @@ function definedOf(change: RehearsalPlan["compare"][number]): Partial<Strategy> 
  * and objects that live as long as an update are moved twice. An instance takes 10 KiB, the audit log of a large fleet 100 MiB.
  */
 export function memoryFor(instances: number): { readonly youngMiB: number; readonly oldMiB: number } {
-  return { youngMiB: 192, oldMiB: 400 + Math.ceil(instances * 0.012) };
+  return { youngMiB: 192, oldMiB: 400 + Math.ceil(instances * 0.0135) };
 }
 
 export function instancesIn({ fleet }: RehearsalPlan): number {

@@ -168,7 +168,7 @@ class Plain {
       everFailed: own.filter(([, { claim }]) => claim.hasFailed).length,
       failure,
       waiting: calmly.length,
-      next: namesOf(calmly.filter(([, { heard }]) => heard)).slice(0, batch),
+      next: namesOf(calmly.filter(([, { heard }]) => heard)).slice(0, Math.max(1, batch - flights.length)),
       urgent: urgent.length,
       nextUrgent: namesOf(urgent),
       unreachable: waiting.length - calmly.length - urgent.length,
@@ -241,7 +241,7 @@ test("of a large batch no more are named than a step takes, in the order of thei
   for (let at = 0; at < 1_000; at++) index.update(`w${at}`, standingIn("waiting", null));
   // A new leader finds them in some order.
   for (let at = 0; at < 1_000; at++) index.update(`t${at}`, standingIn("told", (at * 7) % 1_000));
-  const { waiting, next, inFlight, awaited, flights } = index.observe("d1", 500, calm);
+  const { waiting, next, inFlight, awaited, flights } = index.observe("d1", 1_500, calm);
   expect({ waiting, inFlight, awaited }).toEqual({ waiting: 1_000, inFlight: 1_000, awaited: 1_000 });
   expect(next).toEqual(Array.from({ length: stepMax }, (_, at) => `w${at}`));
   expect(flights.map(({ toldAtMs }) => toldAtMs)).toEqual(Array.from({ length: stepMax }, (_, at) => at));
