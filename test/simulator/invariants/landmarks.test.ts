@@ -33,6 +33,8 @@ test("an agent that is killed in a phase is marked, and one that adopts what run
   kill();
   fleet.report({ incarnation: "n2", state: sightingOf({ pid: 8 }).state });
   expect(fleet.marks.size).toBe(0);
+  fleet.report({ incarnation: "n3", state: sightingOf({ pid: null }).state });
+  expect(fleet.marks.size).toBe(0);
   fleet.report({ incarnation: "n3", state: sightingOf({ pid: 8, phase: "BUILDING" }).state });
   expect([...fleet.marks]).toEqual(["adoptedProcess"]);
   kill();

@@ -3,11 +3,11 @@ import type { Happening } from "../life-plan.js";
 
 const restingPhases: ReadonlySet<string> = new Set(["ACTIVE", "FAILED", "STOPPED"]);
 
-/** What an instance said last, of what a restart may change. */
+/** What an instance said last: its phase, and its process with the agent that said so. */
 interface Said {
-  readonly incarnation: string;
   readonly phase: string;
   readonly pid: number | null;
+  readonly incarnation: string;
 }
 
 /** No invariant: sees what others hinge on, and marks it. */
@@ -48,7 +48,11 @@ export const landmarks: MakeInvariant = (witness) => {
       const before = said.get(instance);
       if (pid !== null && before?.pid === pid && before.incarnation !== incarnation)
         witness.mark("adoptedProcess");
-      said.set(instance, { incarnation, phase, pid });
+      // Of a process that an agent has just adopted it says nothing yet.
+      said.set(
+        instance,
+        pid === null && before !== undefined ? { ...before, phase } : { incarnation, phase, pid },
+      );
     },
   };
 };
