@@ -71,6 +71,8 @@ export interface MemoryLedgerStore {
   loseNextAnswer(fleet: string): void;
   /** The next commit reaches the store only when the returned function is called, and its answer nobody. */
   holdNextCommit(fleet: string): () => void;
+  /** Nothing is to become of the next commit any more. */
+  spareNextCommit(fleet: string): void;
   /** The fleet has a new epoch, as if another process had taken it. */
   depose(fleet: string): void;
 }
@@ -185,6 +187,10 @@ class LedgerServer implements MemoryLedgerStore {
 
   refuseNextCommit(fleet: string): void {
     this.#of(fleet).commitFault = "refuse";
+  }
+
+  spareNextCommit(fleet: string): void {
+    this.#of(fleet).commitFault = undefined;
   }
 
   loseNextAnswer(fleet: string): void {

@@ -160,3 +160,13 @@ test("two who both believe to lead never both write", async () => {
     { numRuns: 60 },
   );
 });
+
+test("a fault of the next commit is forgotten when that is to be spared", async () => {
+  const { store, during, open, lead, read } = world();
+  const ledger = await open("one");
+  const leadership = await lead(ledger, "one");
+  store.refuseNextCommit(fleet);
+  store.spareNextCommit(fleet);
+  await during(leadership.commit(batch({ a: 1 })));
+  expect(await read(ledger, "a")).toBe(1);
+});

@@ -57,6 +57,8 @@ export class Faults {
   endAll(): void {
     this.#cutUntilMs.clear();
     for (const end of [...this.#lasting]) end();
+    const { store, fleet } = this.#fleet.world;
+    store.spareNextCommit(fleet);
   }
 
   /** @returns the names of the processes that it strikes */
