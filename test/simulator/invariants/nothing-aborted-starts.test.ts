@@ -54,3 +54,17 @@ test("an agent that comes back and starts something before it has read is notice
   see(read);
   expect(() => read.do("start", 2, { atMs: 2_000 })).not.toThrow();
 });
+
+test("a new life of an agent that starts something at once, before it has read, is noticed", () => {
+  const fleet = aborted();
+  fleet.nowMs = 3_000;
+  const by = "agent-i1-2";
+  fleet.invariant.sent?.({
+    from: by,
+    to: [],
+    subject: "rollcall.v1.default.health.i1",
+    data: new Uint8Array(),
+  });
+  expect(() => fleet.do("start", 1, { atMs: 3_010, by })).toThrow(/came back 10 ms ago/);
+  expect(() => fleet.do("start", 2, { atMs: 3_010, by })).not.toThrow();
+});

@@ -21,6 +21,8 @@ export const nothingAbortedStarts: MakeInvariant = (witness) => {
   const { ledger } = witness;
   const desiredBegin = subjectsOf("default").desired("desired.instance.");
   const known = new Map<string, Known>();
+  /** When each life of an agent sent its first message. */
+  const bornAtMs = new Map<string, number>();
   /** When the newest desired state of each instance was stored. */
   const storedAtMs = new Map<string, number>();
   /** Generations that became active once: what `current` points at serves again when something newer fails. */
@@ -30,7 +32,7 @@ export const nothingAbortedStarts: MakeInvariant = (witness) => {
     const memory = memoryOf(witness, instance, bus);
     const found = known.get(instance);
     if (found !== undefined && found.memory === memory) return found;
-    const fresh = { memory, sinceMs: witness.nowMs(), generation: 0, atMs: 0 };
+    const fresh = { memory, sinceMs: bornAtMs.get(bus) ?? witness.nowMs(), generation: 0, atMs: 0 };
     known.set(instance, fresh);
     return fresh;
   };
@@ -53,6 +55,9 @@ export const nothingAbortedStarts: MakeInvariant = (witness) => {
     committed({ atMs, changes }) {
       for (const { kind, id } of changes) if (kind === "desired.instance") storedAtMs.set(id, atMs);
     },
+    sent({ from }) {
+      if (!bornAtMs.has(from) && from.startsWith("agent-")) bornAtMs.set(from, witness.nowMs());
+    },
     taken({ from, subject, data }, by) {
       if (from !== "ledger-store" || !by.startsWith("agent-") || data.length === 0) return;
       if (subject.startsWith(desiredBegin) || !subject.startsWith("rollcall.")) learn(by, data);
@@ -68,11 +73,13 @@ export const nothingAbortedStarts: MakeInvariant = (witness) => {
           `${instance} starts ${release} of generation ${generation}, and knows generation ${own.generation} for ${atMs - own.atMs} ms`,
         );
       const cameBackAtMs = Math.max(own.sinceMs, witness.reconnectedAtMs(by) ?? 0);
+      // A new life has nothing under way.
+      const fromMs = cameBackAtMs === own.sinceMs ? 0 : underWayMs;
       const newest = ledger.desired.get(instance);
       const hasAsked = own.atMs >= cameBackAtMs && own.generation > 0;
       if (newest === undefined || newest.generation <= generation || hasAsked) return;
       const sinceMs = atMs - cameBackAtMs;
-      if ((storedAtMs.get(instance) ?? 0) < cameBackAtMs && sinceMs > underWayMs && sinceMs < asksForMs)
+      if ((storedAtMs.get(instance) ?? 0) < cameBackAtMs && sinceMs >= fromMs && sinceMs < asksForMs)
         throw new Violation(
           `${instance} came back ${sinceMs} ms ago and starts ${release} of generation ${generation} without having read generation ${newest.generation}`,
         );
