@@ -3,6 +3,7 @@ import { type Entry, keepDiary } from "../../src/simulator/chaos/diary.js";
 import { drawPlan } from "../../src/simulator/chaos/draw-plan.js";
 import type { Failure } from "../../src/simulator/chaos/failure.js";
 import { live } from "../../src/simulator/chaos/life.js";
+import type { LifePlan } from "../../src/simulator/chaos/life-plan.js";
 import { pictureOf } from "../../src/simulator/chaos/picture.js";
 
 const plan = drawPlan("5", { instancesMax: 2 });
@@ -50,10 +51,30 @@ test("it fits on a screen: the last rows, the processes of which there is most t
 
 test("the diary of a life names who leads, what strikes whom, who is told and what becomes of deployments", async () => {
   const entries: Entry[] = [];
-  await live(plan, { watchers: [keepDiary(entries)], untilMs: 120_000 });
+  const fine = { fails: 0, hangs: 0, unhealthy: 0, sickens: 0, crashes: 0, slowMs: 0 };
+  const short: LifePlan = {
+    ...plan,
+    releases: [{ version: "v1", minHealthyMs: 0, deadlineMs: 60_000, ...fine }],
+    happenings: [
+      {
+        do: "deploy",
+        atMs: 5_000,
+        release: 0,
+        config: null,
+        selector: null,
+        batch: 1,
+        failureThreshold: 1,
+        rollback: "auto",
+        onStuck: "fail",
+        progressDeadlineMs: 600_000,
+      },
+      { do: "coordinator", atMs: 30_000, forMs: 5_000, which: "leader", how: "kill" },
+    ],
+  };
+  await live(short, { watchers: [keepDiary(entries)], untilMs: 60_000 });
   const words = entries.map((one) => one.words).join("\n");
   for (const said of [/^c\d leads$/m, /^d1 is created: release v1/m, /^coordinator .*for .* \(c\d\)$/m])
     expect(words).toMatch(said);
   const drawn = new Set(entries.map(({ glyph }) => glyph));
-  for (const glyph of ["L", "t", "s", "a"]) expect(drawn).toContain(glyph);
+  for (const glyph of ["L", "t", "s", "a", "K"]) expect(drawn).toContain(glyph);
 });

@@ -3,6 +3,7 @@ import type { Behaviour } from "../../agent/memory/behaviour.js";
 import { createMemoryHost, type MemoryHost } from "../../agent/memory/memory-host.js";
 import type { MemoryBus } from "../../bus/memory-connection.js";
 import type { Labels } from "../../contracts/instance.js";
+import { currentFormats } from "../../contracts/record-formats.js";
 import { subjectsOf } from "../../contracts/subjects.js";
 import { openLedgerReader } from "../../ledger/ledger-reader.js";
 import type { ActorHost } from "../../runtime/actor.js";
@@ -13,11 +14,16 @@ import type { SimulatedWorld } from "../world.js";
 import { Dice } from "./dice.js";
 import type { Effect } from "./effect.js";
 import type { Temper } from "./life-plan.js";
+import { nextFormats } from "./next-formats.js";
 
 export interface AgentNodeOptions {
   readonly id: string;
   readonly labels: Labels;
   readonly driftPpm: number;
+  /** The agent is of the next version. */
+  readonly isNext: boolean;
+  /** Of which machine under this name: 1, unless it was replaced or is there twice. */
+  readonly machine: number;
   readonly releases: readonly Temper[];
   readonly onEffect: (effect: Effect) => void;
   /** Told of what runs the actors of each agent that starts here. */
@@ -33,19 +39,23 @@ export class AgentNode {
   readonly #driftPpm: number;
   readonly #random: SeededRandom;
   readonly #onHost: (host: ActorHost) => void;
+  readonly #processName: string;
+  isNext: boolean;
   #clock: NodeClock;
   #bus: MemoryBus | undefined;
   #agent: Agent | undefined;
   #starts = 0;
 
   constructor(world: SimulatedWorld, options: AgentNodeOptions) {
-    const { id, labels, driftPpm, releases, onHost } = options;
+    const { id, labels, driftPpm, releases, onHost, machine } = options;
     this.id = id;
+    this.isNext = options.isNext;
+    this.#processName = machine === 1 ? id : `${id}-machine-${machine}`;
     this.#onHost = onHost;
     this.labels = labels;
     this.#world = world;
     this.#driftPpm = driftPpm;
-    this.#random = world.random.fork(`agent/${id}`);
+    this.#random = world.random.fork(`agent/${this.#processName}`);
     this.#clock = new NodeClock(world.clock, { driftPpm });
     const fates = new Dice(this.#random.fork("fates"));
     this.host = createMemoryHost({
@@ -90,6 +100,11 @@ export class AgentNode {
     return this.#agent;
   }
 
+  /** Undefined until its agent has read or minted it. */
+  get agentId(): string | undefined {
+    return this.#agent?.agentId || undefined;
+  }
+
   get clock(): NodeClock {
     return this.#clock;
   }
@@ -103,7 +118,7 @@ export class AgentNode {
   async start(): Promise<void> {
     if (this.#bus !== undefined) return;
     const { fleet, log, hub } = this.#world;
-    const name = `agent-${this.id}-${++this.#starts}`;
+    const name = `agent-${this.#processName}-${++this.#starts}`;
     const clock = new NodeClock(this.#world.clock, { driftPpm: this.#driftPpm });
     const bus = hub.connect(name, { clock });
     this.#clock = clock;
@@ -115,7 +130,12 @@ export class AgentNode {
     const ledger = openLedgerReader(bus, fleet);
     const agent = createAgent(
       { clock, random, log, bus, ledger, files, processes, probes, records, host },
-      { fleet, agentVersion: "1.0.0", instances: [{ id: this.id, labels: this.labels }] },
+      {
+        fleet,
+        agentVersion: "1.0.0",
+        formats: this.isNext ? nextFormats : currentFormats,
+        instances: [{ id: this.id, labels: this.labels }],
+      },
     );
     this.#agent = agent;
     await agent.start();

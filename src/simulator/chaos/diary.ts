@@ -25,6 +25,8 @@ export const glyphs: Readonly<Record<string, string>> = {
   C: "is cut off",
   D: "hears nothing",
   M: "is not heard",
+  N: "gets a new machine",
+  2: "has a second agent",
   R: "its machine goes down",
   F: "its disk is full",
   W: "its wall clock jumps",
@@ -52,6 +54,8 @@ const byHow: Readonly<Record<string, string>> = {
 const byKind: Readonly<Record<string, string>> = {
   crash: "!",
   clockStep: "W",
+  newHost: "N",
+  double: "2",
   join: "J",
   leave: "V",
   relabel: "B",
@@ -73,7 +77,8 @@ export function keepDiary(entries: Entry[]): MakeInvariant {
         note(undefined, "", wordsOf(happening, struck));
       },
       committed({ from, changes, events, others }) {
-        if (others.some(({ key }) => key === "epoch")) note(from, "L", `${from} leads`);
+        // An epoch that nobody has sent is a fault of the store's.
+        if (from !== "" && others.some(({ key }) => key === "epoch")) note(from, "L", `${from} leads`);
         for (const { kind, id, after } of changes)
           if (kind === "desired.instance" && after !== undefined) note(id, "t");
         for (const { kind, id, type, data } of events)
@@ -95,7 +100,7 @@ function glyphOf(happening: Happening): string {
 function wordsOf({ atMs: _, do: kind, ...facts }: Happening, struck: readonly string[]): string {
   const said = Object.entries(facts).map(([name, value]) => {
     if (name === "which" || name === "instance") return "";
-    if (name === "forMs") return `for ${durationText(Number(value))}`;
+    if (name === "forMs" || name === "takeoverAfterMs") return `for ${durationText(Number(value))}`;
     if (name === "share") return `${Math.round(Number(value) * 100)} %`;
     return typeof value === "string" ? value : `${name} ${JSON.stringify(value)}`;
   });

@@ -22,6 +22,7 @@ export function drawPlan(seed: string, options: { readonly instancesMax?: number
   const faultsMs = dice.int(3, 12) * 60_000;
   const drifts = swarm.has("clocks");
   const drift = () => (drifts ? dice.int(-500, 500) : 0);
+  const isNext = () => swarm.has("upgrades") && dice.chance(0.25);
   return {
     seed,
     leaseMs,
@@ -38,14 +39,16 @@ export function drawPlan(seed: string, options: { readonly instancesMax?: number
       },
       () => ({
         driftPpm: drift(),
-        isNext: false,
+        isNext: isNext(),
       }),
     ),
     instances: Array.from({ length: size }, (_, at) => ({
       id: `i${at + 1}`,
       labels: labels(dice),
       driftPpm: drift(),
+      isNext: isNext(),
     })),
+    configs: ["conf1", "conf2"],
     releases: Array.from({ length: dice.int(2, 5) }, (_, at) => temper(dice, `v${at + 1}`)),
     happenings: [
       ...people(dice, faultsMs),
@@ -105,11 +108,13 @@ function wish(dice: Dice, atMs: number): Happening {
       () => ({
         do: "deploy",
         atMs,
-        release: dice.int(0, 7),
+        ...what(dice),
         selector: dice.pick(selectors),
         batch: dice.pick(batches),
         failureThreshold: dice.pick(thresholds),
         rollback: dice.chance(0.85) ? "auto" : "off",
+        onStuck: dice.chance(0.8) ? "fail" : "report",
+        progressDeadlineMs: dice.int(30, 1_200) * 1_000,
       }),
     ],
     [1.5, () => ({ do: "act", atMs, verb: "pause", deployment })],
@@ -122,6 +127,12 @@ function wish(dice: Dice, atMs: number): Happening {
     [1, () => ({ do: "misuse", atMs, what: dice.pick(misuses) })],
     [0.5, () => ({ do: "reconcile", atMs, dryRun: dice.chance(0.5) })],
   ])();
+}
+
+/** A release, a configuration, or both. */
+function what(dice: Dice): { readonly release: number | null; readonly config: number | null } {
+  const release = dice.chance(0.9) ? dice.int(0, 7) : null;
+  return { release, config: release === null || dice.chance(0.2) ? dice.int(0, 3) : null };
 }
 
 function faults(dice: Dice, swarm: readonly Family[], untilMs: number, leaseMs: number): Happening[] {
@@ -169,7 +180,10 @@ function fault(dice: Dice, family: Family, atMs: number, leaseMs: number): Happe
         [2, () => ({ do: "coordinator", atMs, forMs, which: leaderOr, how: "stop" })],
         [4, () => ({ do: "agent", atMs, forMs, which, how: "kill" })],
       ])(),
-    upgrades: () => ({ do: "coordinator", atMs, forMs, which: leaderOr, how: "upgrade" }),
+    upgrades: () =>
+      dice.chance(0.7)
+        ? { do: "coordinator", atMs, forMs, which: leaderOr, how: "upgrade" }
+        : { do: "agent", atMs, forMs, which, how: "upgrade" },
     clocks: () => ({
       do: "clockStep",
       atMs,
@@ -181,7 +195,7 @@ function fault(dice: Dice, family: Family, atMs: number, leaseMs: number): Happe
       do: "ledger",
       atMs,
       forMs: Math.min(forMs, 30_000),
-      how: dice.pick(["refuse", "loseAnswer", "hold", "unavailable", "full", "restart", "lag"]),
+      how: dice.pick(["refuse", "loseAnswer", "hold", "unavailable", "full", "restart", "lag", "depose"]),
       ms: dice.int(10, 3_000),
     }),
     disks: () => ({ do: "agent", atMs, forMs, which, how: "diskFull" }),
@@ -189,6 +203,8 @@ function fault(dice: Dice, family: Family, atMs: number, leaseMs: number): Happe
     machines: () => ({ do: "agent", atMs, forMs, which, how: "reboot" }),
     membership: () =>
       dice.weighted<() => Happening>([
+        [1, () => ({ do: "newHost", atMs, instance: which, takeoverAfterMs: dice.int(0, 60_000) })],
+        [1, () => ({ do: "double", atMs, forMs, instance: which })],
         [4, () => ({ do: "join", atMs, labels: labels(dice) })],
         [2, () => ({ do: "leave", atMs, instance: which })],
         [2, () => ({ do: "remove", atMs, instance: which })],

@@ -37,6 +37,8 @@ function familyOf(happening: Happening): Family | undefined {
     case "join":
     case "leave":
     case "remove":
+    case "newHost":
+    case "double":
       return "membership";
     case "coordinator":
     case "agent":

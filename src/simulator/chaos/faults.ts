@@ -84,6 +84,14 @@ export class Faults {
       case "ledger":
         this.#ledger(fault);
         return [];
+      case "newHost":
+        return this.#fleet.newHost(fault.instance);
+      case "double": {
+        const double = this.#fleet.double(fault.instance);
+        if (double === undefined) return [];
+        this.#later(fault.forMs, double.end);
+        return [double.id];
+      }
       case "join":
         return [this.#fleet.join(fault.labels)];
       case "leave":
@@ -158,6 +166,8 @@ export class Faults {
         node.host.records.setFull(true);
         this.#later(forMs, () => node.host.records.setFull(false));
         break;
+      case "upgrade":
+        return this.#fleet.upgradeAgent(which);
       case "kill":
       case "reboot":
         node[how]();
@@ -220,8 +230,10 @@ export class Faults {
     }
   }
 
-  #ledger({ how, ms, forMs }: HappeningOf<"ledger">): void {
+  #ledger(fault: HappeningOf<"ledger">): void {
+    const { how, ms, forMs } = fault;
     const { store, fleet } = this.#fleet.world;
+    const dice = this.#diceOf(fault);
     switch (how) {
       case "refuse":
         store.refuseNextCommit(fleet);
@@ -235,10 +247,22 @@ export class Faults {
       case "unavailable":
         this.#lasts(store.unavailable(), forMs);
         break;
-      case "restart":
+      case "restart": {
+        const gone = store.crash({ reconnectMs: () => dice.int(0, ms) });
+        this.#later(forMs, () => {
+          gone.unsubscribe();
+          this.#fleet.noteServerBack();
+        });
+        break;
+      }
       case "lag":
-        // Not modelled yet.
-        void ms;
+        this.#lasts(
+          store.lag(() => dice.int(0, ms)),
+          forMs,
+        );
+        break;
+      case "depose":
+        store.depose(fleet);
         break;
       case "full":
         store.limit(fleet, store.used(fleet) + restBytes);

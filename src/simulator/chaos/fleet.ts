@@ -24,6 +24,9 @@ export class Fleet {
   readonly #reconnectedAtMs = new Map<string, number>();
   /** Told of all that is done on the hosts. */
   onEffect: (effect: Effect) => void = () => undefined;
+  /** Machines that have borne the name of an instance. */
+  readonly #machines = new Map<string, number>();
+  #serverBackAtMs: number | undefined;
   #coordinatorStarts = 0;
   #joined = 0;
 
@@ -34,7 +37,8 @@ export class Fleet {
 
   start(): void {
     for (const { isNext, driftPpm } of this.#plan.coordinators) this.#startCoordinator({ isNext, driftPpm });
-    for (const { id, labels, driftPpm } of this.#plan.instances) this.#addAgent(id, labels, driftPpm);
+    for (const { driftPpm, isNext, ...named } of this.#plan.instances)
+      this.#addAgent(this.#machine(named, { driftPpm, isNext }));
   }
 
   leader(): CoordinatorNode | undefined {
@@ -71,7 +75,7 @@ export class Fleet {
   /** @returns who joins */
   join(labels: Labels): string {
     const id = `j${++this.#joined}`;
-    this.#addAgent(id, labels, 0);
+    this.#addAgent(this.#machine({ id, labels }));
     return id;
   }
 
@@ -85,6 +89,38 @@ export class Fleet {
       const problem = messageOf(error);
       this.world.log.error({ instance: node.id, problem }, "an agent could not leave");
     });
+    return [node.id];
+  }
+
+  /** Its machine is gone for good, and an empty one has its name. @returns which one */
+  newHost(nth: number): readonly string[] {
+    const node = this.agentAt(nth);
+    if (node === undefined) return [];
+    node.reboot();
+    this.gone.push(node);
+    this.#addAgent(this.#machine(node));
+    return [node.id];
+  }
+
+  /** A second agent runs under the name of an instance, on a machine of its own. @returns what ends it */
+  double(nth: number): { readonly id: string; readonly end: () => void } | undefined {
+    const node = this.agentAt(nth);
+    if (node === undefined) return undefined;
+    const second = this.#machine(node);
+    this.gone.push(second);
+    second.start().catch((error: unknown) => {
+      this.world.log.warn({ instance: node.id, problem: messageOf(error) }, "a second agent did not start");
+    });
+    return { id: node.id, end: () => second.reboot() };
+  }
+
+  /** Its agent starts again as the next version. @returns which one */
+  upgradeAgent(nth: number): readonly string[] {
+    const node = this.agentAt(nth);
+    if (node === undefined) return [];
+    node.kill();
+    node.isNext = true;
+    this.startAgent(node);
     return [node.id];
   }
 
@@ -119,17 +155,32 @@ export class Fleet {
     this.#reconnectedAtMs.set(bus, this.world.clock.nowMs());
   }
 
-  reconnectedAtMs(bus: string): number | undefined {
-    return this.#reconnectedAtMs.get(bus);
+  /** All connections are back, or on their way. */
+  noteServerBack(): void {
+    this.#serverBackAtMs = this.world.clock.nowMs();
   }
 
-  #addAgent(id: string, labels: Labels, driftPpm: number): void {
+  reconnectedAtMs(bus: string): number | undefined {
+    const atMs = this.#reconnectedAtMs.get(bus);
+    if (atMs === undefined || this.#serverBackAtMs === undefined) return atMs ?? this.#serverBackAtMs;
+    return Math.max(atMs, this.#serverBackAtMs);
+  }
+
+  #addAgent(node: AgentNode): void {
+    this.agents.set(node.id, node);
+    this.startAgent(node);
+  }
+
+  #machine(
+    { id, labels }: { readonly id: string; readonly labels: Labels },
+    { driftPpm = 0, isNext = false }: { readonly driftPpm?: number; readonly isNext?: boolean } = {},
+  ): AgentNode {
+    const machine = (this.#machines.get(id) ?? 0) + 1;
+    this.#machines.set(id, machine);
     const { releases } = this.#plan;
     const onEffect = (effect: Effect) => this.onEffect(effect);
     const onHost = (host: ActorHost) => void this.hosts.push(host);
-    const node = new AgentNode(this.world, { id, labels, driftPpm, releases, onEffect, onHost });
-    this.agents.set(id, node);
-    this.startAgent(node);
+    return new AgentNode(this.world, { id, labels, driftPpm, isNext, machine, releases, onEffect, onHost });
   }
 
   #startCoordinator({ isNext, driftPpm }: { isNext: boolean; driftPpm: number }): void {

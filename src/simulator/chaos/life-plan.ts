@@ -25,6 +25,14 @@ export const misuses = [
   "noSuchDeployment",
   "badSelector",
   "removeUsedRelease",
+  "nothing",
+  "noSuchConfig",
+  "badBatch",
+  "deadlineBelowHealth",
+  "rollbackOfNothing",
+  "retryOfNothing",
+  "noSuchInstance",
+  "otherFilesForRelease",
 ] as const;
 
 /** Something that happens to a fleet, or that somebody does with it. */
@@ -32,11 +40,15 @@ export const happeningSchema = z.discriminatedUnion("do", [
   z.strictObject({
     do: z.literal("deploy"),
     atMs,
-    release: nth,
+    /** Null leaves it as it is. */
+    release: nth.nullable(),
+    config: nth.nullable(),
     selector: z.string().nullable(),
     batch: amountSchema,
     failureThreshold: amountSchema,
     rollback: z.enum(["auto", "off"]),
+    onStuck: z.enum(["fail", "report"]),
+    progressDeadlineMs: ms,
   }),
   z.strictObject({
     do: z.literal("act"),
@@ -48,6 +60,10 @@ export const happeningSchema = z.discriminatedUnion("do", [
   z.strictObject({ do: z.literal("reset"), atMs, instance: nth }),
   z.strictObject({ do: z.literal("remove"), atMs, instance: nth }),
   z.strictObject({ do: z.literal("relabel"), atMs, instance: nth, labels: labelsSchema }),
+  /** The machine of an instance is gone for good, and another has its name: somebody has to move the instance there. */
+  z.strictObject({ do: z.literal("newHost"), atMs, instance: nth, takeoverAfterMs: ms }),
+  /** A second agent runs under the name of an instance, by mistake. */
+  z.strictObject({ do: z.literal("double"), atMs, forMs, instance: nth }),
   z.strictObject({ do: z.literal("join"), atMs, labels: labelsSchema }),
   z.strictObject({ do: z.literal("leave"), atMs, instance: nth }),
   z.strictObject({ do: z.literal("misuse"), atMs, what: z.enum(misuses) }),
@@ -74,7 +90,7 @@ export const happeningSchema = z.discriminatedUnion("do", [
     atMs,
     forMs,
     which: nth,
-    how: z.enum(["kill", "reboot", "stall", "diskFull", ...cut.options]),
+    how: z.enum(["kill", "reboot", "stall", "diskFull", "upgrade", ...cut.options]),
   }),
   /** Many agents at once, as when a switch dies. */
   z.strictObject({ do: z.literal("agents"), atMs, forMs, share, how: cut }),
@@ -90,7 +106,7 @@ export const happeningSchema = z.discriminatedUnion("do", [
     do: z.literal("ledger"),
     atMs,
     forMs,
-    how: z.enum(["refuse", "loseAnswer", "hold", "unavailable", "full", "restart", "lag"]),
+    how: z.enum(["refuse", "loseAnswer", "hold", "unavailable", "full", "restart", "lag", "depose"]),
     ms,
   }),
 ]);
@@ -129,10 +145,11 @@ export const lifePlanSchema = z.strictObject({
     .min(1)
     .max(5),
   instances: z
-    .array(z.strictObject({ id: idSchema, labels: labelsSchema, driftPpm: z.int() }))
+    .array(z.strictObject({ id: idSchema, labels: labelsSchema, driftPpm: z.int(), isNext: z.boolean() }))
     .min(1)
     .max(200),
   releases: z.array(temperSchema).min(1).max(8),
+  configs: z.array(versionSchema).max(4),
   happenings: z.array(happeningSchema).max(2_000),
 });
 export type LifePlan = z.infer<typeof lifePlanSchema>;

@@ -40,7 +40,9 @@ const lookEveryMs = 1_000;
 /** Between two looks of people at whether something still waits for them. */
 const letGoEveryMs = 20_000;
 /** So many reconciliations pass in stillness before it is believed. */
-const stillReconciliations = 3;
+const stillReconciliations = 2;
+/** What has happened on a host is in the ledger after so long: health checks that fail in a row, a report, a write. */
+const newsMs = 10_000;
 
 export interface LifeOptions {
   /** More that must hold, or that only looks on. */
@@ -129,25 +131,32 @@ class Life {
     this.#faults.endAll();
     this.#fleet.calm();
     this.#run((invariant) => invariant.faultsOver?.());
-    this.#people.letGo();
-    const { clock } = this.#world;
-    const endedAtMs = clock.nowMs();
-    const rest = new Rest(this.#witness(), this.#startedAtMs);
-    for (;;) {
-      await this.#pass(lookEveryMs);
-      if (rest.unrest() === undefined) break;
-      const late = rest.late();
-      const sinceMs = Math.round(clock.nowMs() - endedAtMs);
-      if (late !== undefined) {
-        this.#fail("liveness", late.id, `after ${sinceMs} ms without faults ${late.sentence}`);
-        throw this.#stop;
-      }
-      if (sinceMs % letGoEveryMs < lookEveryMs) this.#people.letGo();
-    }
+    this.#people.letGo(this.#fleet.agents);
+    await this.#untilRest();
+    // What was on its way to be heard, and what the first reconciliation finds, is put right once more.
+    await this.#pass(this.#plan.reconcileEveryMs + newsMs);
+    await this.#untilRest();
     this.#run((invariant) => invariant.atRest?.());
     this.#mustBeStill = true;
     await this.#pass(stillReconciliations * this.#plan.reconcileEveryMs);
     if (this.#stirred !== undefined) this.#fail("liveness", "L3", `at rest, ${this.#stirred}`);
+  }
+
+  async #untilRest(): Promise<void> {
+    const { clock } = this.#world;
+    const beganAtMs = clock.nowMs();
+    const rest = new Rest(this.#witness(), this.#startedAtMs);
+    for (;;) {
+      await this.#pass(lookEveryMs);
+      if (rest.unrest() === undefined) return;
+      const late = rest.late();
+      const sinceMs = Math.round(clock.nowMs() - beganAtMs);
+      if (late !== undefined) {
+        this.#fail("liveness", late.id, `after ${sinceMs} ms without faults ${late.sentence}`);
+        throw this.#stop;
+      }
+      if (sinceMs % letGoEveryMs < lookEveryMs) this.#people.letGo(this.#fleet.agents);
+    }
   }
 
   #perform(happening: Happening): void {
@@ -168,6 +177,11 @@ class Life {
         return [];
       case "relabel":
         return this.#fleet.relabel(happening.instance, happening.labels);
+      case "newHost":
+        this.#world.clock.setTimer(happening.takeoverAfterMs, () =>
+          this.#people.takeOver(this.#fleet.agents),
+        );
+        return this.#faults.begin(happening);
       default:
         return this.#faults.begin(happening);
     }
@@ -240,8 +254,12 @@ class Life {
     if (!subject.startsWith(this.#healthPrefix)) return;
     const read = nextFormats.report.read(JSON.parse(new TextDecoder().decode(data)));
     assert("record" in read, "an agent sends what is a report");
-    this.#reports.set(read.record.instance, read.record);
-    this.#heard.sent(passing, read.record);
+    const { instance, agent } = read.record;
+    // What a second agent says of the name is of another machine.
+    if (this.#fleet.agents.get(instance)?.agentId === agent) {
+      this.#reports.set(instance, read.record);
+      this.#heard.sent(passing, read.record);
+    }
     this.#run((invariant) => invariant.reported?.(read.record, from));
   }
 

@@ -3,6 +3,7 @@ import type { Client } from "../../api/client-types.js";
 import { messageOf, RollcallError } from "../../base/errors.js";
 import type { EndpointName, ReplyOf, RequestOf } from "../../contracts/api.js";
 import type { SimulatedWorld } from "../world.js";
+import type { AgentNode } from "./agent-node.js";
 import type { LedgerMirror } from "./ledger-mirror.js";
 import type { Happening, HappeningOf, LifePlan } from "./life-plan.js";
 
@@ -42,8 +43,13 @@ export class People {
     this.#client = createClient({ bus: hub.connect("people"), fleet, clock, random, log });
   }
 
-  /** Registers all releases; resolves when they are. */
+  /** Registers all releases and configurations; resolves when they are. */
   async pushReleases(): Promise<void> {
+    for (const version of this.#plan.configs)
+      await this.#ask("configs.push", {
+        config: { version, object: { name: version, digest: digestOf(version), sizeBytes: 1 } },
+        by: "anna",
+      });
     for (const { version, minHealthyMs, deadlineMs } of this.#plan.releases) {
       const digest = digestOf(version);
       await this.#ask("releases.push", {
@@ -97,21 +103,29 @@ export class People {
     }
   }
 
-  /** Lets go of what waits for people: because they have stopped it, or because too many instances are silent. */
-  letGo(): void {
+  /** Does what waits for people: because they have stopped it, too many instances are silent, or another machine has a name. */
+  letGo(agents: ReadonlyMap<string, AgentNode>): void {
+    this.takeOver(agents);
     for (const { id, paused, held, outcome } of this.#ledger.deployments.values())
       if (outcome === null && (paused !== null || held !== null))
         this.#later("deployments.resume", { deployment: id, force: true, by: "anna" });
   }
 
-  #deploy({ release, selector, batch, failureThreshold, rollback }: HappeningOf<"deploy">): void {
-    const { releases } = this.#plan;
+  /** Moves instances to the agents that run in their names, where those are others than the ledger knows. */
+  takeOver(agents: ReadonlyMap<string, AgentNode>): void {
+    for (const [instance, { agentId: agent }] of agents) {
+      const owner = this.#ledger.instances.get(instance)?.agent;
+      if (agent !== undefined && owner !== undefined && owner !== agent)
+        this.#later("instances.takeover", { instance, agent, by: "anna" });
+    }
+  }
+
+  #deploy({ do: _, atMs: __, release, config, ...wished }: HappeningOf<"deploy">): void {
+    const { releases, configs } = this.#plan;
     this.#later("deployments.create", {
-      release: releases[release % releases.length]?.version ?? null,
-      selector,
-      batch,
-      failureThreshold,
-      rollback,
+      ...wished,
+      release: release === null ? null : (releases[release % releases.length]?.version ?? null),
+      config: config === null ? null : (configs[config % configs.length] ?? null),
       by: "anna",
       requestKey: `wish-${++this.#requests}`,
     });
@@ -151,6 +165,33 @@ export class People {
         break;
       case "removeUsedRelease":
         this.#later("releases.remove", { version: "v1", by: "mallory" });
+        break;
+      case "nothing":
+        this.#later("deployments.create", { ...create, release: null });
+        break;
+      case "noSuchConfig":
+        this.#later("deployments.create", { ...create, config: "never" });
+        break;
+      case "badBatch":
+        this.#later("deployments.create", { ...create, batch: "0%" });
+        break;
+      case "deadlineBelowHealth":
+        this.#later("deployments.create", { ...create, minHealthyMs: 60_000, deadlineMs: 1_000 });
+        break;
+      case "rollbackOfNothing":
+        this.#later("deployments.rollback", { deployment: "d99999", by: "mallory" });
+        break;
+      case "retryOfNothing":
+        this.#later("deployments.retry", { deployment: "d99999", by: "mallory" });
+        break;
+      case "noSuchInstance":
+        this.#later("instances.reset", { instance: "never", by: "mallory" });
+        break;
+      case "otherFilesForRelease":
+        this.#later("configs.push", {
+          config: { version: "conf1", object: { name: "x", digest: digestOf("other"), sizeBytes: 1 } },
+          by: "mallory",
+        });
         break;
     }
   }

@@ -2,13 +2,18 @@ import type { DesiredInstance } from "../../../contracts/instance.js";
 import { memoryOf } from "../agent-memory.js";
 import { type MakeInvariant, Violation } from "../invariant.js";
 
-/** What is known of an instance, since it is in the fleet. */
+/** What is known of an instance on one machine, since it is in the fleet. */
 interface Known {
   /** The newest generation that an agent has made active. */
   activated: number;
   /** What the incarnation that reports acted on last. */
   incarnation: string | undefined;
   observed: number;
+}
+
+/** An agent's connections are counted; all those of one machine begin alike. */
+function machineOf(connection: string): string {
+  return connection.slice(0, connection.lastIndexOf("-"));
 }
 
 /** A reconciliation says the same once more, under the same generation. */
@@ -19,12 +24,15 @@ function mayFollow(before: DesiredInstance, after: DesiredInstance): boolean {
 
 /** S7. */
 export const generations: MakeInvariant = (witness) => {
-  const knowledge = new Map<string, Known>();
+  const knowledge = new Map<string, Map<string, Known>>();
   /** Of each instance, also of one that has left: what it acts on may be of before. */
   const newest = new Map<string, number>();
-  const of = (instance: string) => {
-    const known = knowledge.get(instance) ?? { activated: 0, incarnation: undefined, observed: 0 };
-    knowledge.set(instance, known);
+  const of = (instance: string, by: string) => {
+    const machines = knowledge.get(instance) ?? new Map<string, Known>();
+    knowledge.set(instance, machines);
+    const machine = machineOf(by);
+    const known = machines.get(machine) ?? { activated: 0, incarnation: undefined, observed: 0 };
+    machines.set(machine, known);
     return known;
   };
 
@@ -46,12 +54,12 @@ export const generations: MakeInvariant = (witness) => {
           );
       }
     },
-    reported({ instance, incarnation: process, observedGeneration: observed }) {
+    reported({ instance, incarnation: process, observedGeneration: observed }, by) {
       const incarnation = memoryOf(witness, instance, process);
       const told = newest.get(instance) ?? 0;
       if (observed > told)
         throw new Violation(`${instance} acts on generation ${observed}, it was told ${told} at most`);
-      const known = of(instance);
+      const known = of(instance, by);
       if (incarnation !== undefined && incarnation === known.incarnation && observed < known.observed)
         throw new Violation(`${instance} acts on generation ${observed} after ${known.observed}`);
       if (observed < known.activated)
@@ -61,12 +69,12 @@ export const generations: MakeInvariant = (witness) => {
       known.incarnation = incarnation;
       known.observed = observed;
     },
-    done({ instance, what, generation }) {
+    done({ instance, what, generation, by }) {
       const told = newest.get(instance) ?? 0;
       if (generation > told)
         throw new Violation(`${instance} does something for generation ${generation}, it was told ${told}`);
       if (what !== "activate") return;
-      const known = of(instance);
+      const known = of(instance, by);
       if (generation < known.activated)
         throw new Violation(`${instance} makes generation ${generation} active after ${known.activated}`);
       known.activated = generation;

@@ -94,7 +94,10 @@ export const realSuccess: MakeInvariant = (witness) => {
       numbers.total++;
       numbers[state]++;
       const isSilent = witness.nowMs() - (heard.heardAtMs(from, instance.id) ?? 0) > heardLatelyMs;
-      if (isSilent || witness.nowMs() - witness.disturbedAtMs() < heardLatelyMs) continue;
+      // Another machine has the name, until somebody moves the instance there.
+      const agentId = witness.agents.get(instance.id)?.agentId;
+      const isElsewhere = agentId !== undefined && agentId !== instance.agent;
+      if (isSilent || isElsewhere || witness.nowMs() - witness.disturbedAtMs() < heardLatelyMs) continue;
       if (state === "waiting" || (state === "told" && !claim.urgent))
         throw new Violation(`${record.id} is done, and ${instance.id}, which is there, is ${state}`);
     }
