@@ -109,6 +109,8 @@ export class Rest {
     const { ledger, agents } = this.#witness;
     for (const { id, claim, last, owed } of ledger.instances.values()) {
       if (claim !== null) return `${id} is claimed by ${claim.deployment}`;
+      // Whether or not its agent is there: its deadline ends it.
+      if (owed !== null && last?.result === "told") return `${id} is on its way to what it is owed`;
       if (!agents.has(id)) continue;
       if (last?.result === "goingBack") return `${id} is still going back`;
       if (owed !== null && (last?.result !== "failed" || this.#isThere(id, owed.target)))

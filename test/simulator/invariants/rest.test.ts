@@ -56,6 +56,8 @@ test("what was broadcast and not noticed is unrest, and so is what is owed, clai
   const last = { deployment: "d1", before: null };
   expect(put({ owed: { deployment: "d1", target: v2, minHealthyMs: 0 } })).toMatch(/owed something by d1/);
   expect(put({ claim: claimOf() })).toMatch(/claimed by d1/);
+  const owed = { deployment: "d1", target: v2, minHealthyMs: 0 };
+  expect(put({ last: { ...last, result: "told" }, owed })).toMatch(/on its way to what it is owed/);
   expect(put({ last: { ...last, result: "goingBack" } })).toMatch(/still going back/);
   const target = { release: "v1", config: null };
   expect(
