@@ -93,25 +93,30 @@ describe("following the ledger in JetStream", () => {
     await raw.flush();
     let count = 0;
     await eventually(() => copy.size >= total, { withinMs: 60_000 });
-    let longestMs = 0;
-    let lastMs = performance.now();
-    const ticking = setInterval(() => {
-      longestMs = Math.max(longestMs, performance.now() - lastMs);
-      lastMs = performance.now();
-    }, 1);
     let done = false;
+    let inTurn = 0;
+    let mostInTurn = 0;
+    const turn = (): void => {
+      mostInTurn = Math.max(mostInTurn, inTurn);
+      inTurn = 0;
+      if (!done) setImmediate(turn);
+    };
+    turn();
     ledger.follow({
       began: () => undefined,
-      entry: () => void count++,
+      entry: () => {
+        count++;
+        inTurn++;
+      },
       inStep: () => {
         done = true;
       },
       failed: () => undefined,
     });
     await eventually(() => done, { withinMs: 60_000 });
-    clearInterval(ticking);
     expect(count).toBeGreaterThanOrEqual(total);
-    expect(longestMs).toBeLessThan(500);
+    // Others have their turn in between: time says less, on a machine that is busy with something else.
+    expect(mostInTurn).toBeLessThan(total / 10);
     await end();
   });
 });
