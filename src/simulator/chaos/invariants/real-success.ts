@@ -62,6 +62,8 @@ export const realSuccess: MakeInvariant = (witness) => {
   /** `stable` is what was reached, and moves only when a deployment lets go of what it has completed. */
   const checkStable = ({ id, before, after }: InstanceChange): void => {
     if (before === undefined || after === undefined || sameVersion(before.stable, after.stable)) return;
+    // It has left, and joined again in the same batch.
+    if (before.joinedAtMs !== after.joinedAtMs) return;
     const { claim } = before;
     const ending = ledger.deployments.get(claim?.deployment ?? "")?.ending?.outcome;
     if (claim !== null && after.claim?.deployment !== claim.deployment) {
