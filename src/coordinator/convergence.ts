@@ -15,10 +15,13 @@ import type { MemberSnapshot, Members } from "./members.js";
 import type { RollOuts } from "./roll-outs.js";
 import type { Term } from "./term.js";
 
+/** While nobody may be judged: between two looks at whether that is over. */
+const judgeLookMaxMs = 5_000;
+
 interface UnderWay {
   readonly deployment: string;
   readonly generation: number;
-  readonly deadline: Timer;
+  deadline: Timer;
 }
 
 /**
@@ -29,16 +32,19 @@ export class Convergence {
   readonly #term: Term;
   readonly #members: Members;
   readonly #rollOuts: RollOuts;
+  readonly #judgeFromMs: () => number;
   /** Instances that were not told yet what they are owed. */
   readonly #due = new Set<string>();
   readonly #underWay = new Map<string, UnderWay>();
   #soon: Timer | undefined;
   #started = false;
 
-  constructor(term: Term, members: Members, rollOuts: RollOuts) {
+  /** @param judgeFromMs when instances may be judged again by what was not heard of them, in ledger time */
+  constructor(term: Term, members: Members, rollOuts: RollOuts, judgeFromMs: () => number) {
     this.#term = term;
     this.#members = members;
     this.#rollOuts = rollOuts;
+    this.#judgeFromMs = judgeFromMs;
   }
 
   /** From here on instances are told. */
@@ -132,8 +138,27 @@ export class Convergence {
     if (owed === null) return;
     const { deployment } = owed;
     const deadlineMs = this.#rollOuts.deadlineMsOf(deployment);
-    const deadline = this.#term.clock.setTimer(deadlineMs, () => this.#expire(id, deployment, deadlineMs));
-    this.#underWay.set(id, { deployment, generation, deadline });
+    const { clock } = this.#term;
+    const underWay: UnderWay = {
+      deployment,
+      generation,
+      // Behind all else that is due: whoever stood still finds that out first.
+      deadline: clock.setTimer(deadlineMs, () => {
+        underWay.deadline = clock.setTimer(0, () => this.#judge(id, underWay, deadlineMs));
+      }),
+    };
+    this.#underWay.set(id, underWay);
+  }
+
+  /** Its time is over. What it said of that may still be on its way, after a takeover, a reconnect or a stall. */
+  #judge(instance: string, underWay: UnderWay, deadlineMs: number): void {
+    const { clock, nowMs } = this.#term;
+    const waitMs = this.#judgeFromMs() - nowMs();
+    if (waitMs <= 0) this.#expire(instance, underWay.deployment, deadlineMs);
+    else
+      underWay.deadline = clock.setTimer(Math.min(waitMs, judgeLookMaxMs), () =>
+        this.#judge(instance, underWay, deadlineMs),
+      );
   }
 
   /** Its place is another's now. */

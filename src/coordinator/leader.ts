@@ -157,7 +157,7 @@ export class Leader {
         this.#convergence.review();
       },
     });
-    this.#convergence = new Convergence(this.term, this.members, this.rollOuts);
+    this.#convergence = new Convergence(this.term, this.members, this.rollOuts, () => this.#judgeFromMs);
     this.reconciliation = new Reconciliation(
       { term: this.term, members: this.members, rollOuts: this.rollOuts, ledger, files: parts.files },
       parts.reconcileEveryMs ?? reconcileEveryDefaultMs,

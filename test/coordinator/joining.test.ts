@@ -286,3 +286,24 @@ describe("an instance that was away", () => {
     expect(await world.finished(id)).toMatchObject({ counts: { succeeded: 4, unreachable: 0 } });
   });
 });
+
+test("a leader that stood still past the deadline of who catches up hears what it has to say first", async () => {
+  const patient = new FleetWorld();
+  await patient.startCoordinator("c1", 60_000);
+  patient.addAgent("web-1", { tier: "web" });
+  await patient.advance(2_500);
+  await patient.pushRelease("v1", { deadlineMs: 10_000 });
+  await patient.rolledOut("v1", { failureThreshold: 1 });
+  const newcomer = patient.addAgent("web-9", { tier: "web" });
+  newcomer.behaviour = () => ({ tookMs: 5_000 });
+  await patient.until(() => newcomer.told.length === 1);
+  patient.stall("c1", 20_000);
+  await patient.advance(40_000);
+  expect(newcomer.running).toBe("v1");
+  expect(await patient.instance("web-9")).toMatchObject({
+    updateState: "COMPLETED",
+    stable: { release: "v1" },
+  });
+  const events = patient.store.events("default").map(({ type, subject }) => `${type} ${subject}`);
+  expect(events.filter((event) => event.includes("failed") || event.includes("alerted"))).toEqual([]);
+});

@@ -1,7 +1,7 @@
 import { createClient } from "../../src/api/client.js";
 import type { Client } from "../../src/api/client-types.js";
 import { serveApi } from "../../src/api/service.js";
-import type { Log, Random, Subscription } from "../../src/base/ports.js";
+import type { Log, Random } from "../../src/base/ports.js";
 import { createMemoryBus, type MemoryHub } from "../../src/bus/memory-bus.js";
 import type { MemoryBus } from "../../src/bus/memory-connection.js";
 import type {
@@ -162,8 +162,8 @@ export class FleetWorld {
     formats: Formats = currentFormats,
   ): Promise<Coordinator> {
     const { random, log } = this;
-    const bus = this.hub.connect(name);
     const clock = new NodeClock(this.clock);
+    const bus = this.hub.connect(name, { clock });
     const ledger = await this.during(this.store.open({ fleet, bus, log }));
     const host = createActorHost({ node: name, clock, random, log, bus, subjects: subjectsOf(fleet) });
     const coordinator = createCoordinator(
@@ -225,12 +225,6 @@ export class FleetWorld {
   /** As by SIGSTOP and SIGCONT: it does nothing for so long; what is sent to it waits. */
   stall(name: string, forMs: number): void {
     this.#process(name).clock.stall(forMs);
-    const untilMs = this.clock.monotonicMs() + forMs;
-    const delay: Subscription = this.hub.delay(forMs, ({ to }) => {
-      if (this.clock.monotonicMs() < untilMs) return to === name;
-      delay.unsubscribe();
-      return false;
-    });
   }
 
   #process(name: string): Process {
