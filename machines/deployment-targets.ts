@@ -2,6 +2,7 @@ import { byName } from "../src/base/name-order.js";
 import type { DeploymentRecord, InstanceRecord } from "../src/contracts/deployment.js";
 import { matches, parseSelector, type Selector } from "../src/contracts/selector.js";
 import { sameVersion, type VersionPair } from "../src/contracts/version.js";
+import { byAge } from "./deployment-order.js";
 import { targetFor } from "./deployment-request.js";
 import { wasTouched } from "./member-record.js";
 
@@ -28,6 +29,34 @@ export interface Surroundings {
 export interface Overlap {
   readonly instance: string;
   readonly owner: string;
+}
+
+/** What is known of the fleet around a deployment. */
+export interface Known {
+  /** Every deployment, in no order. */
+  readonly records: Iterable<DeploymentRecord>;
+  record(id: string): DeploymentRecord | undefined;
+  isSilent(instance: string): boolean;
+}
+
+export function surroundingsOf({ id, rollbackOf, retryOf }: DeploymentRecord, known: Known): Surroundings {
+  const siblings = new Set<string>();
+  if (rollbackOf !== null) {
+    siblings.add(rollbackOf);
+    for (const other of known.records)
+      if (other.rollbackOf === rollbackOf && other.id !== id) siblings.add(other.id);
+  }
+  const earlier = retryOf === null ? undefined : known.record(retryOf);
+  return {
+    siblings,
+    isSilent: (instance) => known.isSilent(instance),
+    isLater: (deployment) => {
+      const other = known.record(deployment);
+      if (earlier === undefined || other === undefined) return false;
+      const isKin = other.rollbackOf === earlier.id || other.retryOf === earlier.id;
+      return !isKin && byAge(other, earlier) < 0;
+    },
+  };
 }
 
 type Choose = (instance: InstanceRecord) => Target | undefined;

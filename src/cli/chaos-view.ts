@@ -53,12 +53,13 @@ function missed({ run, limitMs, isInterrupted }: ChaosEnd): readonly string[] {
 export function chaosJson(end: ChaosEnd) {
   const { run, passedMs, folders } = end;
   const { tally, findings } = run;
+  const reached: ReadonlyMap<string, number> = tally.marks;
   return {
     lives: tally.lives,
     seconds: passedMs / 1_000,
     virtualMs: tally.virtualMs,
     happened: tally.happened,
-    marks: Object.fromEntries(Object.keys(marks).map((mark) => [mark, tally.marks.get(mark as never) ?? 0])),
+    marks: Object.fromEntries(Object.keys(marks).map((mark) => [mark, reached.get(mark) ?? 0])),
     families: Object.fromEntries(families.map((family) => [family, tally.families.get(family) ?? 0])),
     missed: missed(end),
     failed: tally.failures,
@@ -91,11 +92,12 @@ export function chaosText(end: ChaosEnd, paint: Paint): string {
 }
 
 function marksTable({ run: { tally } }: ChaosEnd, paint: Paint): string {
+  const reached: ReadonlyMap<string, number> = tally.marks;
   const columns = [
     { head: "reached", cell: ([name]: readonly [string, string]) => name },
     {
       head: "lives",
-      cell: ([name]: readonly [string, string]) => String(tally.marks.get(name as never) ?? 0),
+      cell: ([name]: readonly [string, string]) => String(reached.get(name) ?? 0),
       right: true,
     },
     { head: "", cell: ([, says]: readonly [string, string]) => says },

@@ -1,5 +1,5 @@
+import { byAge } from "../../machines/deployment-order.js";
 import type { DeploymentRecord } from "../contracts/deployment.js";
-import { byAge } from "./order.js";
 
 /** Finished deployments that are kept at hand; the event stream keeps the others. */
 const finishedMax = 1_000;

@@ -1,3 +1,4 @@
+import { byAge } from "../../machines/deployment-order.js";
 import { targetFor } from "../../machines/deployment-request.js";
 import { reportIntervalMs } from "../../machines/liveness.js";
 import type { MemberEvent } from "../../machines/member.js";
@@ -22,7 +23,6 @@ import { type AskPeers, FleetFormats } from "./fleet-formats.js";
 import { fleetRecordIn } from "./fleet-records.js";
 import { type HowToReport, Intake } from "./intake.js";
 import { type MemberSnapshot, Members } from "./members.js";
-import { byAge } from "./order.js";
 import { Reconciliation } from "./reconciliation.js";
 import type { CoordinatorFiles } from "./reconciliation-facts.js";
 import { RollOuts } from "./roll-outs.js";

@@ -1,3 +1,4 @@
+import { byAge } from "../../machines/deployment-order.js";
 import { byName } from "../base/name-order.js";
 import { type ControlPlane, type EndpointName, endpoints, instancesPageMax } from "../contracts/api.js";
 import type { ConfigRecord, DeploymentRecord, ReleaseRecord } from "../contracts/deployment.js";
@@ -16,7 +17,6 @@ import { undoneIn } from "./history.js";
 import type { KnownFleet } from "./known-fleet.js";
 import { isKnownVersion, ledgerView } from "./ledger-view.js";
 import type { MemberState } from "./members.js";
-import { byAge } from "./order.js";
 import {
   configView,
   deploymentView,

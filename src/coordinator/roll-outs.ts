@@ -10,6 +10,7 @@ import {
   type Overlap,
   overlapsOf,
   type Surroundings,
+  surroundingsOf,
   type Target,
   targetsOf,
 } from "../../machines/deployment-targets.js";
@@ -28,7 +29,6 @@ import { explained } from "./explained.js";
 import { History, standingIn, undoneIn } from "./history.js";
 import { Instructions } from "./instructions.js";
 import type { Members } from "./members.js";
-import { byAge } from "./order.js";
 import { type DeploymentActor, type DeploymentSnapshot, RollOut } from "./roll-out.js";
 import type { Term } from "./term.js";
 
@@ -371,24 +371,12 @@ export class RollOuts {
     return overlapsOf(record, this.#members.records(), this.#surroundingsOf(record));
   }
 
-  #surroundingsOf({ id, rollbackOf, retryOf }: DeploymentRecord): Surroundings {
-    const siblings = new Set<string>();
-    if (rollbackOf !== null) {
-      siblings.add(rollbackOf);
-      for (const other of this.records())
-        if (other.rollbackOf === rollbackOf && other.id !== id) siblings.add(other.id);
-    }
-    const earlier = retryOf === null ? undefined : this.record(retryOf);
-    return {
-      siblings,
+  #surroundingsOf(record: DeploymentRecord): Surroundings {
+    return surroundingsOf(record, {
+      records: this.records(),
+      record: (id) => this.record(id),
       isSilent: (instance) => this.#members.find(instance)?.snapshot().context.silent ?? true,
-      isLater: (deployment) => {
-        const other = this.record(deployment);
-        if (earlier === undefined || other === undefined) return false;
-        const isKin = other.rollbackOf === earlier.id || other.retryOf === earlier.id;
-        return !isKin && byAge(other, earlier) < 0;
-      },
-    };
+    });
   }
 
   #wake(id: string, atMs: number): void {

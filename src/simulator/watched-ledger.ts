@@ -1,7 +1,10 @@
 import type { Leadership, Ledger, LedgerBatch } from "../base/ports.js";
 
-/** Called with each batch once it is written. */
-export type CommitListener = (batch: LedgerBatch) => void;
+/** Called with each batch once it is written, and by whom. */
+export type CommitListener = (
+  batch: LedgerBatch,
+  by: { readonly holder: string; readonly epoch: number },
+) => void;
 
 /** A ledger of which somebody sees every batch that a leader has written: the whole course of a roll-out. */
 export function watchedLedger(ledger: Ledger, onCommit: CommitListener): Ledger {
@@ -36,7 +39,7 @@ function watchedLeadership(leadership: Leadership, onCommit: CommitListener): Le
     resign: () => leadership.resign(),
     async commit(batch) {
       const written = await leadership.commit(batch);
-      onCommit(batch);
+      onCommit(batch, leadership);
       return written;
     },
   };

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { endpoints } from "../../src/contracts/api.js";
 import { type Deploy, FleetWorld } from "../kit/fleet.js";
+import { onBatches } from "../kit/on-batches.js";
 import { refusalOf } from "../kit/refusals.js";
 
 describe("a deployment is refused", () => {
@@ -149,7 +150,12 @@ test("amounts are resolved once, of the matching instances, rounded down and at 
 test("a thousand instances are claimed and told in chunks that a ledger batch holds", async () => {
   const world = new FleetWorld();
   const batches: { messages: number; instances: number }[] = [];
-  watchBatches(world, batches);
+  onBatches(world, ({ events, puts, deletes }) =>
+    batches.push({
+      messages: events.length + puts.length + deletes.length + 1,
+      instances: puts.filter(({ key }) => key.startsWith("instance.")).length,
+    }),
+  );
   await world.startCoordinator();
   for (let n = 1; n <= 1_000; n++) {
     world.addAgent(`i${n}`).intervalMs = 20_000;
@@ -163,28 +169,3 @@ test("a thousand instances are claimed and told in chunks that a ledger batch ho
   expect(Math.max(...batches.map(({ instances }) => instances))).toBeLessThanOrEqual(300);
   expect(batches.filter(({ instances }) => instances === 300).length).toBeGreaterThanOrEqual(6);
 });
-
-/** Notes the size of each batch, as the events and the desired states that one revision after another brings show it. */
-function watchBatches(world: FleetWorld, batches: { messages: number; instances: number }[]): void {
-  const { open } = world.store;
-  const opened: typeof open = async (options) => {
-    const ledger = await open.call(world.store, options);
-    const { acquire } = ledger;
-    ledger.acquire = async (claim) => {
-      const got = await acquire.call(ledger, claim);
-      if (!("commit" in got)) return got;
-      const { commit } = got;
-      got.commit = (batch) => {
-        const instances = batch.puts.filter(({ key }) => key.startsWith("instance.")).length;
-        batches.push({
-          messages: batch.events.length + batch.puts.length + batch.deletes.length + 1,
-          instances,
-        });
-        return commit.call(got, batch);
-      };
-      return got;
-    };
-    return ledger;
-  };
-  Object.assign(world.store, { open: opened });
-}

@@ -3,6 +3,7 @@ import { type DesiredInstance, reportSchema } from "../../src/contracts/instance
 import { parseKey } from "../../src/contracts/keys.js";
 import { subjectsOf } from "../../src/contracts/subjects.js";
 import { type FleetWorld, fleet } from "./fleet.js";
+import { onBatches } from "./on-batches.js";
 
 /** Kinds of records whose changes are explained by events about the very object. */
 const explainedKinds: ReadonlySet<string> = new Set(["deployment", "instance", "release", "config"]);
@@ -36,7 +37,7 @@ export class AuditCheck {
 
   /** @param options `reports: false` where messages get lost: the report that an event names may not have come here */
   constructor(world: FleetWorld, options: { readonly reports: boolean } = { reports: true }) {
-    onBatches(world, (epoch, batch) => this.#check(epoch, batch));
+    onBatches(world, (batch, { epoch }) => this.#check(epoch, batch));
     if (!options.reports) return;
     const reports = new Set<string>();
     this.#reports = reports;
@@ -111,26 +112,4 @@ function jsonIn(data: Uint8Array): unknown {
   } catch {
     return undefined;
   }
-}
-
-/** Calls `see` with each batch that a ledger of the world was given and has taken. */
-function onBatches(world: FleetWorld, see: (epoch: number, batch: LedgerBatch) => void): void {
-  const { open } = world.store;
-  const watched: typeof open = async (options) => {
-    const ledger = await open.call(world.store, options);
-    const { acquire } = ledger;
-    ledger.acquire = async (claim) => {
-      const got = await acquire.call(ledger, claim);
-      if (!("commit" in got)) return got;
-      const { commit } = got;
-      got.commit = async (batch) => {
-        const done = await commit.call(got, batch);
-        see(got.epoch, batch);
-        return done;
-      };
-      return got;
-    };
-    return ledger;
-  };
-  Object.assign(world.store, { open: watched });
 }

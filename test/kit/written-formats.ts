@@ -3,6 +3,7 @@ import { formatOf } from "../../src/contracts/formats.js";
 import { parseKey } from "../../src/contracts/keys.js";
 import { currentFormats, type Formats, rangesOf } from "../../src/contracts/record-formats.js";
 import type { FleetWorld } from "./fleet.js";
+import { onBatches } from "./on-batches.js";
 
 const kinds: readonly string[] = Object.keys(currentFormats);
 
@@ -24,24 +25,7 @@ export class WrittenFormats {
     world.checks.push(() => {
       if (this.#problems.length > 0) throw new Error(this.#problems.join("; "));
     });
-    const { open } = world.store;
-    const watched: typeof open = async (options) => {
-      const ledger = await open.call(world.store, options);
-      const { acquire } = ledger;
-      ledger.acquire = async (claim) => {
-        const got = await acquire.call(ledger, claim);
-        if (!("commit" in got)) return got;
-        const { commit } = got;
-        got.commit = async (batch: LedgerBatch) => {
-          const committed = await commit.call(got, batch);
-          this.#take(claim.holder, batch);
-          return committed;
-        };
-        return got;
-      };
-      return ledger;
-    };
-    Object.assign(world.store, { open: watched });
+    onBatches(world, (batch, { holder }) => this.#take(holder, batch));
   }
 
   of(kind: string): number {

@@ -100,7 +100,7 @@ class Shrinker {
     let size = Math.ceil(this.#plan[what].length / 2);
     while (size >= 1) {
       for (let at = 0; at < this.#plan[what].length; ) {
-        const rest = this.#plan[what].toSpliced(at, size) as never;
+        const rest = this.#plan[what].filter((_, nth) => nth < at || nth >= at + size);
         const isLeftOut = this.#plan[what].length - size >= min && (await this.#try({ [what]: rest }));
         if (!isLeftOut) at += size;
       }
@@ -153,10 +153,12 @@ class Shrinker {
     for (let at = 0; at < this.#plan[what].length; at++) {
       let refused = 0;
       for (;;) {
-        const item = this.#plan[what][at];
-        const change = item && simplerOf(item)[refused];
+        const all: readonly LifePlan[K][number][] = this.#plan[what];
+        const item = all[at];
+        if (item === undefined) break;
+        const change = simplerOf(item)[refused];
         if (change === undefined) break;
-        const items = this.#plan[what].toSpliced(at, 1, { ...item, ...change } as never);
+        const items = all.with(at, Object.assign(structuredClone(item), change));
         if (!(await this.#try({ [what]: items }))) refused++;
       }
     }
