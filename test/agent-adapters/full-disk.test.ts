@@ -37,7 +37,7 @@ function smallDisk(): string | undefined {
     return folder;
   } catch (thrown) {
     process.stderr.write(
-      `tests on a really full disk are left out, crash-points.test.ts plays one: ${messageOf(thrown)}\n`,
+      `tests on a really full disk are left out, crash-points.faults.test.ts plays one: ${messageOf(thrown)}\n`,
     );
     return undefined;
   }

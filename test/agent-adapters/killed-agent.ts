@@ -1,4 +1,4 @@
-// The agent of `killed.test.ts`: applies a release, and hangs where it is told to until it is killed.
+// The agent of `killed.faults.test.ts`: applies a release, and hangs where it is told to until it is killed.
 import { applyRelease, artifactRelease, releaseFiles, testObjects, workOn } from "./kit.js";
 
 const [dataDir = "", where = ""] = process.argv.slice(2);

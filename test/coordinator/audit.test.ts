@@ -2,7 +2,8 @@ import { beforeEach, describe, expect, test } from "vitest";
 import { eventTypes } from "../../src/contracts/event-types.js";
 import { chainVerifier } from "../../src/ledger/event-chain.js";
 import { AuditCheck } from "../kit/audit-check.js";
-import { FleetWorld, fleet } from "../kit/fleet.js";
+import { fleet } from "../kit/coordinators-world.js";
+import { FleetWorld } from "../kit/fleet.js";
 
 let world: FleetWorld;
 let audit: AuditCheck;

@@ -4,7 +4,8 @@ import { CoordinatorsSeen } from "../../src/api/coordinators-seen.js";
 import type { Log } from "../../src/base/ports.js";
 import type { DeploymentView } from "../../src/contracts/views.js";
 import type { Coordinator } from "../../src/coordinator/coordinator-ports.js";
-import { FleetWorld, fleet } from "../kit/fleet.js";
+import { fleet } from "../kit/coordinators-world.js";
+import { FleetWorld } from "../kit/fleet.js";
 import { quietLog } from "../kit/quiet-log.js";
 
 let world: FleetWorld;

@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import type { Log } from "../../src/base/ports.js";
-import { FleetWorld, fleet, leaseMs } from "../kit/fleet.js";
+import { fleet, leaseMs } from "../kit/coordinators-world.js";
+import { FleetWorld } from "../kit/fleet.js";
 import { Invariants } from "../kit/invariants.js";
 import { quietLog } from "../kit/quiet-log.js";
 import { refusalOf } from "../kit/refusals.js";

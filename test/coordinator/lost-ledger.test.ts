@@ -2,7 +2,8 @@ import { beforeEach, expect, test } from "vitest";
 import type { Log } from "../../src/base/ports.js";
 import { createMemoryObjects, type MemoryObjects } from "../../src/ledger/memory-objects.js";
 import { fleetOfAgents } from "../kit/agent-fleet.js";
-import { FleetWorld, fleet } from "../kit/fleet.js";
+import { fleet } from "../kit/coordinators-world.js";
+import { FleetWorld } from "../kit/fleet.js";
 import { quietLog } from "../kit/quiet-log.js";
 
 let world: FleetWorld;

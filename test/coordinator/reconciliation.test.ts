@@ -8,7 +8,8 @@ import { Reconciliation } from "../../src/coordinator/reconciliation.js";
 import type { ReconciliationParts } from "../../src/coordinator/reconciliation-facts.js";
 import { createMemoryObjects } from "../../src/ledger/memory-objects.js";
 import { fleetOfAgents } from "../kit/agent-fleet.js";
-import { FleetWorld, fleet } from "../kit/fleet.js";
+import { fleet } from "../kit/coordinators-world.js";
+import { FleetWorld } from "../kit/fleet.js";
 import { quietLog } from "../kit/quiet-log.js";
 
 const dayMs = 86_400_000;

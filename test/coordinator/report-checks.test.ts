@@ -7,7 +7,8 @@ import { instanceOfSubject, subjectsOf } from "../../src/contracts/subjects.js";
 import { Leader } from "../../src/coordinator/leader.js";
 import { SelfWatch } from "../../src/coordinator/self-watch.js";
 import { createActorHost } from "../../src/runtime/actor-host.js";
-import { FleetWorld, fleet, leaseMs } from "../kit/fleet.js";
+import { fleet, leaseMs } from "../kit/coordinators-world.js";
+import { FleetWorld } from "../kit/fleet.js";
 import { quietLog } from "../kit/quiet-log.js";
 
 const state: InstanceState = {

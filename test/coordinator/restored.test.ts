@@ -1,7 +1,8 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import { keys } from "../../src/contracts/keys.js";
 import { chainVerifier } from "../../src/ledger/event-chain.js";
-import { FleetWorld, fleet } from "../kit/fleet.js";
+import { fleet } from "../kit/coordinators-world.js";
+import { FleetWorld } from "../kit/fleet.js";
 import { backUp, cutOffAfter, ledgerPartsIn, restore } from "../kit/fleet-backup.js";
 import { refusalOf } from "../kit/refusals.js";
 

@@ -3,7 +3,8 @@ import { currentFormats } from "../../src/contracts/record-formats.js";
 import { Leader } from "../../src/coordinator/leader.js";
 import { SelfWatch } from "../../src/coordinator/self-watch.js";
 import { createActorHost } from "../../src/runtime/actor-host.js";
-import { FleetWorld, fleet } from "../kit/fleet.js";
+import { fleet } from "../kit/coordinators-world.js";
+import { FleetWorld } from "../kit/fleet.js";
 import { Invariants } from "../kit/invariants.js";
 
 let world: FleetWorld;

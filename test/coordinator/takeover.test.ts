@@ -4,7 +4,8 @@ import { instanceRecordSchema } from "../../src/contracts/deployment.js";
 import { keys } from "../../src/contracts/keys.js";
 import { createCoordinator } from "../../src/coordinator/coordinator.js";
 import { createActorHost } from "../../src/runtime/actor-host.js";
-import { FleetWorld, fleet, leaseMs } from "../kit/fleet.js";
+import { fleet, leaseMs } from "../kit/coordinators-world.js";
+import { FleetWorld } from "../kit/fleet.js";
 import { quietLog } from "../kit/quiet-log.js";
 
 const atOnce = 500;

@@ -2,7 +2,9 @@ import { type Agent, createAgent } from "../../src/agent/agent.js";
 import { createMemoryHost, type MemoryHost } from "../../src/agent/memory/memory-host.js";
 import { openLedgerReader } from "../../src/ledger/ledger-reader.js";
 import { createSeededRandom } from "../../src/runtime/random.js";
-import { type FleetOptions, FleetWorld, fleet } from "./fleet.js";
+import type { CoordinatorsOptions } from "./coordinators-world.js";
+import { fleet } from "./coordinators-world.js";
+import { FleetWorld } from "./fleet.js";
 import { quietLog } from "./quiet-log.js";
 
 const manifest = {
@@ -17,7 +19,7 @@ const manifest = {
 };
 
 /** A coordinator and real agents, over memory ports, in virtual time. */
-export async function fleetOfAgents(count: number, options: FleetOptions = {}) {
+export async function fleetOfAgents(count: number, options: CoordinatorsOptions = {}) {
   const world = new FleetWorld({ seed: 7, ...options });
   await world.startCoordinator();
   const hosts: MemoryHost[] = [];

@@ -2,7 +2,8 @@ import type { LedgerBatch, LedgerEvent } from "../../src/base/ports.js";
 import { type DesiredInstance, reportSchema } from "../../src/contracts/instance.js";
 import { parseKey } from "../../src/contracts/keys.js";
 import { subjectsOf } from "../../src/contracts/subjects.js";
-import { type FleetWorld, fleet } from "./fleet.js";
+import { fleet } from "./coordinators-world.js";
+import type { FleetWorld } from "./fleet.js";
 import { onBatches } from "./on-batches.js";
 
 /** Kinds of records whose changes are explained by events about the very object. */

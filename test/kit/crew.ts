@@ -3,7 +3,8 @@ import { createMemoryHost, type MemoryHost } from "../../src/agent/memory/memory
 import type { Processes } from "../../src/agent/ports.js";
 import { openLedgerReader } from "../../src/ledger/ledger-reader.js";
 import { createSeededRandom } from "../../src/runtime/random.js";
-import { type FleetWorld, fleet } from "./fleet.js";
+import { fleet } from "./coordinators-world.js";
+import type { FleetWorld } from "./fleet.js";
 import { quietLog } from "./quiet-log.js";
 
 /** Whoever carries out what instances are told, as a test of the outcome sees them. */

@@ -4,8 +4,9 @@ import {
   instanceRecordSchema,
 } from "../../src/contracts/deployment.js";
 import { parseKey } from "../../src/contracts/keys.js";
+import { fleet } from "./coordinators-world.js";
 import type { Crew } from "./crew.js";
-import { type FleetWorld, fleet } from "./fleet.js";
+import type { FleetWorld } from "./fleet.js";
 import { quietLog } from "./quiet-log.js";
 
 /** How a story ended. */

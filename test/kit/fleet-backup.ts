@@ -5,7 +5,8 @@ import type { OpenBackup } from "../../src/backup/verify.js";
 import { createMemoryObjects } from "../../src/ledger/memory-objects.js";
 import type { Store } from "../../src/ledger/store.js";
 import type { LedgerParts } from "../../src/ledger/store-ledger.js";
-import { type FleetWorld, fleet } from "./fleet.js";
+import { fleet } from "./coordinators-world.js";
+import type { FleetWorld } from "./fleet.js";
 
 const part = { file: "records.ndjson", sizeBytes: 0, sha256: "0".repeat(64) };
 let tools = 0;

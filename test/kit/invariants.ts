@@ -4,7 +4,8 @@ import type { memberMachine } from "../../machines/member.js";
 import type { DeploymentRecord, InstanceRecord } from "../../src/contracts/deployment.js";
 import { subjectsOf } from "../../src/contracts/subjects.js";
 import { sameVersion } from "../../src/contracts/version.js";
-import { type FleetWorld, fleet } from "./fleet.js";
+import { fleet } from "./coordinators-world.js";
+import type { FleetWorld } from "./fleet.js";
 
 type DeploymentSnapshot = SnapshotFrom<typeof deploymentMachine>;
 type MemberSnapshot = SnapshotFrom<typeof memberMachine>;

@@ -74,6 +74,7 @@ class SpawnedNats implements TestNats {
   readonly #env: Readonly<Record<string, string>>;
   readonly #killWithUs = () => this.#child?.kill("SIGKILL");
   #child: ChildProcess | undefined;
+  #ended: Promise<unknown> | undefined;
 
   constructor(path: string, port: number, options: TestNatsOptions) {
     this.#binary = path;
@@ -100,7 +101,9 @@ class SpawnedNats implements TestNats {
     });
     this.#child = child;
     await once(child, "spawn");
-    const ended = once(child, "exit");
+    // Not its exit, behind which the last lines of its log may still come.
+    const ended = once(child, "close");
+    this.#ended = ended;
     await Promise.race([
       untilReady(child, join(this.dir, "server.log")),
       ended.then(() => {
@@ -134,10 +137,8 @@ class SpawnedNats implements TestNats {
   async #end(signal: "SIGTERM" | "SIGKILL"): Promise<void> {
     const child = this.#child;
     this.#child = undefined;
-    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
-    const ended = once(child, "exit");
-    child.kill(signal);
-    await ended;
+    child?.kill(signal);
+    await this.#ended;
   }
 
   #logTail(): string {

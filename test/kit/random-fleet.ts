@@ -1,8 +1,9 @@
 import { currentFormats, type Formats } from "../../src/contracts/record-formats.js";
 import { nextFormats } from "../../src/simulator/chaos/next-formats.js";
 import { AuditCheck } from "./audit-check.js";
+import { fleet, leaseMs } from "./coordinators-world.js";
 import type { Behaviour } from "./fake-agent.js";
-import { FleetWorld, fleet, leaseMs } from "./fleet.js";
+import { FleetWorld } from "./fleet.js";
 import { Invariants } from "./invariants.js";
 import { quietLog } from "./quiet-log.js";
 import { WrittenFormats } from "./written-formats.js";

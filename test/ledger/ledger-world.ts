@@ -1,3 +1,4 @@
+import { RollcallError } from "../../src/base/errors.js";
 import type {
   Bus,
   Clock,
@@ -65,7 +66,7 @@ export async function eventuallyIn<T>(
     const value = await check();
     if (value !== undefined && value !== false) return value;
     if (clock.monotonicMs() > untilMs) throw new Error("not so within 30 s");
-    await new Promise<void>((resolve) => clock.setTimer(10, resolve));
+    await pass({ clock }, 10);
   }
 }
 
@@ -73,4 +74,31 @@ export async function lead(process: LedgerProcess, holder = "one"): Promise<Lead
   const taken = await process.ledger.acquire({ holder, leaseMs });
   if (!isLeadership(taken)) throw new Error(`${taken.heldBy} leads`);
   return taken;
+}
+
+/** Lets time pass in the world. */
+export function pass({ clock }: Pick<LedgerWorld, "clock">, ms: number): Promise<void> {
+  return new Promise((resolve) => clock.setTimer(ms, resolve));
+}
+
+/** As a leader does: a renewal that a busy machine did not answer in time is asked for again. */
+export async function renew(world: Pick<LedgerWorld, "clock">, leadership: Leadership): Promise<void> {
+  await eventuallyIn(world, () =>
+    leadership.renew().then(
+      () => true,
+      (thrown: unknown) => {
+        if (thrown instanceof RollcallError && thrown.code === "LEDGER_UNAVAILABLE") return false;
+        throw thrown;
+      },
+    ),
+  );
+}
+
+/** What was written there, by key, without what a ledger keeps for itself. */
+export async function contents(ledger: Ledger): Promise<Record<string, unknown>> {
+  const own = new Set(["lease", "epoch", "ledger", "event-head"]);
+  const entries = (await ledger.readAll()).filter(({ key }) => !own.has(key));
+  return Object.fromEntries(
+    entries.sort((a, b) => (a.key < b.key ? -1 : 1)).map(({ key, value }) => [key, value]),
+  );
 }

@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
 import type { DeploymentRecord } from "../../src/contracts/deployment.js";
+import { fleet, leaseMs } from "../kit/coordinators-world.js";
 import { type CutName, cuts } from "../kit/cuts.js";
-import { FleetWorld, fleet, leaseMs } from "../kit/fleet.js";
+import { FleetWorld } from "../kit/fleet.js";
 import { Invariants } from "../kit/invariants.js";
 
 const instances = 6;

@@ -7,7 +7,8 @@ import {
   sealEvents,
 } from "../../src/ledger/event-chain.js";
 import { type Replay, ReplayLog } from "../../src/simulator/replay/replay.js";
-import { FleetWorld, fleet } from "../kit/fleet.js";
+import { fleet } from "../kit/coordinators-world.js";
+import { FleetWorld } from "../kit/fleet.js";
 
 /** Plays what a fleet has recorded. */
 export async function replayOf(

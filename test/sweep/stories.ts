@@ -1,7 +1,8 @@
 import { expect } from "vitest";
 import { ranMs } from "../../machines/deployment-record.js";
+import { fleet, leaseMs } from "../kit/coordinators-world.js";
 import { RealCrew } from "../kit/crew.js";
-import { type FleetWorld, fleet, leaseMs } from "../kit/fleet.js";
+import type { FleetWorld } from "../kit/fleet.js";
 import type { Story } from "../kit/sweep.js";
 
 const onto = (release: string) => ({ release, selector: null });
