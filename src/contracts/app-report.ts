@@ -37,6 +37,8 @@ export const appStateSchema = z.strictObject({
   attempts: z.int().min(0),
   /** `null`: it is as asked, is being worked on, or is tried again only when something changes or somebody asks. */
   nextAttemptAtMs: wallMs.nullable(),
+  /** It has failed for a cause that only a change of what is asked, or somebody who asks, can take away. */
+  stopped: z.boolean(),
 });
 export type AppState = z.infer<typeof appStateSchema>;
 
@@ -54,6 +56,7 @@ export function appStateText(state: AppState): string {
     state.mismatchSinceMs,
     state.attempts,
     state.nextAttemptAtMs,
+    state.stopped,
   ]);
 }
 

@@ -98,3 +98,15 @@ export const desiredOfLegacy: Readonly<
   initialized: { desiredStatus: "disabled", assumed: true },
   unknown: { desiredStatus: "disabled", assumed: true },
 };
+
+/** The code of the alert that an app has not been in sync on an instance for long. */
+export const appMismatchCode = "APP_MISMATCH";
+
+/**
+ * Where it is told what to do about an alert, a reason's code or an init status of an app.
+ *
+ * @example troubleshootingOf("APP_FAILED") === "docs/troubleshooting.md#app_failed"
+ */
+export function troubleshootingOf(code: string): string {
+  return `docs/troubleshooting.md#${code.toLowerCase()}`;
+}

@@ -148,6 +148,7 @@ describe("what fails", () => {
     const state = ear.states.get("mail");
     expect(state?.reason).toMatchObject({ code, message: expect.stringContaining("so it is") });
     expect(state?.nextAttemptAtMs === null).toBe(permanent);
+    expect(state?.stopped).toBe(permanent);
     await world.clock.advance(3_600_000);
     const tries = engine.calls.filter((call) => call === "initialize mail").length;
     expect(tries > 10).toBe(!permanent);

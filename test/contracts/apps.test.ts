@@ -82,6 +82,7 @@ describe("records of apps", () => {
       mismatchSinceMs: 1_893_456_000_000,
       attempts: 1_000,
       nextAttemptAtMs: 1_893_456_000_000,
+      stopped: false,
     }));
     const report: AppReport = {
       format: 1,
@@ -114,6 +115,7 @@ describe("records of apps", () => {
       mismatchSinceMs: fc.constantFrom(null, 1, 2),
       attempts: fc.nat(1),
       nextAttemptAtMs: fc.constantFrom(null, 1, 2),
+      stopped: fc.boolean(),
     });
     fc.assert(
       fc.property(state, state, (one, other) => {

@@ -124,6 +124,7 @@ export class AppBook {
       mismatchSinceMs: isAsAsked(context) ? null : (mismatchSinceMs ?? nowMs),
       attempts: context.attempts,
       nextAttemptAtMs: value === "backoff" ? (waited ?? nowMs + retryInMs(context)) : null,
+      stopped: value === "stopped",
     };
   }
 }
