@@ -134,7 +134,7 @@ describe("why an app is no further", () => {
       "retrying",
       askedApp("enabled"),
       [named("a", appInstance()), named("b", appInstance([failed])), running("c")],
-      "Not as asked on 2 of 3 heard. b has not enabled mail: App mail failed: it threw. 2 tries have failed. The next is in 4s. See docs/troubleshooting.md#app_failed. So or otherwise 1 more.",
+      "Not as asked on 2 of 3 heard. b has not enabled mail: App mail failed: it threw. 2 tries have failed. The next is in 4s. See docs/troubleshooting.md#app_failed. And 1 more: rollcall apps status mail.",
       ["a", "b"],
     ],
     [
