@@ -135,7 +135,8 @@ export function whyOfApp(asked: AskedApp, tally: AppTally, nowMs: number): Why {
   const nextAtMs = tally.nextAttemptAtMs;
   if (tally.worst !== null) {
     const { rule, sentence } = whyOfPair(asked, tally.worst, nowMs);
-    const others = mismatched === 1 ? "" : ` And ${mismatched - 1} more: rollcall apps status ${asked.record.app}.`;
+    const others =
+      mismatched === 1 ? "" : ` And ${mismatched - 1} more: rollcall apps status ${asked.record.app}.`;
     const lead = `Not as asked on ${shareText(mismatched, heardCount(tally))}.`;
     return { rule, sentence: `${lead} ${sentence}${others}`, blocking: [...tally.mismatched], nextAtMs };
   }

@@ -12,6 +12,14 @@ export function reportIntervalMs(instances: number): number {
   return Math.max(reportIntervalMinMs, Math.ceil((instances * 1_000) / reportsPerSecondMax));
 }
 
+/** An interval this much off is not worth a message. */
+const intervalSlack = 0.2;
+
+/** Whether an instance that reports at one interval is to be told of another. */
+export function isOtherInterval(intervalMs: number, assignedMs: number): boolean {
+  return Math.abs(intervalMs - assignedMs) > assignedMs * intervalSlack;
+}
+
 /** The window after whose end without a report an instance is silent: half an interval more than the missed ones. */
 export function livenessWindowMs(intervalMs: number): number {
   return intervalMs * (missedReportsMax + 0.5);

@@ -28,6 +28,7 @@ const done: Partial<Record<EndpointName, Recognise>> = {
     code === "INSTANCE_NOT_FAILED" ? client("instances.get", { instance: String(instance) }) : undefined,
   "instances.remove": async ({ instance }, { code }) =>
     code === "UNKNOWN_INSTANCE" ? { instance } : undefined,
+  "apps.forget": async ({ instance }, { code }) => (code === "UNKNOWN_INSTANCE" ? { instance } : undefined),
   "releases.remove": async ({ version }, { code }) => (code === "UNKNOWN_RELEASE" ? { version } : undefined),
   "configs.remove": async ({ version }, { code }) => (code === "UNKNOWN_CONFIG" ? { version } : undefined),
 };

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { copied } from "./answer-source.js";
 import { by, listOf, reason, requestKey } from "./api-fields.js";
+import { appEndpoints } from "./app-api.js";
 import { amountSchema } from "./deployment.js";
 import { idSchema, versionSchema } from "./names.js";
 import { reconciliationReportSchema } from "./reconciliation.js";
@@ -256,6 +257,7 @@ export const endpoints = {
     }),
     reply: reconciliationReportSchema,
   },
+  ...appEndpoints,
   "status.get": {
     kind: "read",
     summary: "The fleet at a glance",

@@ -87,6 +87,8 @@ export type AppHistoryItem = z.infer<typeof appHistoryItemSchema>;
 export const appReconciledSchema = z.object({
   /** Pairs of app and instance that were not in sync. */
   found: z.number(),
+  /** Apps that this ledger's instances were told of now; nobody was before. */
+  told: z.number(),
   /** Told to try again. */
   retried: z.number(),
   /** Busy with it anyway. */
@@ -120,6 +122,10 @@ export const appEndpoints = {
       ...change,
       ...content,
       desiredStatus: desiredStatusSchema.exclude(["uninstalled"]).default("disabled"),
+      legacyStatus: initStatusSchema
+        .nullable()
+        .default(null)
+        .meta({ description: "What the single status of old said, of an app that is migrated" }),
     }),
     reply: appViewSchema,
   },

@@ -1,11 +1,10 @@
 import { z } from "zod";
-import { appsMax, initStatusSchema } from "./app.js";
+import { initStatusSchema } from "./app.js";
+import { appChangesMax, appsMax } from "./app-limits.js";
 import { idSchema, versionSchema } from "./names.js";
 
 /** Of a reason in a report, so that all apps of an instance fit one message; the whole text is had by `explain`. */
 export const shortReasonMax = 200;
-/** Changes that an instance keeps, and says at most at once. */
-export const appChangesMax = 200;
 
 /** Why an app is not as asked, shortened. */
 export const shortReasonSchema = z.strictObject({

@@ -1,9 +1,8 @@
 import { z } from "zod";
+import { appsMax, auditedLogsMax } from "./app-limits.js";
 import { markSchema } from "./deployment.js";
 import { idSchema, versionSchema } from "./names.js";
 
-/** Apps of a fleet, tombstones included: the list of them, and all states of an instance, each fit one message. */
-export const appsMax = 1_000;
 /** Of the settings of one app, as JSON text. */
 const settingsCharactersMax = 16_384;
 
@@ -63,6 +62,13 @@ export const appRecordSchema = z.strictObject({
   added: markSchema,
   /** The change that made this generation. */
   changed: markSchema,
+  /** The generation in which each was last changed: whoever knows an older one is told what is another since. */
+  changedIn: z.strictObject({
+    desiredStatus: generation,
+    version: generation,
+    source: generation,
+    settings: generation,
+  }),
   /** Repeats of the request that made it carry the same key. */
   requestKey: z.string().max(64).nullable(),
   /** What the single status of old said, if it was migrated from there. */
@@ -99,8 +105,10 @@ export const appInstanceRecordSchema = z.strictObject({
   format: z.literal(1),
   instance: idSchema,
   joinedAtMs: z.int(),
-  /** The newest change of an init status that is in the audit log; `null`: none yet. */
-  audited: z.strictObject({ log: z.string().min(1).max(64), number: z.int().min(0) }).nullable(),
+  /** By the logs of the instance that were heard of, the newest first: the newest change that is in the audit log. */
+  audited: z
+    .array(z.strictObject({ log: z.string().min(1).max(64), number: z.int().min(0) }))
+    .max(auditedLogsMax),
   /** Alerts that were raised and not cleared, by app: when, in ledger time. */
   alertedAtMs: z.record(idSchema, z.int()),
 });

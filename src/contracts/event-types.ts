@@ -1,4 +1,5 @@
 import type { LedgerEvent } from "../base/ports.js";
+import { appEventTypes } from "./app-event-types.js";
 
 /** What a type of event means to whoever reads it. */
 interface EventMeaning {
@@ -121,6 +122,7 @@ export const eventTypes = {
     sentence: "is reconciled: {found} found, {done} done, {left} left, {failed} failed[: {reason}]",
     when: "a reconciliation is over; not of a dry run",
   },
+  ...appEventTypes,
   "coordinator.leading": {
     sentence: "leads the fleet",
     when: "a coordinator begins to lead, under a new epoch",

@@ -5,6 +5,7 @@ import { refusal } from "../contracts/errors.js";
 import { keys } from "../contracts/keys.js";
 import type { Release } from "../contracts/release.js";
 import type { VersionPair } from "../contracts/version.js";
+import { createAppWrites } from "./apps/app-plane.js";
 import { DeploymentCommands } from "./deployment-commands.js";
 import { knownBy } from "./known-fleet.js";
 import type { Leader } from "./leader.js";
@@ -60,6 +61,7 @@ export function createControlPlane(
 
   return {
     ...createReads(known, audit),
+    ...createAppWrites(leader.apps, term),
     "reconciliations.run": (request) => leader.reconciliation.reconcile(request),
     "deployments.create": async (request) => views.deployment(await commands.create(request)),
     "deployments.preview": async (request) => commands.preview(request),

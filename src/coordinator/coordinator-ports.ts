@@ -4,6 +4,7 @@ import type { ControlPlane } from "../contracts/api.js";
 import type { Formats } from "../contracts/record-formats.js";
 import type { CoordinatorView } from "../contracts/views.js";
 import type { ActorHost } from "../runtime/actor.js";
+import type { AppsOptions } from "./apps/leader-apps.js";
 import type { AskPeers } from "./fleet-formats.js";
 import type { UnsentReports } from "./leader.js";
 import type { AuditPages } from "./reads.js";
@@ -32,6 +33,8 @@ export interface CoordinatorOptions {
   readonly name: string;
   /** Between two reconciliations of one leader. Default: an hour. */
   readonly reconcileEveryMs?: number | undefined;
+  /** How it looks after apps while it leads. */
+  readonly apps?: AppsOptions | undefined;
   /** Time to live of the lease, milliseconds; 3,000 suits one NATS server, 12,000 a cluster. */
   readonly leaseMs: number;
   readonly version: string;

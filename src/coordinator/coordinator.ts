@@ -270,7 +270,7 @@ class HostedCoordinator implements Coordinator {
     const leadership = this.#leadership;
     if (leadership === undefined) return;
     const leader: Leader = new Leader({
-      fleet: this.#options.fleet,
+      ...this.#options,
       ledger,
       leadership,
       clock,
@@ -281,7 +281,6 @@ class HostedCoordinator implements Coordinator {
       formats: this.#formats,
       askPeers: this.#ports.askPeers ?? nobody,
       files: this.#ports.files,
-      reconcileEveryMs: this.#options.reconcileEveryMs,
       unsentAtMs,
       selfWatch: this.#selfWatch,
       onFailed: (error) => {

@@ -11,6 +11,11 @@ export interface Counters {
   zombiesRemoved: number;
   linksRepaired: number;
   reconciliations: number;
+  /** Alerts that an app is not as asked on an instance. */
+  appAlerts: number;
+  /** Apps that instances were asked to try again, and do; and instances that did not answer. */
+  appRetries: number;
+  appsUnreachable: number;
 }
 
 export function freshCounters(): Counters {
@@ -21,5 +26,8 @@ export function freshCounters(): Counters {
     zombiesRemoved: 0,
     linksRepaired: 0,
     reconciliations: 0,
+    appAlerts: 0,
+    appRetries: 0,
+    appsUnreachable: 0,
   };
 }

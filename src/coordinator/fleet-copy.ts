@@ -16,10 +16,13 @@ import type { Report } from "../contracts/instance.js";
 import { keys, parseKey } from "../contracts/keys.js";
 import type { Formats } from "../contracts/record-formats.js";
 import { subjectsOf } from "../contracts/subjects.js";
+import { CopiedApps } from "./apps/copied-apps.js";
+import type { KnownApps } from "./apps/known-apps.js";
 import { Catalog } from "./catalog.js";
 import { ClaimIndex } from "./claim-index.js";
 import { CopiedMember } from "./copied-member.js";
 import { type CopiedChange, type CopiedLease, CopiedRecords } from "./copied-records.js";
+import { isOfApps } from "./fleet-records.js";
 import { Intake } from "./intake.js";
 import type { KnownDeployment, KnownFleet } from "./known-fleet.js";
 import { type MemberState, standingOf } from "./members.js";
@@ -37,9 +40,9 @@ const clockJumpMs = 5_000;
 
 export interface FleetCopyParts {
   readonly fleet: string;
-  readonly ledger: Pick<Ledger, "ledgerId" | "restoredFrom" | "follow">;
+  readonly ledger: Pick<Ledger, "ledgerId" | "restoredFrom" | "follow" | "watch" | "get">;
   readonly clock: Clock;
-  readonly bus: Pick<Bus, "subscribe" | "onStatus">;
+  readonly bus: Pick<Bus, "subscribe" | "publish" | "onStatus">;
   readonly log: Log;
   readonly formats: Formats;
   /** Whoever held the lease has given it back, or let it end. */
@@ -48,7 +51,7 @@ export interface FleetCopyParts {
 
 /**
  * The fleet as a follower sees it: the leader's records by following the ledger, and what instances say by hearing it
- * itself. It decides nothing, writes nothing and asks nobody; a report that repeats what is known costs it what it costs
+ * itself. It decides nothing, writes nothing and asks instances for nothing but their apps; a report that repeats what is known costs it what it costs
  * the leader.
  */
 export class FleetCopy implements KnownFleet, LedgerFollower {
@@ -58,6 +61,7 @@ export class FleetCopy implements KnownFleet, LedgerFollower {
   readonly #log: Log;
   readonly #intake: Intake;
   readonly #watch: SilenceWatch;
+  readonly #apps: CopiedApps;
   readonly #index = new ClaimIndex(() => undefined);
   readonly #members = new Map<string, CopiedMember>();
   readonly #deployments = new Map<string, DeploymentRecord>();
@@ -98,6 +102,7 @@ export class FleetCopy implements KnownFleet, LedgerFollower {
       unsentAtMs: () => undefined,
     });
     const ledgerId = () => this.ledger().ledgerId;
+    this.#apps = new CopiedApps({ ...parts, log: this.#log }, this);
     const place = {
       clock,
       bus,
@@ -123,6 +128,7 @@ export class FleetCopy implements KnownFleet, LedgerFollower {
     this.#listensSinceMs = this.#parts.clock.monotonicMs();
     this.#watch.start();
     this.#intake.start();
+    this.#apps.start();
     this.#subscriptions.push(
       bus.onStatus((status) => this.#onStatus(status)),
       ledger.follow(this),
@@ -132,8 +138,13 @@ export class FleetCopy implements KnownFleet, LedgerFollower {
   stop(): void {
     this.#watch.stop();
     this.#intake.stop();
+    this.#apps.stop();
     for (const subscription of this.#subscriptions.splice(0)) subscription.unsubscribe();
     this.#waiters.stop();
+  }
+
+  get apps(): KnownApps {
+    return this.#apps.known;
   }
 
   /** What it shows; `undefined` until it has everything for the first time. */
@@ -168,7 +179,9 @@ export class FleetCopy implements KnownFleet, LedgerFollower {
     const sinceMs = this.#parts.clock.monotonicMs() - this.#listensSinceMs;
     if (sinceMs > wholeWithinIntervals * intervalMs) return 0;
     // What anybody said while this was away is known by what they say next.
-    return this.#isBack && sinceMs < backAfterIntervals * intervalMs ? this.#members.size : this.#unknown;
+    const unknown =
+      this.#isBack && sinceMs < backAfterIntervals * intervalMs ? this.#members.size : this.#unknown;
+    return unknown + this.#apps.unheard();
   }
 
   /** Waits until it shows at least that much. @returns false if it does not within the time, or shows another ledger */
@@ -290,6 +303,7 @@ export class FleetCopy implements KnownFleet, LedgerFollower {
     if (!isSame) for (const id of [...this.#members.keys()]) this.#removeMember(id);
     this.#records = records;
     this.catalog.clear();
+    this.#apps.beginAnew(isSame);
     const instances = new Set<string>();
     const deployments = new Set<string>();
     for (const change of changes.values()) {
@@ -312,7 +326,9 @@ export class FleetCopy implements KnownFleet, LedgerFollower {
       else if (kind === "deployment") this.#removeDeployment(name);
       else if (kind === "release") this.catalog.releases.delete(name);
       else if (kind === "config") this.catalog.configs.delete(name);
-    } else if (found.kind === "instance") this.#writeMember(found.record, revision);
+      else this.#apps.remove(kind, name);
+    } else if (isOfApps(found)) this.#apps.put(found);
+    else if (found.kind === "instance") this.#writeMember(found.record, revision);
     else if (found.kind === "deployment") {
       this.#deployments.set(found.record.id, found.record);
       if (found.record.stage === "finished") this.#index.forget(found.record.id);
@@ -363,11 +379,15 @@ export class FleetCopy implements KnownFleet, LedgerFollower {
   }
 
   #onStatus(status: BusStatus): void {
-    if (status === "disconnected") this.#watch.goDeaf();
+    if (status === "disconnected") {
+      this.#watch.goDeaf();
+      this.#apps.goDeaf();
+    }
     if (status !== "reconnected") return;
     this.#listensSinceMs = this.#parts.clock.monotonicMs();
     this.#isBack = true;
     this.#watch.startAfresh();
+    this.#apps.listenAfresh();
   }
 
   /** Changes come at once: the newest stamp is the time, but for what it took to come. */

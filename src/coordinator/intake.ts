@@ -1,23 +1,16 @@
-import { livenessWindowMs, reportIntervalMs } from "../../machines/liveness.js";
+import { isOtherInterval, livenessWindowMs, reportIntervalMs } from "../../machines/liveness.js";
 import type { MemberEvent } from "../../machines/member-events.js";
 import type { Bus, BusMessage, Subscription } from "../base/ports.js";
 import { formatOf } from "../contracts/formats.js";
 import type { Report } from "../contracts/instance.js";
-import { idSchema } from "../contracts/names.js";
 import { byReport } from "../contracts/origin.js";
 import { instanceOfSubject } from "../contracts/subjects.js";
+import { askEveryMs, BadReports, isSubjectOf, nameIn } from "./bad-reports.js";
 import { formatNow, isCheckedAlready } from "./checked-report.js";
 import type { MemberState } from "./members.js";
 import type { Hearing, SilenceWatch } from "./silence-watch.js";
 import type { Term } from "./term.js";
 import { whoseWord } from "./whose-word.js";
-
-/** Instances whose bad reports are remembered, so that a log line a sender and minute is enough. */
-const badSendersMax = 1_000;
-const badLogEveryMs = 60_000;
-const askEveryMs = 1_000;
-/** Instances whose reports cannot be read, and that may be asked for older ones within {@link askEveryMs}. */
-const newerAskedMax = 1_000;
 
 /** An instance whose reports are taken in: an actor of the leader, or a follower's copy. */
 export interface HeardMember {
@@ -71,11 +64,6 @@ interface Heard {
   format: number;
 }
 
-/** An interval this much off is not worth a message. */
-const intervalSlack = 0.2;
-
-const decoder = new TextDecoder();
-
 /** It came behind newer ones, or for the second time. */
 function isLate({ incarnation, seq }: Report, heard: Heard): boolean {
   return incarnation === heard.formerly || (incarnation === heard.incarnation && seq <= heard.seq);
@@ -100,26 +88,12 @@ function newlyHeard(report: Report, member: HeardMember, hearing: Hearing, forma
   };
 }
 
-function nameIn(content: unknown): string {
-  const name =
-    typeof content === "object" && content !== null && "instance" in content ? content.instance : "";
-  return typeof name === "string" ? name : "";
-}
-
 function note(heard: Heard, { incarnation, seq }: Report): void {
   heard.seq = seq;
   // Not the same again: a string of each report would be kept, and the one before it collected.
   if (incarnation === heard.incarnation) return;
   heard.formerly = heard.incarnation;
   heard.incarnation = incarnation;
-}
-
-/** Forgets what was noted before a moment, in a map whose entries were noted one after the other. */
-function forgetOlder(atMs: Map<string, number>, untilMs: number): void {
-  for (const [key, notedAtMs] of atMs) {
-    if (notedAtMs > untilMs) return;
-    atMs.delete(key);
-  }
 }
 
 /**
@@ -133,12 +107,10 @@ export class Intake {
   readonly #watch: SilenceWatch;
   readonly #subjectsBegin: string;
   readonly #heard = new Map<string, Heard>();
-  readonly #badAtMs = new Map<string, number>();
-  /** When instances whose reports cannot be read were asked for older ones, the latest last. */
-  readonly #newerAskedAtMs = new Map<string, number>();
+  readonly #bad: BadReports;
   /** Instances under whose name another agent reports, by the monotonic time of its newest report. */
   readonly #strangeAtMs = new Map<string, number>();
-  readonly stats = { taken: 0, bad: 0, late: 0, strangers: 0 };
+  readonly #counts = { taken: 0, late: 0, strangers: 0 };
   #subscription: Subscription | undefined;
 
   constructor(place: IntakePlace, parts: IntakeParts) {
@@ -146,7 +118,17 @@ export class Intake {
     this.#parts = parts;
     this.#members = parts.members;
     this.#watch = parts.watch;
+    this.#bad = new BadReports(place);
     this.#subjectsBegin = place.subjects.health("");
+  }
+
+  get stats(): {
+    readonly taken: number;
+    readonly bad: number;
+    readonly late: number;
+    readonly strangers: number;
+  } {
+    return { ...this.#counts, bad: this.#bad.count };
   }
 
   start(): void {
@@ -171,11 +153,15 @@ export class Intake {
   }
 
   take(message: BusMessage): void {
-    const content = this.#contentOf(message);
+    const content = this.#bad.contentOf(message);
     if (content === undefined) return;
     const heard = this.#heard.get(nameIn(content));
     const state = heard?.member.snapshot().context.seen?.state;
-    if (heard && isCheckedAlready(content, heard, state) && this.#isAbout(heard, message.subject))
+    if (
+      heard &&
+      isCheckedAlready(content, heard, state) &&
+      isSubjectOf(message.subject, this.#subjectsBegin, heard.instance)
+    )
       this.#takeOf(heard.member, content, heard, formatNow);
     else this.#check(content, message.subject);
   }
@@ -188,10 +174,10 @@ export class Intake {
       return;
     }
     if (heard !== undefined && isLate(report, heard)) {
-      this.stats.late++;
+      this.#counts.late++;
       return;
     }
-    this.stats.taken++;
+    this.#counts.taken++;
     if (heard === undefined) this.#watch.hear(report.instance);
     else {
       this.#watch.hearAgain(heard.hearing);
@@ -245,7 +231,7 @@ export class Intake {
   #takeStranger(report: Report, member: HeardMember): void {
     const { instance, agent } = report;
     const { record, stranger } = member.snapshot().context;
-    this.stats.strangers++;
+    this.#counts.strangers++;
     this.#strangeAtMs.set(instance, this.#place.clock.monotonicMs());
     if (stranger === agent) return;
     member.send({ type: "stranger", agent });
@@ -265,9 +251,7 @@ export class Intake {
 
   /** A fleet that has grown or shrunk reports at another interval. */
   #assignInterval(instance: string, heard: Heard): void {
-    const { intervalMs } = this.#watch;
-    if (Math.abs(intervalMs - heard.intervalMs) > heard.intervalMs * intervalSlack)
-      this.#ask(instance, heard);
+    if (isOtherInterval(this.#watch.intervalMs, heard.intervalMs)) this.#ask(instance, heard);
   }
 
   /** Its agent may know a newer format than the one that it reports in; it is asked for that once. */
@@ -279,19 +263,9 @@ export class Intake {
   accept(report: Report): void {
     const member = this.#members.find(report.instance);
     if (member === undefined) return;
-    this.stats.taken++;
+    this.#counts.taken++;
     this.#watch.hear(report.instance);
     this.#handOn(member, report, undefined, formatNow);
-  }
-
-  /** What is in a message; `undefined` if it is no JSON. */
-  #contentOf({ data, subject }: BusMessage): unknown {
-    try {
-      return JSON.parse(decoder.decode(data));
-    } catch {
-      this.#dropBad(subject, "it is no JSON");
-      return undefined;
-    }
   }
 
   #check(content: unknown, subject: string): void {
@@ -301,13 +275,13 @@ export class Intake {
       if ("newer" in read) this.#askForOlder(instanceOfSubject(subject) ?? "");
       const problem =
         "newer" in read ? `its format ${read.newer} is newer than ${known.newest}` : read.problem;
-      this.#dropBad(subject, problem);
+      this.#bad.drop(subject, problem);
       return;
     }
     const report = read.record;
     const { instance } = report;
     if (instanceOfSubject(subject) !== instance) {
-      this.#dropBad(subject, "it is about another instance than its subject");
+      this.#bad.drop(subject, "it is about another instance than its subject");
       return;
     }
     const member = this.#members.find(instance);
@@ -317,41 +291,14 @@ export class Intake {
     else this.#parts.onJoin(report);
   }
 
-  #isAbout({ instance }: Heard, subject: string): boolean {
-    // The id of an instance is a token as it is.
-    return (
-      subject.length === this.#subjectsBegin.length + instance.length &&
-      subject.startsWith(this.#subjectsBegin) &&
-      subject.endsWith(instance)
-    );
-  }
-
   /** A report that is understood and cannot be taken. */
   refuse({ instance }: Report, problem: string): void {
-    this.#dropBad(this.#place.subjects.health(instance), problem);
-  }
-
-  #dropBad(subject: string, problem: string): void {
-    this.stats.bad++;
-    const now = this.#place.clock.monotonicMs();
-    const last = this.#badAtMs.get(subject);
-    if (last !== undefined && now - last < badLogEveryMs) return;
-    this.#badAtMs.delete(subject);
-    if (this.#badAtMs.size >= badSendersMax) forgetOlder(this.#badAtMs, now - badLogEveryMs);
-    // So many different senders in one minute are counted only.
-    if (this.#badAtMs.size >= badSendersMax) return;
-    this.#badAtMs.set(subject, now);
-    this.#place.log.warn({ subject, problem, bad: this.stats.bad }, "a report was dropped");
+    this.#bad.drop(this.#place.subjects.health(instance), problem);
   }
 
   /** An agent newer than this control plane reports as this one reads it once it is asked to. */
   #askForOlder(instance: string): void {
-    const now = this.#place.clock.monotonicMs();
-    forgetOlder(this.#newerAskedAtMs, now - askEveryMs);
-    if (!idSchema.safeParse(instance).success || this.#newerAskedAtMs.has(instance)) return;
-    if (this.#newerAskedAtMs.size >= newerAskedMax) return;
-    this.#newerAskedAtMs.set(instance, now);
-    this.#ask(instance, undefined);
+    if (this.#bad.mayAskForOlder(instance)) this.#ask(instance, undefined);
   }
 
   /** Has instances report now that were not heard yet. */

@@ -2,6 +2,7 @@ import type { Observed } from "../../machines/deployment-plan.js";
 import type { Ledger } from "../base/ports.js";
 import type { DeploymentRecord } from "../contracts/deployment.js";
 import type { FleetStatus } from "../contracts/views.js";
+import type { KnownApps } from "./apps/known-apps.js";
 import type { Catalog } from "./catalog.js";
 import type { Leader } from "./leader.js";
 import type { MemberState } from "./members.js";
@@ -20,6 +21,7 @@ export interface KnownDeployment {
 export interface KnownFleet {
   readonly fleet: string;
   readonly catalog: Catalog;
+  readonly apps: KnownApps;
   /** Which ledger it is, and where that comes from. */
   ledger(): Pick<Ledger, "ledgerId" | "restoredFrom">;
   /** Who leads; `null` if nobody does. */
@@ -47,6 +49,7 @@ export function knownBy(leader: Leader): KnownFleet {
   return {
     fleet: term.fleet,
     catalog: term.catalog,
+    apps: leader.apps.known,
     ledger: () => ({ ledgerId: term.ledgerId, restoredFrom: term.restoredFrom }),
     leader: () => term.leadership.holder,
     epoch: () => term.leadership.epoch,

@@ -4,10 +4,9 @@ import { reportIntervalMs } from "../../machines/liveness.js";
 import type { MemberEvent } from "../../machines/member.js";
 import { minHealthyMsOf } from "../../machines/member-record.js";
 import { firstToHear } from "../../machines/takeover.js";
-import { messageOf, RollcallError } from "../base/errors.js";
+import { messageOf } from "../base/errors.js";
 import type { Bus, Clock, Leadership, Ledger, Log, Random, Subscription } from "../base/ports.js";
 import type { DeploymentRecord, InstanceRecord } from "../contracts/deployment.js";
-import type { FleetEvent } from "../contracts/event-types.js";
 import type { Labels, Report } from "../contracts/instance.js";
 import { keys } from "../contracts/keys.js";
 import { byClock, byCoordinator, byReport, byRule, type Origin } from "../contracts/origin.js";
@@ -15,12 +14,14 @@ import type { Formats } from "../contracts/record-formats.js";
 import { matches, parseSelector } from "../contracts/selector.js";
 import { subjectsOf } from "../contracts/subjects.js";
 import type { ActorHost } from "../runtime/actor.js";
+import { type AppsOptions, LeaderApps } from "./apps/leader-apps.js";
 import { Catalog } from "./catalog.js";
 import { ClaimIndex } from "./claim-index.js";
 import { Convergence } from "./convergence.js";
 import { freshCounters } from "./counters.js";
 import { type AskPeers, FleetFormats } from "./fleet-formats.js";
-import { fleetRecordIn } from "./fleet-records.js";
+import { fleetRecordIn, isOfApps } from "./fleet-records.js";
+import { noteLeading } from "./hand-over.js";
 import { type HowToReport, Intake } from "./intake.js";
 import { type MemberSnapshot, Members } from "./members.js";
 import { Reconciliation } from "./reconciliation.js";
@@ -63,6 +64,7 @@ export interface LeaderParts {
   readonly files?: CoordinatorFiles | undefined;
   /** Between two reconciliations. Default: an hour. */
   readonly reconcileEveryMs?: number | undefined;
+  readonly apps?: AppsOptions | undefined;
   readonly unsentAtMs?: UnsentReports | undefined;
   /** Of the process: it outlives the leadership. */
   readonly selfWatch: SelfWatch;
@@ -78,6 +80,7 @@ export class Leader {
   readonly watch: SilenceWatch;
   readonly intake: Intake;
   readonly reconciliation: Reconciliation;
+  readonly apps: LeaderApps;
   readonly selfWatch: SelfWatch;
   readonly #ledger: Ledger;
   readonly #convergence: Convergence;
@@ -162,6 +165,7 @@ export class Leader {
       { term: this.term, members: this.members, rollOuts: this.rollOuts, ledger, files: parts.files },
       parts.reconcileEveryMs ?? reconcileEveryDefaultMs,
     );
+    this.apps = new LeaderApps(this.term, parts.apps ?? {});
     this.intake = new Intake(this.term, {
       members: this.members,
       watch: this.watch,
@@ -185,7 +189,8 @@ export class Leader {
       await this.#letOthersRun(index);
       const found = fleetRecordIn({ fleet, known: formats.known }, entry);
       if (found === undefined) continue;
-      if (found.kind === "instance") instances.push(found.record);
+      if (isOfApps(found)) this.apps.load(found);
+      else if (found.kind === "instance") instances.push(found.record);
       else if (found.kind === "deployment") deployments.push(found.record);
       else catalog.put(found);
     }
@@ -223,11 +228,12 @@ export class Leader {
 
   /** Begins to hear and to act. */
   lead(): void {
-    this.#noteLeading();
+    noteLeading(this.term);
     this.#listenAfresh();
     this.watch.start();
     this.intake.start();
     this.intake.askFirst(firstToHear(this.members.records(), askedFirstMax));
+    this.apps.lead();
     this.#convergence.start();
     this.reconciliation.start();
     this.term.formats.start(this.term.writer, this.term.ownOrigin);
@@ -238,28 +244,13 @@ export class Leader {
     this.rollOuts.touchAll();
   }
 
-  /** A full ledger has no room for this either, and must not end the leadership of whoever may yet make room. */
-  #noteLeading(): void {
-    const { leadership, fleet, ledgerId, log, ownOrigin } = this.term;
-    const { holder, epoch } = leadership;
-    const events: [FleetEvent, ...FleetEvent[]] = [
-      { kind: "coordinator", id: holder, type: "coordinator.leading", data: { epoch }, ...ownOrigin },
-    ];
-    if (epoch === 1)
-      events.unshift({ kind: "ledger", id: fleet, type: "ledger.begun", data: { ledgerId }, ...ownOrigin });
-    leadership.commit({ events, puts: [], deletes: [] }).catch((error: unknown) => {
-      if (error instanceof RollcallError && error.code === "LEDGER_FULL")
-        log.warn({ error: error.message }, "that this coordinator leads is not in the audit log");
-      else this.term.fail(error);
-    });
-  }
-
   /** Stops all of it; what waits for an answer gets `reason`. */
   drop(reason: unknown): void {
     if (this.#dropped !== undefined) return;
     this.#dropped = { reason };
     this.watch.stop();
     this.intake.stop();
+    this.apps.stop();
     this.#busStatus?.unsubscribe();
     this.#convergence.stop();
     this.reconciliation.stop();
@@ -273,12 +264,14 @@ export class Leader {
   #listenAfresh(): void {
     this.#judgeFromMs = this.#afterListening();
     this.watch.startAfresh();
+    this.apps.listenAfresh();
     this.rollOuts.touchAll();
   }
 
   #goDeaf(): void {
     this.#judgeFromMs = Number.MAX_SAFE_INTEGER;
     this.watch.goDeaf();
+    this.apps.goDeaf();
     this.rollOuts.touchAll();
   }
 

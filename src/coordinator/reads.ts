@@ -13,6 +13,7 @@ import type {
   ReleaseView,
   StuckView,
 } from "../contracts/views.js";
+import { createAppReads } from "./apps/app-reads.js";
 import { undoneIn } from "./history.js";
 import type { KnownFleet } from "./known-fleet.js";
 import { isKnownVersion, ledgerView } from "./ledger-view.js";
@@ -208,6 +209,7 @@ export function createReads(known: KnownFleet, audit: AuditPages): Reads {
   const newest = (limit: number): DeploymentRecord[] => [...known.deployments()].sort(byAge).slice(0, limit);
 
   return {
+    ...createAppReads(known.apps, known, audit),
     "deployments.list": async ({ limit }) => listed(views.deployments(newest(limit).map(({ id }) => id))),
     "deployments.get": async ({ deployment, instances }) => ({
       deployment: views.deployment(deployment),

@@ -2,9 +2,9 @@ import type { FleetFacts, KnownInstance, KnownRecords } from "../../machines/rec
 import { messageOf } from "../base/errors.js";
 import { byName } from "../base/name-order.js";
 import type { Ledger, Objects } from "../base/ports.js";
-import { errorReplySchema } from "../contracts/api.js";
 import { type Inventory, inventorySchema } from "../contracts/inventory.js";
 import { parseKey } from "../contracts/keys.js";
+import { askAsLeader } from "./ask-as-leader.js";
 import type { MemberState, Members } from "./members.js";
 import type { RollOuts } from "./roll-outs.js";
 import type { Term } from "./term.js";
@@ -27,8 +27,6 @@ const inventoryMaxMs = 30_000;
 const asksAtOnceMax = 16;
 /** A half upload younger than this may be under way. */
 export const halfUploadMs = 86_400_000;
-
-const decoder = new TextDecoder();
 
 /** Gathers everything that a reconciliation goes by. @throws RollcallError `LEDGER_UNAVAILABLE` */
 export async function gatherFacts(parts: ReconciliationParts, isOver: () => boolean): Promise<FleetFacts> {
@@ -160,21 +158,6 @@ async function askAgents(parts: ReconciliationParts, isOver: () => boolean) {
 
 async function inventoryOf(term: Term, ask: { instance: string; host: boolean }): Promise<Inventory> {
   const { instance, host } = ask;
-  return inventorySchema.parse(await askAgent(term, instance, "inventory", { host }, inventoryMaxMs));
-}
-
-/** Asks as the leader of this ledger. @throws Error what the agent refused with; RollcallError `NO_RESPONDERS`, `REQUEST_TIMEOUT` */
-export async function askAgent(
-  { bus, subjects, leadership, ledgerId }: Pick<Term, "bus" | "subjects" | "leadership" | "ledgerId">,
-  instance: string,
-  verb: "inventory" | "mend",
-  what: object,
-  timeoutMs: number,
-): Promise<unknown> {
-  const body = JSON.stringify({ epoch: leadership.epoch, ledgerId, ...what });
-  const answer = await bus.request(subjects.ask(instance, verb), body, { timeoutMs });
-  const content: unknown = JSON.parse(decoder.decode(answer.data));
-  const refused = errorReplySchema.safeParse(content);
-  if (refused.success) throw new Error(`${refused.data.error.code}: ${refused.data.error.message}`);
-  return content;
+  const subject = term.subjects.ask(instance, "inventory");
+  return inventorySchema.parse(await askAsLeader(term, subject, { host }, inventoryMaxMs));
 }

@@ -1,3 +1,4 @@
+import type { AppList, DesiredApp } from "../contracts/app.js";
 import type { DeploymentRecord, InstanceRecord } from "../contracts/deployment.js";
 import type { DesiredInstance } from "../contracts/instance.js";
 import { parseKey } from "../contracts/keys.js";
@@ -92,12 +93,21 @@ export class SelfWatch {
       if (id === undefined) continue;
       // Who comes back goes on from what it acts on itself.
       if (kind === "instance") this.#generations.delete(id);
+      if (kind === "desired.app") this.#generations.delete(`app ${id}`);
       if (kind === "deployment") this.#outcomes.delete(id);
     }
     for (const { key, value } of puts) {
       const [kind] = parseKey(key) ?? [];
       if (kind === "deployment") this.#writingDeployment(value as DeploymentRecord, inFlightOf);
-      if (kind === "desired.instance") this.#writingDesired(value as DesiredInstance);
+      if (kind === "desired.instance") {
+        const { instance, generation } = value as DesiredInstance;
+        this.#writingDesired(instance, generation);
+      }
+      if (kind === "desired.app") {
+        const { app, generation } = value as DesiredApp;
+        this.#writingDesired(`app ${app}`, generation);
+      }
+      if (kind === "desired") this.#writingDesired("the list of apps", (value as AppList).generation);
     }
   }
 
@@ -121,11 +131,12 @@ export class SelfWatch {
       this.#broken("batchHolds", `${id} has ${inFlight} in flight, its batch is ${batch}`);
   }
 
-  #writingDesired({ instance, generation }: DesiredInstance): void {
-    const before = this.#generations.get(instance) ?? 0;
+  /** @param what an instance by its name, which has no space, or another thing */
+  #writingDesired(what: string, generation: number): void {
+    const before = this.#generations.get(what) ?? 0;
     if (generation < before)
-      this.#broken("generationGrows", `${instance} would be told generation ${generation} after ${before}`);
-    this.#generations.set(instance, Math.max(generation, before));
+      this.#broken("generationGrows", `${what} would be told generation ${generation} after ${before}`);
+    this.#generations.set(what, Math.max(generation, before));
   }
 
   #broken(rule: Rule, sentence: string): void {

@@ -91,6 +91,11 @@ export class SilenceWatch {
     return heard === undefined ? null : this.#clock.monotonicMs() - heard.atMs;
   }
 
+  /** It has missed its reports, and was not heard since. */
+  isSilent(instance: string): boolean {
+    return this.#silent.has(instance);
+  }
+
   /** While this process is cut off it hears nobody, and nobody is silent for that. */
   goDeaf(): void {
     this.#deaf = true;

@@ -7,8 +7,8 @@ import type { FleetEvent } from "../contracts/event-types.js";
 import { type Finding, type Mended, mendedSchema } from "../contracts/inventory.js";
 import { keys } from "../contracts/keys.js";
 import type { Origin } from "../contracts/origin.js";
+import { askAsLeader } from "./ask-as-leader.js";
 import {
-  askAgent,
   halfUploadMs,
   namedFiles,
   type ReconciliationParts,
@@ -140,7 +140,9 @@ export class Treatment {
     const decided = decideFinding(finding, { instance, agent }, recordsKnownTo(this.#parts));
     if (decided.action === null) return { outcome: "left", why: decided.why };
     const { key } = finding;
-    return mendedSchema.parse(await askAgent(term, instance, "mend", { key }, mendMaxMs));
+    return mendedSchema.parse(
+      await askAsLeader(term, term.subjects.ask(instance, "mend"), { key }, mendMaxMs),
+    );
   }
 }
 

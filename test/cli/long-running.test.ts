@@ -79,10 +79,10 @@ describe("rollcall coordinator and rollcall up", () => {
   test("know where they belong by flag, environment and folder", async () => {
     const cwd = makeTempDir();
     const env = { NATS_URL: "nats://127.0.0.1:4222", NATS_USER: "coordinator", NATS_PASSWORD: "c" };
-    const { coordinator } = await told("coordinator --name c2 --lease 12s --fleet shop --log-level debug", {
-      cwd,
-      env,
-    });
+    const { coordinator } = await told(
+      "coordinator --name c2 --lease 12s --apps-every 5s --app-alert-after 2m --fleet shop --log-level debug",
+      { cwd, env },
+    );
     expect(coordinator).toEqual({
       target: {
         url: "nats://127.0.0.1:4222",
@@ -97,6 +97,7 @@ describe("rollcall coordinator and rollcall up", () => {
       json: false,
       name: "c2",
       leaseMs: 12_000,
+      apps: { everyMs: 5_000, alertAfterMs: 120_000 },
     });
     const { up } = await told("up --json", { cwd });
     expect(up).toMatchObject({
@@ -104,6 +105,11 @@ describe("rollcall coordinator and rollcall up", () => {
       name: undefined,
       json: true,
     });
+  });
+
+  test("refuse to look at apps more often than every second", async () => {
+    const { run } = await told("up --apps-every 10ms");
+    expect([run.code, run.stderr]).toEqual([2, "rollcall: --apps-every is at least 1s.\n"]);
   });
 
   test("refuse a name that is none", async () => {

@@ -5,7 +5,6 @@ import {
   type AppList,
   type AppRecord,
   appListSchema,
-  appsMax,
   type DesiredApp,
   desiredAppSchema,
   type InitStatus,
@@ -13,6 +12,7 @@ import {
 } from "../../src/contracts/app.js";
 import { appEndpoints } from "../../src/contracts/app-api.js";
 import { appCodes } from "../../src/contracts/app-codes.js";
+import { appsMax } from "../../src/contracts/app-limits.js";
 import {
   type AppReport,
   appReportSchema,
@@ -42,7 +42,15 @@ const desired: DesiredApp = {
   content: { version: "1.0.0", source: "./apps/mail", settings: { greeting: "hello", deep: [{ a: null }] } },
 };
 const { ledgerId: _, epoch: __, appsGeneration: ___, ...asked } = desired;
-const record: AppRecord = { ...asked, added: mark, changed: mark, requestKey: "r1", legacyStatus: null };
+const changedIn = { desiredStatus: 2, version: 1, source: 1, settings: 1 };
+const record: AppRecord = {
+  ...asked,
+  added: mark,
+  changed: mark,
+  changedIn,
+  requestKey: "r1",
+  legacyStatus: null,
+};
 const statuses = initStatusSchema.options;
 const failed: readonly InitStatus[] = Object.values(failureMeanings).map(({ initStatus }) => initStatus);
 

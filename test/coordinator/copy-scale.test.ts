@@ -63,8 +63,9 @@ function copied() {
   let follower: LedgerFollower | undefined;
   let hear: (message: BusMessage) => void = () => undefined;
   const bus: FleetCopyParts["bus"] = {
-    subscribe: (_: string, handle: (message: BusMessage) => void) => {
-      hear = handle;
+    publish: () => undefined,
+    subscribe: (subject: string, handle: (message: BusMessage) => void) => {
+      if (subject === subjects.health("*")) hear = handle;
       return { unsubscribe: () => undefined };
     },
     onStatus: () => ({ unsubscribe: () => undefined }),
@@ -72,6 +73,8 @@ function copied() {
   const ledger: FleetCopyParts["ledger"] = {
     ledgerId: "ledger",
     restoredFrom: null,
+    get: async () => undefined,
+    watch: () => ({ unsubscribe: () => undefined }),
     follow: (given: LedgerFollower) => {
       follower = given;
       return { unsubscribe: () => undefined };

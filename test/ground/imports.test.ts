@@ -142,6 +142,7 @@ describe("imports run one way", () => {
 
   // Pure functions that a machine may call; the rest of contracts is parsing, which is a host's.
   const pureFiles = [
+    "app-limits.js",
     "app-status.js",
     "duration.js",
     "errors.js",

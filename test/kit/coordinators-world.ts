@@ -4,6 +4,15 @@ import { serveApi } from "../../src/api/service.js";
 import type { Log, Random } from "../../src/base/ports.js";
 import { createMemoryBus, type MemoryHub } from "../../src/bus/memory-bus.js";
 import type { MemoryBus } from "../../src/bus/memory-connection.js";
+import { auditPage } from "../../src/cli/run/audit-pages.js";
+import {
+  type ControlPlane,
+  type EndpointName,
+  endpoints,
+  type ParsedRequestOf,
+  type ReplyOf,
+  type RequestOf,
+} from "../../src/contracts/api.js";
 import {
   currentFormats,
   type FormatRanges,
@@ -12,8 +21,9 @@ import {
 } from "../../src/contracts/record-formats.js";
 import { subjectsOf } from "../../src/contracts/subjects.js";
 import { createCoordinator } from "../../src/coordinator/coordinator.js";
-import type { Coordinator } from "../../src/coordinator/coordinator-ports.js";
+import type { Coordinator, CoordinatorOptions } from "../../src/coordinator/coordinator-ports.js";
 import type { CoordinatorFiles } from "../../src/coordinator/reconciliation-facts.js";
+import { AuditLog } from "../../src/ledger/audit-log.js";
 import { createMemoryLedgerStore, type MemoryLedgerStore } from "../../src/ledger/memory-ledger.js";
 import type { ActorHost } from "../../src/runtime/actor.js";
 import { createActorHost } from "../../src/runtime/actor-host.js";
@@ -39,6 +49,7 @@ export interface CoordinatorsOptions {
   readonly log?: Log;
   readonly files?: CoordinatorFiles;
   readonly reconcileEveryMs?: number;
+  readonly apps?: CoordinatorOptions["apps"];
   /** Of the ledger's server; default true. */
   readonly syncAlways?: boolean;
 }
@@ -120,6 +131,7 @@ export class CoordinatorsWorld {
         bus,
         ledger,
         host,
+        audit: (request) => auditPage(new AuditLog({ fleet, bus, clock }), request),
         askPeers: async () => this.#peersOf(name),
         ...(this.#options.files && { files: this.#options.files }),
       },
@@ -131,6 +143,7 @@ export class CoordinatorsWorld {
         node: "test",
         formats,
         reconcileEveryMs: this.#options.reconcileEveryMs,
+        apps: this.#options.apps,
       },
     );
     coordinator.start();
@@ -231,5 +244,32 @@ export class CoordinatorsWorld {
     done.catch(() => undefined);
     await this.until(() => settled, limitMs);
     return done;
+  }
+
+  /** Calls an endpoint as the API would: the request is parsed first. */
+  async call<E extends EndpointName>(
+    name: E,
+    request: RequestOf<E>,
+    plane: ControlPlane = this.leader().plane,
+  ): Promise<ReplyOf<E>> {
+    return this.during(this.ask(name, request, plane));
+  }
+
+  /** The same without letting time pass: the answer comes while time does. */
+  ask<E extends EndpointName>(
+    name: E,
+    request: RequestOf<E>,
+    plane: ControlPlane = this.leader().plane,
+  ): Promise<ReplyOf<E>> {
+    const answer = plane[name] as (request: ParsedRequestOf<E>) => Promise<ReplyOf<E>>;
+    const answered = answer(endpoints[name].request.parse(request) as ParsedRequestOf<E>);
+    answered.catch(() => undefined);
+    return answered;
+  }
+
+  /** What the audit log says of an object, as words: `told`, `succeeded`, `finished`. */
+  eventsOf(kind: string, id: string): string[] {
+    const events = this.store.events(fleet).filter(({ subject }) => subject === `${kind}/${id}`);
+    return events.map(({ type }) => type.replace(`dev.rollcall.${kind}.`, "").replace(/\.v1$/, ""));
   }
 }

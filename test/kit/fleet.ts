@@ -1,11 +1,4 @@
-import type {
-  ControlPlane,
-  EndpointName,
-  ParsedRequestOf,
-  ReplyOf,
-  RequestOf,
-} from "../../src/contracts/api.js";
-import { endpoints } from "../../src/contracts/api.js";
+import type { ReplyOf, RequestOf } from "../../src/contracts/api.js";
 import type { DesiredInstance, Labels } from "../../src/contracts/instance.js";
 import { parseKey } from "../../src/contracts/keys.js";
 import type { Formats } from "../../src/contracts/record-formats.js";
@@ -37,7 +30,7 @@ export class FleetWorld extends CoordinatorsWorld {
     super(options);
     const { clock, hub } = this;
     const witness = hub.connect("witness");
-    openLedgerReader(witness, fleet).watch("desired.>", ({ key, value, revision }) => {
+    openLedgerReader(witness, fleet).watch("desired.instance.>", ({ key, value, revision }) => {
       // Faults double and delay what the witness hears too.
       const at = this.desires.findLastIndex((seen) => seen.revision <= revision);
       if (this.desires[at]?.revision === revision) return;
@@ -99,27 +92,6 @@ export class FleetWorld extends CoordinatorsWorld {
   ): void {
     for (const instance of instances)
       this.agent(instance).behaviour = ({ run }) => behaviours[run?.release.version ?? ""] ?? {};
-  }
-
-  /** Calls an endpoint as the API would: the request is parsed first. */
-  async call<E extends EndpointName>(
-    name: E,
-    request: RequestOf<E>,
-    plane: ControlPlane = this.leader().plane,
-  ): Promise<ReplyOf<E>> {
-    return this.during(this.ask(name, request, plane));
-  }
-
-  /** The same without letting time pass: the answer comes while time does. */
-  ask<E extends EndpointName>(
-    name: E,
-    request: RequestOf<E>,
-    plane: ControlPlane = this.leader().plane,
-  ): Promise<ReplyOf<E>> {
-    const answer = plane[name] as (request: ParsedRequestOf<E>) => Promise<ReplyOf<E>>;
-    const answered = answer(endpoints[name].request.parse(request) as ParsedRequestOf<E>);
-    answered.catch(() => undefined);
-    return answered;
   }
 
   /** Begins a roll-out to everything with `tier=web`, two at a time, that fails with the second failure. */
@@ -220,11 +192,5 @@ export class FleetWorld extends CoordinatorsWorld {
     const bus = this.hub.connect(from);
     bus.publish(subjectsOf(fleet).health(instance), data);
     void bus.close();
-  }
-
-  /** What the audit log says of an object, as words: `told`, `succeeded`, `finished`. */
-  eventsOf(kind: string, id: string): string[] {
-    const events = this.store.events(fleet).filter(({ subject }) => subject === `${kind}/${id}`);
-    return events.map(({ type }) => type.replace(`dev.rollcall.${kind}.`, "").replace(/\.v1$/, ""));
   }
 }

@@ -40,6 +40,7 @@ export function askedApp(
     content: { version: "1.0.0", source: null, settings: {} },
     added: mark,
     changed: mark,
+    changedIn: { desiredStatus: 3, version: 1, source: 1, settings: 1 },
     requestKey: null,
     legacyStatus: null,
     ...change,

@@ -1,5 +1,6 @@
 import { type AppContext, initStatusOf, isAsAsked, retryInMs } from "../../../machines/app-facts.js";
 import type { InitStatus } from "../../contracts/app.js";
+import { appChangesKeptMax } from "../../contracts/app-limits.js";
 import {
   type AppChange,
   type AppState,
@@ -10,9 +11,6 @@ import {
 import { SetDigest } from "../../runtime/set-digest.js";
 import type { AppMarks } from "./app-journal.js";
 import type { AppSnapshot } from "./app-runner.js";
-
-/** Changes that are kept for a control plane that has not heard of them. */
-const changesKeptMax = 1_000;
 
 interface Entry {
   readonly state: AppState;
@@ -101,7 +99,7 @@ export class AppBook {
   #note(state: AppState, from: InitStatus, cause: AppChange["cause"]): void {
     const { app, generation, initStatus: to, reason, sinceMs: atMs } = state;
     this.#changes.push({ number: ++this.#number, app, generation, from, to, cause, reason, atMs });
-    if (this.#changes.length > changesKeptMax) this.#changes.shift();
+    if (this.#changes.length > appChangesKeptMax) this.#changes.shift();
   }
 
   #stateOf(

@@ -1,5 +1,6 @@
 import type { Timer } from "../../base/ports.js";
-import { type AppChange, type AppReport, appChangesMax } from "../../contracts/app-report.js";
+import { appChangesMax } from "../../contracts/app-limits.js";
+import type { AppChange, AppReport } from "../../contracts/app-report.js";
 import { subjectsOf } from "../../contracts/subjects.js";
 import type { AppBook } from "./app-book.js";
 import type { AppParts } from "./app-parts.js";

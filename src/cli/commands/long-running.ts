@@ -23,6 +23,8 @@ export interface LongRunning {
 export interface UpOptions extends LongRunning {
   /** Between two reconciliations; `undefined`: an hour. */
   readonly reconcileEveryMs: number | undefined;
+  /** Between two looks at all apps, and how long one is not as asked before an alert; `undefined`: 30 s, 10 minutes. */
+  readonly apps: { readonly everyMs: number | undefined; readonly alertAfterMs: number | undefined };
   /** Of the coordinator; `undefined`: made from the host's name. */
   readonly name: string | undefined;
   /** Copies of each stream that is made; `undefined`: 3 on a cluster, else 1. */
@@ -91,6 +93,8 @@ interface UpFlags {
   readonly replicas?: number;
   readonly auditFile?: string;
   readonly reconcileEvery?: number;
+  readonly appsEvery?: number;
+  readonly appAlertAfter?: number;
 }
 
 const reconcileEvery = [
@@ -98,6 +102,24 @@ const reconcileEvery = [
   "time between two reconciliations while it leads, at least 1m (default: 1h)",
   parseReconcileEvery,
 ] as const;
+
+const appsEvery = [
+  "--apps-every <duration>",
+  "time between two looks at all apps while it leads, at least 1s (default: 30s)",
+  parseAppsEvery,
+] as const;
+
+const appAlertAfter = [
+  "--app-alert-after <duration>",
+  "time that an app is not as asked on an instance before an alert is raised (default: 10m)",
+  parseDuration,
+] as const;
+
+function parseAppsEvery(text: string): number {
+  const everyMs = parseDuration(text);
+  if (everyMs < 1_000) throw usageError("--apps-every is at least 1s.");
+  return everyMs;
+}
 
 /** More often it would only load the hosts: every change is acted on at once without it. */
 function parseReconcileEvery(text: string): number {
@@ -114,6 +136,8 @@ function addUp(program: Command, cli: Cli, run: Runners["up"]): void {
     .addOption(replicasOption())
     .option(...auditFileOption)
     .option(...reconcileEvery)
+    .option(...appsEvery)
+    .option(...appAlertAfter)
     .action(async (flags: UpFlags, command: Command) => {
       const options = {
         ...(await longRunning(cli, command)),
@@ -121,6 +145,7 @@ function addUp(program: Command, cli: Cli, run: Runners["up"]): void {
         replicas: flags.replicas,
         auditFile: auditFileOf(flags.auditFile, cli.io),
         reconcileEveryMs: flags.reconcileEvery,
+        apps: { everyMs: flags.appsEvery, alertAfterMs: flags.appAlertAfter },
       };
       cli.endWith(await run(options, cli.io));
     });
@@ -144,6 +169,8 @@ function addCoordinator(program: Command, cli: Cli, run: Runners["coordinator"])
     .addOption(replicasOption())
     .option(...auditFileOption)
     .option(...reconcileEvery)
+    .option(...appsEvery)
+    .option(...appAlertAfter)
     .action(async (flags: CoordinatorFlags, command: Command) => {
       const options = {
         ...(await longRunning(cli, command)),
@@ -152,6 +179,7 @@ function addCoordinator(program: Command, cli: Cli, run: Runners["coordinator"])
         replicas: flags.replicas,
         auditFile: auditFileOf(flags.auditFile, cli.io),
         reconcileEveryMs: flags.reconcileEvery,
+        apps: { everyMs: flags.appsEvery, alertAfterMs: flags.appAlertAfter },
       };
       cli.endWith(await run(options, cli.io));
     });

@@ -6,7 +6,7 @@ import type { Log } from "../../base/ports.js";
 import { connectNatsBus } from "../../bus/nats-bus.js";
 import { subjectsOf } from "../../contracts/subjects.js";
 import { createCoordinator } from "../../coordinator/coordinator.js";
-import type { Coordinator } from "../../coordinator/coordinator-ports.js";
+import type { Coordinator, CoordinatorOptions } from "../../coordinator/coordinator-ports.js";
 import { AuditLog } from "../../ledger/audit-log.js";
 import { openNatsLedger } from "../../ledger/nats-ledger.js";
 import { openNatsObjects } from "../../ledger/nats-objects.js";
@@ -29,6 +29,8 @@ export interface ControlPlaneOptions {
   /** Where the audit log is copied to. */
   readonly auditFile: string | undefined;
   readonly reconcileEveryMs: number | undefined;
+  /** How it looks after apps. */
+  readonly apps: CoordinatorOptions["apps"];
   readonly log: Log;
 }
 
@@ -85,7 +87,15 @@ export async function startControlPlane(
         askPeers: () => formatsOfCoordinators(bus, fleet),
         audit: (request) => auditPage(auditLog, request),
       },
-      { fleet, name, leaseMs, version, node: hostname(), reconcileEveryMs: options.reconcileEveryMs },
+      {
+        fleet,
+        name,
+        leaseMs,
+        version,
+        node: hostname(),
+        reconcileEveryMs: options.reconcileEveryMs,
+        apps: options.apps,
+      },
     );
     const role = () => {
       const { name: leader, epoch } = coordinator.leader();

@@ -8,13 +8,13 @@ import { untilSignal } from "./until-signal.js";
 
 /** `rollcall coordinator`: one coordinator, until a signal ends it. */
 export async function runCoordinator(options: CoordinatorOptions, io: CliIo): Promise<ExitCode> {
-  const { target, logLevel, name, leaseMs, reconcileEveryMs, replicas, auditFile } = options;
+  const { target, logLevel, name, leaseMs, reconcileEveryMs, apps, replicas, auditFile } = options;
   const { url, user, password, fleet } = target;
   if (url === undefined) throw refusal("NO_CONTROL_PLANE", { fleet });
   const log = createLog({ level: logLevel, name: "rollcall coordinator" });
   const signalled = untilSignal();
   const running = await startControlPlane(
-    { url, user, password, fleet, name, leaseMs, reconcileEveryMs, replicas, auditFile, log },
+    { url, user, password, fleet, name, leaseMs, reconcileEveryMs, apps, replicas, auditFile, log },
     io,
   );
   log.info({ fleet, coordinator: running.name, url }, "the coordinator runs");

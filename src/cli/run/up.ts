@@ -43,6 +43,7 @@ export async function runUp(options: UpOptions, io: CliIo): Promise<ExitCode> {
         replicas: options.replicas,
         auditFile: options.auditFile,
         reconcileEveryMs: options.reconcileEveryMs,
+        apps: options.apps,
         log,
       },
       io,

@@ -1,0 +1,110 @@
+import {
+  type AppAsking,
+  type AppWish,
+  changeOf,
+  isTold,
+  listWithout,
+  tellingOf,
+} from "../../../machines/app-change.js";
+import type { AppRecord } from "../../contracts/app.js";
+import type { FleetEvent } from "../../contracts/event-types.js";
+import { keys } from "../../contracts/keys.js";
+import { byClock, byUser, type Origin } from "../../contracts/origin.js";
+import type { Term } from "../term.js";
+import type { Put } from "../writer.js";
+import type { AppCatalog } from "./app-catalog.js";
+
+/** What every change of an app carries. */
+export interface AppRequest {
+  readonly app: string;
+  readonly by: string;
+  readonly reason: string | null;
+  readonly requestKey?: string | undefined;
+  readonly expectedGeneration?: number | undefined;
+}
+
+/** Writes what people ask of apps: the record, what instances are told, the list and the event are one unit. */
+export class AppCommands {
+  readonly #term: Term;
+  readonly #catalog: AppCatalog;
+  /** The newest format of a desired app that all instances read. */
+  readonly #formatMax: () => number;
+
+  constructor(term: Term, catalog: AppCatalog, formatMax: () => number) {
+    this.#term = term;
+    this.#catalog = catalog;
+    this.#formatMax = formatMax;
+  }
+
+  /**
+   * Changes an app, or leaves it where it is so already.
+   * @throws RollcallError as `changeOf` of machines/app-change.ts; what the ledger said
+   */
+  async change(wish: AppWish, request: AppRequest): Promise<AppRecord> {
+    const { by, reason, requestKey = null } = request;
+    const { app, expectedGeneration } = request;
+    const mark = { by, reason, atMs: this.#term.nowMs() };
+    const asking: AppAsking = { app, mark, requestKey, expectedGeneration };
+    const outcome = changeOf(this.#catalog, wish, asking);
+    const { record } = outcome;
+    const origin = byUser(by, requestKey ?? this.#term.random.id());
+    if (outcome.kind === "untold") await this.#tellAnew(record, reason, origin);
+    if (outcome.kind === "changed") {
+      await this.#tell(record, [{ key: keys.app(app), value: record }], outcome.happening, origin);
+    }
+    return record;
+  }
+
+  /** Has this ledger's instances told of apps as they stand. @returns of how many */
+  async tellAnew(apps: readonly string[], reason: string | null, origin: Origin): Promise<number> {
+    const records = apps.flatMap((app) => this.#catalog.records.get(app) ?? []);
+    const untold = records.filter(({ app }) => !isTold(this.#catalog, app));
+    await Promise.all(untold.map((record) => this.#tellAnew(record, reason, origin)));
+    return untold.length;
+  }
+
+  /** Forgets apps of which nothing is left anywhere. @param confirmed instances that have said so */
+  async clear(apps: readonly string[], confirmed: number): Promise<void> {
+    const { leadership, ledgerId, writer } = this.#term;
+    const list = listWithout(this.#catalog, apps, { ledgerId, epoch: leadership.epoch });
+    const [first, ...rest] = apps.map((app): FleetEvent => {
+      const generation = this.#catalog.record(app).generation;
+      const data = { confirmed };
+      return { kind: "app", id: app, type: "app.cleared", data, generation, ...byClock("apps", "tombstone") };
+    });
+    if (first === undefined) return;
+    for (const app of apps) this.#catalog.remove(app);
+    this.#catalog.put({ kind: "desired", record: list });
+    await writer.add({
+      puts: [{ key: keys.desiredApps, value: list, formatMax: this.#formatMax() }],
+      deletes: apps.flatMap((app) => [keys.app(app), keys.desiredApp(app)]),
+      events: [first, ...rest],
+    });
+  }
+
+  #tellAnew(record: AppRecord, reason: string | null, origin: Origin): Promise<void> {
+    return this.#tell(record, [], { type: "app.told", data: { reason } }, origin);
+  }
+
+  #tell(
+    record: AppRecord,
+    puts: readonly Put[],
+    event: Pick<FleetEvent, "type" | "data">,
+    origin: Origin,
+  ): Promise<void> {
+    const { leadership, ledgerId, writer } = this.#term;
+    const { app, generation } = record;
+    const { desired, list } = tellingOf(this.#catalog, record, { ledgerId, epoch: leadership.epoch });
+    this.#catalog.put({ kind: "app", record });
+    this.#catalog.tell(app, list, this.#term.nowMs());
+    const formatMax = this.#formatMax();
+    return writer.add({
+      puts: [
+        ...puts,
+        { key: keys.desiredApp(app), value: desired, formatMax },
+        { key: keys.desiredApps, value: list, formatMax },
+      ],
+      events: [{ kind: "app", id: app, ...event, generation, ...origin }],
+    });
+  }
+}

@@ -1,0 +1,39 @@
+import type { AppWish } from "../../../machines/app-change.js";
+import type { ControlPlane } from "../../contracts/api.js";
+import { byUser } from "../../contracts/origin.js";
+import type { Term } from "../term.js";
+import type { AppRequest } from "./app-commands.js";
+import { appView } from "./app-reads.js";
+import type { LeaderApps } from "./leader-apps.js";
+
+export type AppWrites = Pick<
+  ControlPlane,
+  | "apps.add"
+  | "apps.enable"
+  | "apps.disable"
+  | "apps.set"
+  | "apps.uninstall"
+  | "apps.forget"
+  | "apps.reconcile"
+>;
+
+/** Answers everything about apps that changes something. */
+export function createAppWrites(apps: LeaderApps, term: Term): AppWrites {
+  const changed = async (wish: AppWish, request: AppRequest) =>
+    appView(apps.known, await apps.commands.change(wish, request), term.nowMs());
+  return {
+    "apps.add": async ({ version, source, settings, desiredStatus, legacyStatus, ...request }) =>
+      changed({ type: "add", content: { version, source, settings }, desiredStatus, legacyStatus }, request),
+    "apps.enable": async (request) => changed({ type: "enable" }, request),
+    "apps.disable": async (request) => changed({ type: "disable" }, request),
+    "apps.set": async ({ version, source, settings, ...request }) =>
+      changed({ type: "set", change: { version, source, settings } }, request),
+    "apps.uninstall": async (request) => changed({ type: "uninstall" }, request),
+    "apps.forget": async ({ instance, by, reason }) => {
+      const why = `removed by ${by}${reason === null ? "" : `: ${reason}`}`;
+      await apps.forget(instance, why, byUser(by, term.random.id()));
+      return { instance };
+    },
+    "apps.reconcile": async (request) => apps.reconciling.reconcile(request),
+  };
+}

@@ -1,0 +1,107 @@
+import { type AlertBegins, alertsThatEnd } from "../../../machines/app-look.js";
+import { whyOfPair } from "../../../machines/app-why.js";
+import { messageOf } from "../../base/errors.js";
+import { shortReasonMax } from "../../contracts/app-report.js";
+import { appMismatchCode } from "../../contracts/app-status.js";
+import type { Term } from "../term.js";
+import type { AppCommands } from "./app-commands.js";
+import type { AppInstances, RaisedAlert } from "./app-instances.js";
+import { AppLooks, type Looked } from "./app-looks.js";
+import type { KnownApps } from "./known-apps.js";
+
+/** Tombstones that one batch clears; the others follow with the next round. */
+const clearedMax = 300;
+
+export interface AppUpkeepParts {
+  readonly term: Term;
+  readonly known: KnownApps;
+  readonly instances: AppInstances;
+  readonly commands: AppCommands;
+  /** Between two rounds of looks. */
+  readonly everyMs: number;
+  /** How long an app is not as asked on an instance before an alert is raised. */
+  readonly alertAfterMs: number;
+  /** Whether this process hears; while it does not, nothing follows from what it knows. */
+  readonly isDeaf: () => boolean;
+}
+
+/** Does what a look at the apps says: alerts that begin and end, tombstones that go. */
+export class AppUpkeep {
+  readonly #parts: AppUpkeepParts;
+  readonly #looks: AppLooks;
+
+  constructor(parts: AppUpkeepParts) {
+    this.#parts = parts;
+    const { term, known } = parts;
+    this.#looks = new AppLooks({
+      ...parts,
+      clock: term.clock,
+      nowMs: term.nowMs,
+      onLooked: (looked) => this.#looked(looked),
+      onRound: () => {
+        known.sweep();
+        if (!parts.isDeaf()) this.#endAlerts();
+      },
+    });
+  }
+
+  start(): void {
+    this.#looks.start();
+  }
+
+  stop(): void {
+    this.#looks.stop();
+  }
+
+  #looked({ looks }: Looked): void {
+    if (this.#parts.isDeaf()) return;
+    const begin = looks.flatMap(({ look }) => look.begin);
+    for (const [instance, alerts] of grouped(begin)) this.#raise(instance, alerts);
+    const clearable = looks.filter(({ look }) => look.isClearable).map(({ asked }) => asked.record.app);
+    this.#clear(clearable.slice(0, clearedMax));
+  }
+
+  #raise(instance: string, alerts: readonly AlertBegins[]): void {
+    const { instances, term } = this.#parts;
+    const raised = alerts.map((alert) => this.#inWords(alert));
+    for (const { app, reason } of raised)
+      term.log.warn({ code: appMismatchCode, app, instance, reason: reason.code }, reason.message);
+    term.counters.appAlerts += raised.length;
+    instances.alert(instance, raised, []);
+  }
+
+  #endAlerts(): void {
+    const { known, instances } = this.#parts;
+    const asked = new Map([...known.asked()].map((one) => [one.record.app, one]));
+    for (const [instance, over] of grouped(alertsThatEnd(asked, known.instances())))
+      instances.alert(instance, [], over);
+  }
+
+  #inWords(alert: AlertBegins): RaisedAlert {
+    const { known, term } = this.#parts;
+    const one = known.instance(alert.instance);
+    const { sentence } = whyOfPair(known.askedOf(known.catalog.record(alert.app)), one, term.nowMs());
+    const code = one.states.get(alert.app)?.reason?.code ?? appMismatchCode;
+    return { ...alert, reason: { code, message: sentence.slice(0, 4 * shortReasonMax) } };
+  }
+
+  #clear(apps: readonly string[]): void {
+    const { commands, known, term } = this.#parts;
+    if (apps.length === 0) return;
+    term.log.info({ apps }, "uninstalled apps are forgotten: nothing of them is left anywhere");
+    commands
+      .clear(apps, known.catalog.instances.size)
+      // The term ends with a write that failed.
+      .catch((error: unknown) => term.log.debug({ error: messageOf(error) }, "tombstones were not cleared"));
+  }
+}
+
+function grouped<T extends { readonly instance: string }>(all: readonly T[]): Map<string, T[]> {
+  const groups = new Map<string, T[]>();
+  for (const one of all) {
+    const group = groups.get(one.instance);
+    if (group === undefined) groups.set(one.instance, [one]);
+    else group.push(one);
+  }
+  return groups;
+}

@@ -1,0 +1,73 @@
+import type { AppTally } from "../../../machines/app-look.js";
+import type { AppInstance, AskedApp } from "../../../machines/app-standing.js";
+import { type ConditionTimes, conditionTimes } from "../../../machines/app-view.js";
+import { mintedAtMsOf } from "../../base/ledger-id.js";
+import type { AppRecord } from "../../contracts/app.js";
+import { refusal } from "../../contracts/errors.js";
+import { AppCatalog } from "./app-catalog.js";
+import type { AppIntake } from "./app-intake.js";
+
+/** Where the knowledge is, and of when. */
+export interface AppsPlace {
+  readonly ledgerId: string;
+  nowMs(): number;
+}
+
+/** What a coordinator knows of a fleet's apps: what is asked, by the records, and what instances have, by their reports. */
+export class KnownApps {
+  readonly catalog = new AppCatalog();
+  readonly #place: AppsPlace;
+  readonly #intake: () => AppIntake;
+  readonly #times = new Map<string, ConditionTimes>();
+  #listensSinceMs: number | undefined;
+
+  constructor(place: AppsPlace, intake: () => AppIntake) {
+    this.#place = place;
+    this.#intake = intake;
+  }
+
+  /** From now on it hears what happens. */
+  listen(): void {
+    this.#listensSinceMs ??= this.#place.nowMs();
+  }
+
+  *asked(): Iterable<AskedApp> {
+    for (const record of this.catalog.records.values()) yield this.askedOf(record);
+  }
+
+  askedOf(record: AppRecord): AskedApp {
+    return this.catalog.asked(record, mintedAtMsOf(this.#place.ledgerId) ?? 0);
+  }
+
+  instances(): AppInstance[] {
+    return [...this.catalog.instances.values()].map((record) => this.#intake().viewOf(record));
+  }
+
+  /** @throws RollcallError `UNKNOWN_INSTANCE` */
+  instance(instance: string): AppInstance {
+    const record = this.catalog.instances.get(instance);
+    if (record === undefined) throw refusal("UNKNOWN_INSTANCE", { instance });
+    return this.#intake().viewOf(record);
+  }
+
+  /** Remembers since when each condition is what it is. */
+  noteConditions(asked: AskedApp, tally: AppTally): void {
+    const { app } = asked.record;
+    const nowMs = this.#place.nowMs();
+    this.#times.set(app, conditionTimes(this.#times.get(app), asked, tally, nowMs, this.listensSinceMs));
+  }
+
+  /** Apps that are no more have no conditions. */
+  sweep(): void {
+    for (const app of this.#times.keys()) if (!this.catalog.records.has(app)) this.#times.delete(app);
+  }
+
+  /** As of the newest look. */
+  timesOf(app: string): ConditionTimes | undefined {
+    return this.#times.get(app);
+  }
+
+  get listensSinceMs(): number {
+    return this.#listensSinceMs ?? this.#place.nowMs();
+  }
+}

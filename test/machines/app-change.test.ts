@@ -1,0 +1,175 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import {
+  type AppAsking,
+  type AppsNow,
+  type AppWish,
+  changeOf,
+  isTold,
+  listWithout,
+  tellingOf,
+} from "../../machines/app-change.js";
+import { type AppList, type AppRecord, appRecordSchema } from "../../src/contracts/app.js";
+import { appsMax } from "../../src/contracts/app-limits.js";
+
+const teller = { ledgerId: "l1", epoch: 1 };
+const content = { version: "1.0.0", source: null, settings: {} };
+const add: AppWish = { type: "add", content, desiredStatus: "disabled", legacyStatus: null };
+
+function asking(more: Partial<AppAsking> = {}): AppAsking {
+  return { app: "mail", mark: { by: "ann", atMs: 1, reason: null }, requestKey: null, ...more };
+}
+
+/** Apps that change as the coordinator has them change. */
+class Apps implements AppsNow {
+  readonly records = new Map<string, AppRecord>();
+  list: AppList | undefined;
+
+  ask(wish: AppWish, more: Partial<AppAsking> = {}) {
+    const outcome = changeOf(this, wish, asking(more));
+    if (outcome.kind !== "same") this.list = tellingOf(this, outcome.record, teller).list;
+    this.records.set(outcome.record.app, outcome.record);
+    return outcome;
+  }
+
+  clear(app: string): void {
+    this.list = listWithout(this, [app], teller);
+    this.records.delete(app);
+  }
+
+  restore(): void {
+    this.list = undefined;
+  }
+}
+
+describe("what becomes of what is asked of an app", () => {
+  test("each change is a generation more, with its previous value in its event", () => {
+    const apps = new Apps();
+    expect(apps.ask(add)).toMatchObject({
+      kind: "changed",
+      record: { generation: 1, desiredStatus: "disabled" },
+      happening: { type: "app.added", data: { from: null, to: "disabled", version: "1.0.0" } },
+    });
+    expect(apps.ask({ type: "enable" })).toMatchObject({
+      record: { generation: 2, desiredStatus: "enabled", changedIn: { desiredStatus: 2, version: 1 } },
+      happening: { type: "app.enabled", data: { from: "disabled", to: "enabled" } },
+    });
+    expect(apps.ask({ type: "set", change: { version: "1.1.0", settings: { a: 1 } } })).toMatchObject({
+      record: { generation: 3, content: { version: "1.1.0", source: null, settings: { a: 1 } } },
+      happening: {
+        type: "app.changed",
+        data: { changed: "version, settings", from: { version: "1.0.0", settings: {} } },
+      },
+    });
+    expect(apps.list).toMatchObject({ generation: 3, apps: { mail: 3 } });
+  });
+
+  test("what is so already changes nothing, whatever generation was expected, and is told if it was not yet", () => {
+    const apps = new Apps();
+    apps.ask(add);
+    apps.ask({ type: "enable" });
+    expect(apps.ask({ type: "enable" }, { expectedGeneration: 1 }).kind).toBe("same");
+    expect(apps.ask({ type: "set", change: { version: "1.0.0" } }).kind).toBe("same");
+    apps.restore();
+    expect(isTold(apps, "mail")).toBe(false);
+    expect(apps.ask({ type: "enable" })).toMatchObject({ kind: "untold", record: { generation: 2 } });
+    expect(isTold(apps, "mail")).toBe(true);
+  });
+
+  test("a repeat of a request is answered by what it came to", () => {
+    const apps = new Apps();
+    apps.ask(add, { requestKey: "k" });
+    expect(apps.ask(add, { requestKey: "k" })).toMatchObject({ kind: "same", record: { generation: 1 } });
+    expect(() => apps.ask(add, { requestKey: "other" })).toThrow(/is there already, disabled/);
+  });
+
+  test("who knows an older generation is told who changed what since, and why", () => {
+    const apps = new Apps();
+    apps.ask(add);
+    const mark = { by: "bob", atMs: 7, reason: "incident 12" };
+    apps.ask({ type: "set", change: { version: "2.0.0" } });
+    apps.ask({ type: "enable" }, { mark });
+    const refused = () => apps.ask({ type: "disable" }, { expectedGeneration: 1 });
+    expect(refused).toThrow(
+      "App mail is at generation 3, not 1: bob has changed desiredStatus, version since (incident 12). Look at it by rollcall apps show mail, and ask again with the new generation.",
+    );
+    expect(refused).toThrow(
+      expect.objectContaining({ details: expect.objectContaining({ by: "bob", atMs: 7, found: 3 }) }),
+    );
+    expect(apps.ask({ type: "disable" }, { expectedGeneration: 3 })).toMatchObject({ kind: "changed" });
+  });
+
+  test("what is uninstalled can only be added again; what is not there, only added", () => {
+    const apps = new Apps();
+    expect(() => apps.ask({ type: "enable" })).toThrow(/no app mail/);
+    apps.ask(add);
+    apps.ask({ type: "uninstall" });
+    expect(() => apps.ask({ type: "enable" })).toThrow(/is uninstalled: bring it back/);
+    expect(() => apps.ask({ type: "set", change: { version: "3" } })).toThrow(/is uninstalled/);
+    expect(apps.ask({ type: "uninstall" }).kind).toBe("same");
+    expect(apps.ask(add)).toMatchObject({
+      record: { generation: 3 },
+      happening: { data: { from: "uninstalled" } },
+    });
+  });
+
+  test("a fleet has a bound of apps, tombstones among them", () => {
+    const apps = new Apps();
+    for (let n = 0; n < appsMax; n++) apps.ask(add, { app: `a${n}` });
+    expect(() => apps.ask(add)).toThrow(expect.objectContaining({ code: "TOO_MANY_APPS" }));
+    expect(apps.ask({ type: "enable" }, { app: "a1" }).kind).toBe("changed");
+  });
+});
+
+test("long settings are cut in events, so that a page of them fits a message", () => {
+  const apps = new Apps();
+  apps.ask(add);
+  const outcome = apps.ask({ type: "set", change: { settings: { text: "x".repeat(16_000) } } });
+  expect(JSON.stringify(outcome).includes("x".repeat(16_000))).toBe(true);
+  if (outcome.kind !== "changed") throw new Error("it is another one");
+  expect(JSON.stringify(outcome.happening).length).toBeLessThan(1_500);
+});
+
+test("whatever is asked, cleared and restored, no generation of an app comes twice, and none is above that of the list", () => {
+  const app = fc.constantFrom("a", "b", "c");
+  const act = fc.oneof(
+    fc.record({
+      app,
+      wish: fc.constantFrom<AppWish>(add, { type: "enable" }, { type: "disable" }, { type: "uninstall" }),
+    }),
+    fc.record({ app, wish: fc.constant("clear" as const) }),
+    fc.record({ app, wish: fc.constant("restore" as const) }),
+  );
+  fc.assert(
+    fc.property(fc.array(act, { maxLength: 60 }), (acts) => {
+      const apps = new Apps();
+      const highest = new Map<string, number>();
+      for (const { app: id, wish } of acts) {
+        if (wish === "restore") {
+          apps.restore();
+          // Another ledger: what it says is newer by that.
+          highest.clear();
+          continue;
+        }
+        if (wish === "clear") {
+          if (apps.records.get(id)?.desiredStatus === "uninstalled" && isTold(apps, id)) apps.clear(id);
+          continue;
+        }
+        const listBefore = apps.list?.generation ?? 0;
+        try {
+          const outcome = apps.ask(wish, { app: id });
+          expect(appRecordSchema.safeParse(outcome.record).success).toBe(true);
+          if (outcome.kind === "changed") {
+            expect(outcome.record.generation).toBeGreaterThan(highest.get(id) ?? 0);
+            highest.set(id, outcome.record.generation);
+          }
+          if (outcome.kind !== "same") expect(apps.list?.generation).toBeGreaterThan(listBefore);
+        } catch (error) {
+          if (!(error instanceof Error && "code" in error)) throw error;
+        }
+        for (const { generation } of apps.records.values())
+          if (apps.list !== undefined) expect(generation).toBeLessThanOrEqual(apps.list.generation);
+      }
+    }),
+  );
+});
