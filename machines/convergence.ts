@@ -1,6 +1,6 @@
 import type { WhoseWord } from "./member-events.js";
 
-/** Who is told next of what a finished deployment still owes: instances that were away, or joined after it. Pure. */
+/** Who is told next of what a finished deployment still owes: instances that were away, or joined after it; and whose time is over. Pure. */
 
 export interface Owed {
   readonly instance: string;
@@ -36,4 +36,30 @@ export function nextToConverge(
     free.set(one.deployment, Math.max(0, slots - 1));
   }
   return next;
+}
+
+/** An instance on its way to what it was owed. */
+export interface UnderWay {
+  /** Since when the ledger has what it was told, in ledger time: from then on it can know. `null`: it has it not yet. */
+  readonly toldAtMs: number | null;
+  readonly deadlineMs: number;
+}
+
+/** Between two looks at whether anybody may be judged again. */
+const judgeLookMaxMs = 5_000;
+
+/**
+ * How long an instance is not to be judged; 0: its time is over. `null`: its time has not begun.
+ *
+ * @param judgeFromMs when instances may be judged again by what was not heard of them: what it said may still be on its way, after a
+ * takeover, a reconnect or a stall
+ */
+export function patienceMs(
+  { toldAtMs, deadlineMs }: UnderWay,
+  nowMs: number,
+  judgeFromMs: number,
+): number | null {
+  if (toldAtMs === null) return null;
+  const leftMs = toldAtMs + deadlineMs - nowMs;
+  return leftMs > 0 ? leftMs : Math.min(Math.max(0, judgeFromMs - nowMs), judgeLookMaxMs);
 }

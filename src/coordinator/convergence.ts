@@ -1,4 +1,4 @@
-import { keepsWhatItRuns, nextToConverge } from "../../machines/convergence.js";
+import { keepsWhatItRuns, nextToConverge, patienceMs } from "../../machines/convergence.js";
 import { targetFor } from "../../machines/deployment-request.js";
 import type { WhoseWord } from "../../machines/member-events.js";
 import { isCatchingUp, isOwed } from "../../machines/member-record.js";
@@ -15,13 +15,12 @@ import type { MemberSnapshot, Members } from "./members.js";
 import type { RollOuts } from "./roll-outs.js";
 import type { Term } from "./term.js";
 
-/** While nobody may be judged: between two looks at whether that is over. */
-const judgeLookMaxMs = 5_000;
-
 interface UnderWay {
   readonly deployment: string;
   readonly generation: number;
-  deadline: Timer;
+  /** Since when the ledger has what it was told; a new leader gives it its whole time once more. */
+  toldAtMs: number | null;
+  look: Timer | undefined;
 }
 
 /**
@@ -50,6 +49,7 @@ export class Convergence {
   /** From here on instances are told. */
   start(): void {
     this.#started = true;
+    for (const [instance, underWay] of this.#underWay) this.#lookAt(instance, underWay);
     this.review();
   }
 
@@ -62,7 +62,7 @@ export class Convergence {
     const underWay = this.#underWay.get(instance);
     const isUnderWay = isCatchingUp(record) && value.update === "IN_PROGRESS";
     if (underWay !== undefined && !(isUnderWay && underWay.generation === record.generation)) {
-      underWay.deadline.cancel();
+      underWay.look?.cancel();
       this.#underWay.delete(instance);
       if (isCatchingUp(record) && value.update === "FAILED") this.#alert(instance, underWay.deployment);
       // Its place is another's.
@@ -98,7 +98,7 @@ export class Convergence {
   /** The instance has left. */
   forget(instance: string): void {
     this.#due.delete(instance);
-    this.#underWay.get(instance)?.deadline.cancel();
+    this.#underWay.get(instance)?.look?.cancel();
     this.#underWay.delete(instance);
     this.review();
   }
@@ -106,7 +106,7 @@ export class Convergence {
   stop(): void {
     this.#started = false;
     this.#soon?.cancel();
-    for (const { deadline } of this.#underWay.values()) deadline.cancel();
+    for (const { look } of this.#underWay.values()) look?.cancel();
   }
 
   /**
@@ -136,29 +136,35 @@ export class Convergence {
 
   #watch({ id, owed, generation }: InstanceRecord): void {
     if (owed === null) return;
-    const { deployment } = owed;
-    const deadlineMs = this.#rollOuts.deadlineMsOf(deployment);
-    const { clock } = this.#term;
     const underWay: UnderWay = {
-      deployment,
+      deployment: owed.deployment,
       generation,
-      // Behind all else that is due: whoever stood still finds that out first.
-      deadline: clock.setTimer(deadlineMs, () => {
-        underWay.deadline = clock.setTimer(0, () => this.#judge(id, underWay, deadlineMs));
-      }),
+      toldAtMs: null,
+      look: undefined,
     };
     this.#underWay.set(id, underWay);
+    const begin = () => {
+      underWay.toldAtMs = this.#term.nowMs();
+      this.#lookAt(id, underWay);
+    };
+    // The term ends with a write that failed.
+    this.#members.saved(id).then(begin, () => undefined);
   }
 
-  /** Its time is over. What it said of that may still be on its way, after a takeover, a reconnect or a stall. */
-  #judge(instance: string, underWay: UnderWay, deadlineMs: number): void {
+  /** Judges it once its time is over. */
+  #lookAt(instance: string, underWay: UnderWay): void {
+    if (!this.#started || this.#underWay.get(instance) !== underWay) return;
     const { clock, nowMs } = this.#term;
-    const waitMs = this.#judgeFromMs() - nowMs();
-    if (waitMs <= 0) this.#expire(instance, underWay.deployment, deadlineMs);
+    const { deployment, toldAtMs } = underWay;
+    const deadlineMs = this.#rollOuts.deadlineMsOf(deployment);
+    const waitMs = patienceMs({ toldAtMs, deadlineMs }, nowMs(), this.#judgeFromMs());
+    if (waitMs === null) return;
+    if (waitMs === 0) this.#expire(instance, deployment, deadlineMs);
     else
-      underWay.deadline = clock.setTimer(Math.min(waitMs, judgeLookMaxMs), () =>
-        this.#judge(instance, underWay, deadlineMs),
-      );
+      underWay.look = clock.setTimer(waitMs, () => {
+        // Behind all else that is due: whoever stood still finds that out first.
+        underWay.look = clock.setTimer(0, () => this.#lookAt(instance, underWay));
+      });
   }
 
   /** Its place is another's now. */

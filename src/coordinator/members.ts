@@ -119,6 +119,13 @@ export class Members {
     });
     this.command(instance, event);
     await reached;
+    await this.saved(instance);
+  }
+
+  /** Resolves when the ledger has an instance as it is now; may be asked in the middle of its transition. @throws what ends the term */
+  async saved(instance: string): Promise<void> {
+    // A transition is given to the writer right after its listeners were told.
+    await undefined;
     await this.#saving.get(instance);
   }
 

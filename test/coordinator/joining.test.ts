@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, test } from "vitest";
+import type { Behaviour } from "../kit/fake-agent.js";
 import { FleetWorld } from "../kit/fleet.js";
 import { Invariants } from "../kit/invariants.js";
 
@@ -306,4 +307,40 @@ test("a leader that stood still past the deadline of who catches up hears what i
   });
   const events = patient.store.events("default").map(({ type, subject }) => `${type} ${subject}`);
   expect(events.filter((event) => event.includes("failed") || event.includes("alerted"))).toEqual([]);
+});
+
+describe("the time of an instance that catches up", () => {
+  async function withNewcomer(behaviour: Behaviour): Promise<FleetWorld> {
+    const fleet = new FleetWorld();
+    await fleet.startCoordinator("c1", 60_000);
+    fleet.addAgent("web-1", { tier: "web" });
+    await fleet.advance(2_500);
+    await fleet.pushRelease("v1", { deadlineMs: 10_000 });
+    await fleet.rolledOut("v1", { failureThreshold: 1 });
+    fleet.addAgent("web-9", { tier: "web" }).behaviour = () => behaviour;
+    return fleet;
+  }
+
+  test("begins when the ledger has what it is told: a slow write takes nothing of it", async () => {
+    const slow = await withNewcomer({ tookMs: 7_000 });
+    slow.hub.delay(4_000, ({ from, to }) => from === "c1" && to === "ledger-store");
+    await slow.advance(40_000);
+    expect(await slow.instance("web-9")).toMatchObject({
+      updateState: "COMPLETED",
+      stable: { release: "v1" },
+    });
+    expect(slow.eventsOf("instance", "web-9")).toEqual(["joined", "told", "succeeded"]);
+  });
+
+  test("is that of its deployment, also under another leader", async () => {
+    const led = await withNewcomer({ hangs: true });
+    await led.startCoordinator("c2");
+    await led.until(() => led.agent("web-9").told.length === 1);
+    await led.stopCoordinator("c1");
+    await led.advance(30_000);
+    expect(await led.instance("web-9")).toMatchObject({
+      updateState: "FAILED",
+      reason: { code: "INSTANCE_DEADLINE" },
+    });
+  });
 });

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { nextToConverge } from "../../machines/convergence.js";
+import { nextToConverge, patienceMs } from "../../machines/convergence.js";
 
 const owed = (deployment: string, ...instances: string[]) =>
   instances.map((instance) => ({ instance, deployment }));
@@ -37,4 +37,16 @@ test("on their way and told now are never more than the batch", () => {
       },
     ),
   );
+});
+
+test("whoever is told has its whole time from when the ledger has it, and is judged only by what may have been heard", () => {
+  const underWay = { toldAtMs: 1_000, deadlineMs: 10_000 };
+  expect(patienceMs({ ...underWay, toldAtMs: null }, 60_000, 0)).toBeNull();
+  expect(patienceMs(underWay, 1_000, 0)).toBe(10_000);
+  expect(patienceMs(underWay, 10_999, 90_000)).toBe(1);
+  expect(patienceMs(underWay, 11_000, 12_500)).toBe(1_500);
+  // It is looked again: when anybody may be judged is put off further as long as nothing is heard.
+  expect(patienceMs(underWay, 11_000, Number.MAX_SAFE_INTEGER)).toBe(5_000);
+  expect(patienceMs(underWay, 11_000, 11_000)).toBe(0);
+  expect(patienceMs(underWay, 60_000, 0)).toBe(0);
 });
