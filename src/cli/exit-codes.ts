@@ -13,6 +13,8 @@ export const exitCodes = {
   failedAndNotRolledBack: 5,
   timedOut: 6,
   noControlPlane: 7,
+  /** `apps migrate`: rows could not be mapped; the others are migrated. */
+  unmapped: 8,
   /** `simulate --chaos`: something did not hold that must always hold. */
   incorrect: 65,
   /** `simulate --chaos`: a fleet without faults did not come to rest. */

@@ -3,6 +3,7 @@ import { asRefusal } from "../api/problem-answer.js";
 import type { RollcallError } from "../base/errors.js";
 import { Cli } from "./cli.js";
 import type { CliIo } from "./cli-io.js";
+import { addAppCommands } from "./commands/apps.js";
 import { addConfigCommands } from "./commands/configs.js";
 import { addCoordinatorCommands } from "./commands/coordinators.js";
 import { addDeploymentCommands } from "./commands/deployments.js";
@@ -24,6 +25,7 @@ const exitCodesHelp = `
 Exit codes:
   0 done   1 internal error   2 wrong usage   3 refused   4 failed and rolled back   5 failed and not rolled back
   6 timed out waiting   7 no control plane   130 interrupted by Ctrl-C
+  apps migrate:       8 rows could not be mapped
   simulate --chaos:   65 incorrect   66 did not come to rest   67 crashed   68 not the same twice`;
 
 /**
@@ -81,6 +83,7 @@ function createProgram(cli: Cli, runners: Partial<Runners>, json: boolean): Comm
   addReleaseCommands(program, cli);
   addConfigCommands(program, cli);
   addInstanceCommands(program, cli);
+  addAppCommands(program, cli);
   program.commandsGroup("Run:");
   addLongRunningCommands(program, cli, runners);
   addCoordinatorCommands(program, cli);

@@ -264,6 +264,7 @@ export const endpoints = {
     request: z.strictObject({}),
     reply: fleetStatusSchema.extend(copied),
   },
+  ...appEndpoints,
 } as const satisfies Record<
   string,
   { kind: "read" | "write"; summary: string; request: z.ZodType; reply: z.ZodType }

@@ -33,6 +33,12 @@ const commands = [
   "instances rm",
   "instances takeover",
   "coordinators ls",
+  ...["add", "enable", "disable", "uninstall", "set", "ls", "show", "status", "why", "history"].map(
+    (verb) => `apps ${verb}`,
+  ),
+  "apps reconcile",
+  "apps forget",
+  "apps migrate",
 ];
 
 describe("help", () => {

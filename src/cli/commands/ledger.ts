@@ -3,16 +3,15 @@ import type { Command } from "commander";
 import { checkName } from "../../api/request.js";
 import type { Finding } from "../../backup/findings.js";
 import { type Restored, restoreBackup } from "../../backup/restore.js";
-import type { LedgerSource } from "../../backup/source.js";
 import { type TakenBackup, takeBackup } from "../../backup/take.js";
 import { type OpenBackup, type Verified, verifyLedger, withBackup } from "../../backup/verify.js";
 import { refusal } from "../../contracts/errors.js";
-import { AuditLog } from "../../ledger/audit-log.js";
-import { findNatsStore, natsLedgerParts } from "../../ledger/nats-ledger.js";
+import { natsLedgerParts } from "../../ledger/nats-ledger.js";
 import { openNatsObjects } from "../../ledger/nats-objects.js";
 import { type Cli, withExamples } from "../cli.js";
 import { exitCodes } from "../exit-codes.js";
 import { logLevelOf } from "../global-options.js";
+import { backupSummaryOf, ledgerSourceOf } from "../ledger-source.js";
 import { createLog } from "../log.js";
 import { productVersion } from "../product-version.js";
 import { clusterDefaults } from "../run/cluster.js";
@@ -43,12 +42,12 @@ function addBackup(group: Command, cli: Cli): void {
     .action(async (file: string, { withoutFiles }: { withoutFiles?: boolean }, command: Command) => {
       await cli.session(command, async (session) => {
         const path = resolve(cli.io.cwd, file);
-        const taken = await takeBackup(await sourceOf(session, session.target.fleet, cli), path, {
+        const taken = await takeBackup(await ledgerSourceOf(session, session.target.fleet, cli), path, {
           clock: cli.io.clock,
           rollcall: productVersion(),
           withFiles: withoutFiles !== true,
         });
-        cli.show(command, { ...summaryOf(taken), missing: taken.missing }, () => takenText(taken));
+        cli.show(command, { ...backupSummaryOf(taken), missing: taken.missing }, () => takenText(taken));
       });
     });
   withExamples(
@@ -130,7 +129,7 @@ async function restore(
       const stamp = new Date(clock.nowMs()).toISOString().replaceAll(/[:.]/g, "-");
       const beside = join(dirname(path), `${fleet}-before-restore-${stamp}.tar.gz`);
       const options = { clock, rollcall: productVersion(), withFiles: true };
-      return (await takeBackup(await sourceOf({ bus, log }, fleet, cli), beside, options)).file;
+      return (await takeBackup(await ledgerSourceOf({ bus, log }, fleet, cli), beside, options)).file;
     },
   });
 }
@@ -147,7 +146,7 @@ function addVerify(group: Command, cli: Cli): void {
       const verified =
         file === undefined
           ? await cli.session(command, async (session) =>
-              verifyLedger(await sourceOf(session, session.target.fleet, cli), {
+              verifyLedger(await ledgerSourceOf(session, session.target.fleet, cli), {
                 clock: cli.io.clock,
                 readFiles: files === true,
               }),
@@ -159,28 +158,6 @@ function addVerify(group: Command, cli: Cli): void {
     });
   withExamples(command, "rollcall ledger verify", "rollcall ledger verify /var/backups/shop.tar.gz");
   command.addHelpText("after", "\nEnds with 0 when nothing is wrong, with 3 when something is.");
-}
-
-/** @throws RollcallError `NO_LEDGER` */
-async function sourceOf(
-  { bus, log }: Pick<Session, "bus" | "log">,
-  fleet: string,
-  cli: Cli,
-): Promise<LedgerSource> {
-  const { clock } = cli.io;
-  return {
-    fleet,
-    store: await findNatsStore({ fleet, bus, clock }),
-    async *events() {
-      for await (const { event } of new AuditLog({ fleet, bus, clock }).read()) yield event;
-    },
-    objects: openNatsObjects({ fleet, bus, clock, log }),
-  };
-}
-
-function summaryOf({ file, sizeBytes, sha256, manifest }: TakenBackup) {
-  const { fleet, ledgerId, revision, takenAtMs, counts, withFiles } = manifest;
-  return { file, sizeBytes, sha256, fleet, ledgerId, revision, takenAtMs, counts, withFiles };
 }
 
 function takenText({ file, sizeBytes, sha256, manifest, missing }: TakenBackup): string {
