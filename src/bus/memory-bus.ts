@@ -28,6 +28,8 @@ export interface Tap {
   sending?(passing: Passing): void;
   /** It is on its way. */
   sent?(passing: Passing): void;
+  /** One receiver is about to take it. */
+  taking?(passing: Passing, by: string): void;
   /** One receiver has taken it. */
   taken?(passing: Passing, by: string): void;
 }
@@ -270,6 +272,7 @@ class Hub implements MemoryHub {
   #deliver(message: Sent, listener: Listener, passing: Passing | undefined): void {
     if (!listener.open || !listener.bus.connected) return;
     this.#delivered++;
+    if (passing !== undefined) for (const tap of this.#taps) tap.taking?.(passing, listener.bus.name);
     listener.bus.receive(message, listener);
     if (passing !== undefined) for (const tap of this.#taps) tap.taken?.(passing, listener.bus.name);
   }

@@ -2,9 +2,12 @@ import { beforeEach, describe, expect, test } from "vitest";
 import type { SnapshotFrom } from "xstate";
 import type { deploymentMachine } from "../../machines/deployment.js";
 import { publishedState } from "../../machines/deployment-status.js";
-import { endpoints } from "../../src/contracts/api.js";
+import { type ControlPlane, endpoints } from "../../src/contracts/api.js";
+import type { Actor } from "../../src/runtime/actor.js";
+import { drawPlan } from "../../src/simulator/chaos/draw-plan.js";
+import type { MakeInvariant } from "../../src/simulator/chaos/invariant.js";
+import { live } from "../../src/simulator/chaos/life.js";
 import { FleetWorld } from "../kit/fleet.js";
-import { RandomFleet } from "../kit/random-fleet.js";
 
 let world: FleetWorld;
 
@@ -150,40 +153,49 @@ describe("why an instance is where it is", () => {
   });
 });
 
-test("what is shown is what the machine's state says, at any moment of random lives; every reply fits its schema", async () => {
-  for (const seed of [3, 14, 15, 92, 65]) {
-    const life = new RandomFleet(seed);
-    let asked = 0;
+/** Looks at the views of whoever leads, now and then. */
+const looksAtViews =
+  (looked: { times: number }): MakeInvariant =>
+  ({ coordinators }) => {
+    let events = 0;
     let problem: unknown;
-    life.world.checks.push(() => {
-      if (problem !== undefined) throw problem;
-      const name = life.world.leaderName();
-      if (name === undefined || asked++ % 50 !== 0) return;
-      const { plane } = life.world.leader();
-      for (const actor of life.world.host(name).list("deployment")) {
-        const { value, context } = actor.snapshot() as SnapshotFrom<typeof deploymentMachine>;
-        const isFinal = context.record.outcome !== null && !actor.saved;
-        plane["deployments.get"]({ deployment: actor.id, instances: true })
-          .then(
-            (reply) => {
-              endpoints["deployments.get"].reply.parse(reply);
-              if (!isFinal) expect(reply.deployment).toMatchObject(publishedState(value));
-              expect(reply.deployment.why.sentence).not.toContain("undefined");
-              const { total, notNeeded, waiting, inFlight, succeeded, failed, unreachable } =
-                reply.deployment.counts;
-              expect(notNeeded + waiting + inFlight + succeeded + failed + unreachable).toBe(total);
-              for (const instance of reply.instances)
-                expect(instance.why).not.toMatch(/undefined|null|\[object/);
-            },
-            () => undefined,
-          )
-          .catch((error: unknown) => {
+    const check = async (plane: ControlPlane, actor: Actor): Promise<void> => {
+      const { value, context } = actor.snapshot() as SnapshotFrom<typeof deploymentMachine>;
+      const isFinal = context.record.outcome !== null && !actor.saved;
+      const asked = { deployment: actor.id, instances: true };
+      const reply = await plane["deployments.get"](asked).catch(() => undefined);
+      if (reply === undefined) return;
+      looked.times++;
+      endpoints["deployments.get"].reply.parse(reply);
+      if (!isFinal) expect(reply.deployment).toMatchObject(publishedState(value));
+      expect(reply.deployment.why.sentence).not.toContain("undefined");
+      const { total, notNeeded, waiting, inFlight, succeeded, failed, unreachable } = reply.deployment.counts;
+      expect(notNeeded + waiting + inFlight + succeeded + failed + unreachable).toBe(total);
+      for (const instance of reply.instances) expect(instance.why).not.toMatch(/undefined|null|\[object/);
+    };
+    return {
+      id: "views",
+      says: "what is shown is what the machine's state says",
+      each() {
+        if (problem !== undefined) throw problem;
+        const leader = [...coordinators.values()].find(({ leads }) => leads);
+        if (leader?.coordinator === undefined || events++ % 10 !== 0) return;
+        for (const actor of leader.host.list("deployment"))
+          check(leader.coordinator.plane, actor).catch((error: unknown) => {
             problem = error;
           });
-      }
-    });
-    await life.live(15);
+      },
+    };
+  };
+
+test("what is shown is what the machine's state says, at any moment of random lives; every reply fits its schema", async () => {
+  const looked = { times: 0 };
+  for (const seed of ["3", "14", "15"]) {
+    const plan = drawPlan(seed, { instancesMax: 6 });
+    const { failure } = await live(plan, { watchers: [looksAtViews(looked)], untilMs: 200_000 });
+    expect(failure).toBeNull();
   }
+  expect(looked.times).toBeGreaterThan(300);
 });
 
 test("lists say as of when they are, and status sums the fleet up", async () => {

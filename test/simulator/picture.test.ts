@@ -51,7 +51,7 @@ test("it fits on a screen: the last rows, the processes of which there is most t
 
 test("the diary of a life names who leads, what strikes whom, who is told and what becomes of deployments", async () => {
   const entries: Entry[] = [];
-  const fine = { fails: 0, hangs: 0, unhealthy: 0, sickens: 0, crashes: 0, slowMs: 0 };
+  const fine = { fails: 0, hangs: 0, unhealthy: 0, sickens: 0, crashes: 0, flaky: 0, slowMs: 0 };
   const short: LifePlan = {
     ...plan,
     releases: [{ version: "v1", minHealthyMs: 0, deadlineMs: 60_000, ...fine }],

@@ -10,8 +10,19 @@ const planted: Failure = { trouble: "correctness", id: "S0", sentence: "planted"
 const isKill = (happening: Happening) => happening.do === "agent" && happening.how === "kill";
 const isDeploy = (happening: Happening) => happening.do === "deploy";
 
-/** A seed whose plan has what the planted failure needs. */
-const plan = drawPlan("5", { instancesMax: 5 });
+/** The first that has what the planted failure needs, and something to leave out. */
+const plan = firstPlan(({ happenings, instances, coordinators }) => {
+  const deployed = happenings.slice(happenings.findIndex(isDeploy));
+  const hasKill = deployed.some((one) => isKill(one) && "which" in one && one.which !== "inFlight");
+  return hasKill && instances.length > 1 && coordinators.length > 1;
+});
+
+function firstPlan(fits: (plan: LifePlan) => boolean): LifePlan {
+  for (let seed = 1; ; seed++) {
+    const drawn = drawPlan(String(seed), { instancesMax: 5 });
+    if (fits(drawn)) return drawn;
+  }
+}
 
 /** Fails when an agent was killed after somebody deployed. */
 async function failsWhenTheyMeet({ happenings }: LifePlan) {
@@ -26,7 +37,7 @@ test("a failure that two happenings make needs those two, one instance, one coor
   expect(small).toMatchObject({
     instances: [{ labels: {}, driftPpm: 0 }],
     coordinators: [{ driftPpm: 0, isNext: false }],
-    releases: [{ fails: 0, hangs: 0, unhealthy: 0, sickens: 0, crashes: 0, minHealthyMs: 0 }],
+    releases: [{ fails: 0, hangs: 0, unhealthy: 0, sickens: 0, crashes: 0, flaky: 0, minHealthyMs: 0 }],
   });
   expect(small.happenings[0]).toMatchObject({ selector: null, batch: 1, failureThreshold: 1, release: 0 });
   expect(small.faultsMs).toBeLessThan(5_000);

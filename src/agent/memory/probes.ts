@@ -13,6 +13,7 @@ export class MemoryProbes implements Probes {
   readonly #processes: MemoryProcesses;
   readonly #behaviours: Behaviours;
   #checked = 0;
+  #failing = false;
 
   constructor(clock: Clock, processes: MemoryProcesses, behaviours: Behaviours) {
     this.#clock = clock;
@@ -22,6 +23,11 @@ export class MemoryProbes implements Probes {
 
   get checked(): number {
     return this.#checked;
+  }
+
+  /** No service on this host answers as it should, or they do again. */
+  setFailing(failing: boolean): void {
+    this.#failing = failing;
   }
 
   check(_: HealthCheck, { port }: { port: number }): Promise<ProbeResult> {
@@ -34,6 +40,7 @@ export class MemoryProbes implements Probes {
   #look(port: number): ProbeResult {
     const process = this.#processes.onPort(port);
     if (process === undefined) return { verdict: "unhealthy", detail: "connection refused" };
+    if (this.#failing) return { verdict: "unhealthy", detail: "HTTP 503" };
     const behaviour = this.#behaviours.get(process.release) ?? {};
     const upMs = this.#clock.monotonicMs() - process.startedAtMs;
     if (behaviour.unhealthy === true) return { verdict: "unhealthy", detail: "HTTP 500" };

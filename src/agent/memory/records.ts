@@ -40,6 +40,11 @@ export class MemoryRecords implements RecordStore {
     return this.#refused;
   }
 
+  /** Writes that are not on the disk yet. */
+  get underWay(): number {
+    return this.#drafts.size;
+  }
+
   /** Whoever writes is killed: what is being written is lost, and what was written before is kept. */
   crash(): void {
     this.#life++;

@@ -1,4 +1,4 @@
-import { type Agent, createAgent } from "../../agent/agent.js";
+import { type Agent, type AgentStop, createAgent } from "../../agent/agent.js";
 import type { Behaviour } from "../../agent/memory/behaviour.js";
 import { createMemoryHost, type MemoryHost } from "../../agent/memory/memory-host.js";
 import type { MemoryBus } from "../../bus/memory-connection.js";
@@ -44,6 +44,7 @@ export class AgentNode {
   #clock: NodeClock;
   #bus: MemoryBus | undefined;
   #agent: Agent | undefined;
+  #started: Promise<void> = Promise.resolve();
   #starts = 0;
 
   constructor(world: SimulatedWorld, options: AgentNodeOptions) {
@@ -138,7 +139,8 @@ export class AgentNode {
       },
     );
     this.#agent = agent;
-    await agent.start();
+    this.#started = agent.start();
+    await this.#started;
   }
 
   /** As by SIGKILL: the processes that it started go on. */
@@ -164,12 +166,15 @@ export class AgentNode {
       if (exitsAfterMs !== undefined || unhealthyAfterMs !== undefined) behaviours.set(version, steady);
   }
 
-  /** As by SIGTERM with `--leave`: it takes its instance out of the fleet. */
-  async leave(): Promise<void> {
-    await this.#agent?.stop({ leave: true });
-    await this.#bus?.close();
-    this.#bus = undefined;
-    this.#agent = undefined;
+  /**
+   * As by SIGTERM: it ends in order, once it has begun, and what it started goes on; with `--leave` that ends too, and its instance is
+   * taken out of the fleet. Where no agent runs there is nobody to do that.
+   */
+  async stop(options: AgentStop = {}): Promise<void> {
+    const bus = this.#bus;
+    await this.#started;
+    await this.#agent?.stop(options);
+    if (this.#bus === bus) this.kill();
   }
 }
 
@@ -190,5 +195,9 @@ function behaviourOf(temper: Temper, dice: Dice): Behaviour {
   if (falls(temper.unhealthy)) return { ...slow, unhealthy: true };
   if (falls(temper.sickens)) return { ...slow, unhealthyAfterMs: afterMs };
   if (falls(temper.crashes)) return { ...slow, exitsAfterMs: afterMs };
+  if (falls(temper.flaky))
+    return dice.chance(0.5)
+      ? { ...slow, failsIn: dice.pick(["pull", "build", "activate"]), code: "BUILD_FAILED", failsTimes: 1 }
+      : { ...slow, exitsAfterMs: afterMs, exitsTimes: dice.int(1, 4) };
   return slow;
 }

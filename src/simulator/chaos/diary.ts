@@ -31,6 +31,7 @@ export const glyphs: Readonly<Record<string, string>> = {
   F: "its disk is full",
   W: "its wall clock jumps",
   "!": "its process ends",
+  S: "fails its health checks",
   J: "joins",
   V: "leaves",
   B: "has other labels",
@@ -53,6 +54,7 @@ const byHow: Readonly<Record<string, string>> = {
 };
 const byKind: Readonly<Record<string, string>> = {
   crash: "!",
+  sick: "S",
   clockStep: "W",
   newHost: "N",
   double: "2",

@@ -77,12 +77,13 @@ function temper(dice: Dice, version: string): Temper {
   return {
     version,
     minHealthyMs: dice.int(0, 5_000),
-    deadlineMs: dice.int(10, 90) * 1_000,
+    deadlineMs: dice.pick([dice.int(10, 30), dice.int(30, 90)]) * 1_000,
     fails: bad(0.5),
-    hangs: bad(0.3),
+    hangs: bad(0.5),
     unhealthy: bad(0.3),
     sickens: bad(0.3),
     crashes: bad(0.3),
+    flaky: bad(0.4),
     slowMs: dice.int(0, 3_000),
   };
 }
@@ -114,7 +115,7 @@ function wish(dice: Dice, atMs: number): Happening {
         failureThreshold: dice.pick(thresholds),
         rollback: dice.chance(0.85) ? "auto" : "off",
         onStuck: dice.chance(0.8) ? "fail" : "report",
-        progressDeadlineMs: dice.int(30, 1_200) * 1_000,
+        progressDeadlineMs: dice.pick([dice.int(15, 60), dice.int(60, 1_200)]) * 1_000,
       }),
     ],
     [1.5, () => ({ do: "act", atMs, verb: "pause", deployment })],
@@ -123,7 +124,7 @@ function wish(dice: Dice, atMs: number): Happening {
     [1.5, () => ({ do: "act", atMs, verb: "rollback", deployment })],
     [1.5, () => ({ do: "act", atMs, verb: "retry", deployment })],
     [1.5, () => ({ do: "reset", atMs, instance })],
-    [0.5, () => ({ do: "relabel", atMs, instance, labels: labels(dice) })],
+    [1, () => ({ do: "relabel", atMs, instance, labels: labels(dice) })],
     [1, () => ({ do: "misuse", atMs, what: dice.pick(misuses) })],
     [0.5, () => ({ do: "reconcile", atMs, dryRun: dice.chance(0.5) })],
   ])();
@@ -150,6 +151,7 @@ function fault(dice: Dice, family: Family, atMs: number, leaseMs: number): Happe
     [1, () => dice.int(20_000, 120_000)],
   ])();
   const which = dice.int(0, 999);
+  const inFlightOr = dice.chance(0.4) ? ("inFlight" as const) : which;
   const leaderOr = dice.chance(0.6) ? ("leader" as const) : which;
   const kinds: Record<Family, () => Happening> = {
     messages: () => ({
@@ -167,23 +169,24 @@ function fault(dice: Dice, family: Family, atMs: number, leaseMs: number): Happe
     partitions: () =>
       dice.weighted<() => Happening>([
         [3, () => ({ do: "coordinator", atMs, forMs, which: leaderOr, how: cut(dice) })],
-        [3, () => ({ do: "agent", atMs, forMs, which, how: cut(dice) })],
-        [2, () => ({ do: "agents", atMs, forMs, share: dice.unit(), how: cut(dice) })],
+        [3, () => ({ do: "agent", atMs, forMs, which: inFlightOr, how: cut(dice) })],
+        [2, () => ({ do: "agents", atMs, forMs: longer(dice, forMs), share: dice.unit(), how: cut(dice) })],
       ])(),
     pauses: () =>
       dice.chance(0.7)
         ? { do: "coordinator", atMs, forMs, which: leaderOr, how: "stall" }
-        : { do: "agent", atMs, forMs, which, how: "stall" },
+        : { do: "agent", atMs, forMs, which: inFlightOr, how: "stall" },
     crashes: () =>
       dice.weighted<() => Happening>([
         [4, () => ({ do: "coordinator", atMs, forMs, which: leaderOr, how: "kill" })],
         [2, () => ({ do: "coordinator", atMs, forMs, which: leaderOr, how: "stop" })],
-        [4, () => ({ do: "agent", atMs, forMs, which, how: "kill" })],
+        [4, () => ({ do: "agent", atMs, forMs, which: inFlightOr, how: "kill" })],
+        [1, () => ({ do: "agent", atMs, forMs, which: inFlightOr, how: "stop" })],
       ])(),
     upgrades: () =>
       dice.chance(0.7)
         ? { do: "coordinator", atMs, forMs, which: leaderOr, how: "upgrade" }
-        : { do: "agent", atMs, forMs, which, how: "upgrade" },
+        : { do: "agent", atMs, forMs, which: inFlightOr, how: "upgrade" },
     clocks: () => ({
       do: "clockStep",
       atMs,
@@ -198,9 +201,12 @@ function fault(dice: Dice, family: Family, atMs: number, leaseMs: number): Happe
       how: dice.pick(["refuse", "loseAnswer", "hold", "unavailable", "full", "restart", "lag", "depose"]),
       ms: dice.int(10, 3_000),
     }),
-    disks: () => ({ do: "agent", atMs, forMs, which, how: "diskFull" }),
-    processes: () => ({ do: "crash", atMs, instance: which }),
-    machines: () => ({ do: "agent", atMs, forMs, which, how: "reboot" }),
+    disks: () => ({ do: "agent", atMs, forMs, which: inFlightOr, how: "diskFull" }),
+    processes: () =>
+      dice.chance(0.5)
+        ? { do: "crash", atMs, instance: which }
+        : { do: "sick", atMs, forMs, instance: which },
+    machines: () => ({ do: "agent", atMs, forMs, which: inFlightOr, how: "reboot" }),
     membership: () =>
       dice.weighted<() => Happening>([
         [1, () => ({ do: "newHost", atMs, instance: which, takeoverAfterMs: dice.int(0, 60_000) })],
@@ -211,6 +217,11 @@ function fault(dice: Dice, family: Family, atMs: number, leaseMs: number): Happe
       ])(),
   };
   return kinds[family]();
+}
+
+/** Mostly long enough to be noticed. */
+function longer(dice: Dice, forMs: number): number {
+  return dice.chance(0.7) ? Math.max(forMs, dice.int(8, 40) * 1_000) : forMs;
 }
 
 function cut(dice: Dice): "cut" | "deaf" | "mute" {

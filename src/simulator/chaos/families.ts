@@ -33,6 +33,7 @@ function familyOf(happening: Happening): Family | undefined {
     case "clockStep":
       return "clocks";
     case "crash":
+    case "sick":
       return "processes";
     case "join":
     case "leave":

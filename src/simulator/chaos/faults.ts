@@ -26,6 +26,7 @@ const areas: Readonly<Record<HappeningOf<"messages">["of"], (delivery: Delivery)
 /** What goes wrong in a life, and its end. */
 export class Faults {
   readonly #fleet: Fleet;
+  readonly #inFlight: () => string | undefined;
   readonly #random: SeededRandom;
   /** What ends each fault that lasts. */
   readonly #lasting = new Set<() => void>();
@@ -34,8 +35,10 @@ export class Faults {
   /** When the last disturbance of messages, the ledger or a coordinator is, or was, over. */
   #disturbedUntilMs = Number.NEGATIVE_INFINITY;
 
-  constructor(fleet: Fleet) {
+  /** @param inFlight who is on its way to something; undefined: nobody is */
+  constructor(fleet: Fleet, inFlight: () => string | undefined) {
     this.#fleet = fleet;
+    this.#inFlight = inFlight;
     this.#random = fleet.world.random.fork("faults");
   }
 
@@ -79,6 +82,8 @@ export class Faults {
         return this.#agents(fault);
       case "crash":
         return this.#crash(fault);
+      case "sick":
+        return this.#sick(fault);
       case "clockStep":
         return this.#clockStep(fault);
       case "ledger":
@@ -156,7 +161,8 @@ export class Faults {
   }
 
   #agent({ which, how, forMs }: HappeningOf<"agent">): readonly string[] {
-    const node = this.#fleet.agentAt(which);
+    const node =
+      which === "inFlight" ? this.#fleet.agents.get(this.#inFlight() ?? "") : this.#fleet.agentAt(which);
     if (node === undefined) return [];
     switch (how) {
       case "stall":
@@ -167,7 +173,11 @@ export class Faults {
         this.#later(forMs, () => node.host.records.setFull(false));
         break;
       case "upgrade":
-        return this.#fleet.upgradeAgent(which);
+        this.#fleet.upgradeAgent(node);
+        break;
+      case "stop":
+        this.#later(forMs, this.#fleet.stopAgent(node));
+        break;
       case "kill":
       case "reboot":
         node[how]();
@@ -192,6 +202,15 @@ export class Faults {
     const living = node?.host.processes.living[0];
     if (node === undefined || living === undefined) return [];
     node.host.processes.crash(living.identity.pid);
+    return [node.id];
+  }
+
+  #sick({ instance, forMs }: HappeningOf<"sick">): readonly string[] {
+    const node = this.#fleet.agentAt(instance);
+    if (node === undefined) return [];
+    const { probes } = node.host;
+    probes.setFailing(true);
+    this.#later(forMs, () => probes.setFailing(false));
     return [node.id];
   }
 

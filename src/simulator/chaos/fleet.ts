@@ -79,13 +79,14 @@ export class Fleet {
     return id;
   }
 
-  /** @returns who leaves; the last one stays */
+  /** A host without an agent is switched off. @returns who leaves; the last one stays */
   leave(nth: number): readonly string[] {
     const node = this.agentAt(nth);
     if (node === undefined || this.agents.size === 1) return [];
     this.agents.delete(node.id);
     this.gone.push(node);
-    node.leave().catch((error: unknown) => {
+    if (node.agent === undefined) node.reboot();
+    node.stop({ leave: true }).catch((error: unknown) => {
       const problem = messageOf(error);
       this.world.log.error({ instance: node.id, problem }, "an agent could not leave");
     });
@@ -114,24 +115,32 @@ export class Fleet {
     return { id: node.id, end: () => second.reboot() };
   }
 
-  /** Its agent starts again as the next version. @returns which one */
-  upgradeAgent(nth: number): readonly string[] {
-    const node = this.agentAt(nth);
-    if (node === undefined) return [];
+  /** Its agent starts again as the next version. */
+  upgradeAgent(node: AgentNode): void {
     node.kill();
     node.isNext = true;
     this.startAgent(node);
-    return [node.id];
   }
 
-  /** An agent starts with other labels. @returns which one */
+  /** An agent starts again with other labels, while what it runs goes on. @returns which one */
   relabel(nth: number, labels: Labels): readonly string[] {
     const node = this.agentAt(nth);
     if (node === undefined) return [];
-    node.kill();
     node.labels = labels;
-    this.startAgent(node);
+    this.world.clock.setTimer(startAgainMs, this.stopAgent(node));
     return [node.id];
+  }
+
+  /** As by SIGTERM. @returns what starts it again: if it has not ended by then, it is killed */
+  stopAgent(node: AgentNode): () => void {
+    const { busName } = node;
+    node.stop().catch((error: unknown) => {
+      this.world.log.error({ instance: node.id, problem: messageOf(error) }, "an agent could not end");
+    });
+    return () => {
+      if (node.busName === busName) node.kill();
+      this.startAgent(node);
+    };
   }
 
   /** Processes end no more by themselves. */

@@ -56,6 +56,8 @@ export interface Invariant {
   refused?(seen: SeenBatch, kind: string): void;
   /** A message was sent. */
   sent?(passing: Passing): void;
+  /** One receiver is about to take it. */
+  taking?(passing: Passing, by: string): void;
   /** One receiver has taken it. */
   taken?(passing: Passing, by: string): void;
   /** An instance has sent a report. */

@@ -8,6 +8,8 @@ const share = z.number().min(0).max(1);
 /** Which one; taken modulo how many there are at that moment, so that a plan from which nodes were removed is a plan. */
 const nth = z.int().min(0).max(9_999);
 const coordinator = z.union([z.literal("leader"), nth]);
+/** The first one that is on its way to something at that moment. */
+const agent = z.union([z.literal("inFlight"), nth]);
 /** When it happens, since the beginning. */
 const atMs = ms;
 /** After which a fault ends by itself; all end with the time of faults. */
@@ -89,12 +91,14 @@ export const happeningSchema = z.discriminatedUnion("do", [
     do: z.literal("agent"),
     atMs,
     forMs,
-    which: nth,
-    how: z.enum(["kill", "reboot", "stall", "diskFull", "upgrade", ...cut.options]),
+    which: agent,
+    how: z.enum(["kill", "stop", "reboot", "stall", "diskFull", "upgrade", ...cut.options]),
   }),
   /** Many agents at once, as when a switch dies. */
   z.strictObject({ do: z.literal("agents"), atMs, forMs, share, how: cut }),
   z.strictObject({ do: z.literal("crash"), atMs, instance: nth }),
+  /** What runs there answers no health check any more, then it does again. */
+  z.strictObject({ do: z.literal("sick"), atMs, forMs, instance: nth }),
   z.strictObject({
     do: z.literal("clockStep"),
     atMs,
@@ -125,6 +129,8 @@ export const temperSchema = z.strictObject({
   sickens: share,
   /** Its process ends again and again. */
   crashes: share,
+  /** Fails or ends when it is tried, and goes well when it is tried again. */
+  flaky: share.default(0),
   slowMs: ms,
 });
 export type Temper = z.infer<typeof temperSchema>;

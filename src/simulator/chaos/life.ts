@@ -83,7 +83,7 @@ class Life {
     this.#endsAtMs = this.#startedAtMs + untilMs;
     this.#healthPrefix = `${subjectsOf(this.#world.fleet).root}.health.`;
     this.#fleet = new Fleet(this.#world, plan);
-    this.#faults = new Faults(this.#fleet);
+    this.#faults = new Faults(this.#fleet, () => this.#inFlight());
     this.#people = new People(this.#world, plan, this.#ledger);
     this.#people.onAnswered = (asked) => this.#run((invariant) => invariant.answered?.(asked));
     this.#heard = new ReportLog(this.#world.clock, this.#fleet.agents);
@@ -187,6 +187,11 @@ class Life {
     }
   }
 
+  #inFlight(): string | undefined {
+    for (const { id, claim } of this.#ledger.instances.values()) if (claim?.state === "told") return id;
+    return undefined;
+  }
+
   // Time
 
   /** What ends the life when something has failed. */
@@ -228,6 +233,7 @@ class Life {
         if (passing.subject.endsWith(".mend")) this.#stir(`${passing.from} asks for something to be mended`);
         this.#noteReport(passing);
       },
+      taking: (passing, by) => this.#run((invariant) => invariant.taking?.(passing, by)),
       taken: (passing, by) => {
         this.#heard.taken(passing, by);
         this.#run((invariant) => invariant.taken?.(passing, by));
@@ -320,7 +326,9 @@ class Life {
 function isExpected(facts: object, sentence: string): boolean {
   return (
     ("code" in facts &&
-      /^(DEPLOYMENT_FAILED|ROLLBACK_FAILED|CONVERGENCE_FAILED)$/.test(String(facts.code))) ||
+      /^(DEPLOYMENT_FAILED|ROLLBACK_FAILED|CONVERGENCE_FAILED|PROGRESS_DEADLINE)$/.test(
+        String(facts.code),
+      )) ||
     /could not be saved|disk of memory is full|records could not be read|coordinator cannot lead/.test(
       `${sentence} ${"error" in facts ? String(facts.error) : ""}`,
     )

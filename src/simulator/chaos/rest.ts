@@ -1,5 +1,6 @@
 import type { DeploymentRecord } from "../../contracts/deployment.js";
 import { sameVersion, type VersionPair } from "../../contracts/version.js";
+import { ranMs } from "./deployment-clock.js";
 import type { Witness } from "./invariant.js";
 
 /*
@@ -151,8 +152,7 @@ export class Rest {
       if (claim === null || claim.state !== "told" || claim.toldAtMs === null) continue;
       const deployment = ledger.deployments.get(claim.deployment);
       if (deployment === undefined || deployment.stage !== "running") continue;
-      const { ranMs, runningSinceMs } = deployment.clock;
-      const clockMs = ranMs + (runningSinceMs === null ? 0 : nowMs - runningSinceMs);
+      const clockMs = ranMs(deployment, nowMs);
       const { deadlineMs } = deployment.spec;
       if (clockMs - claim.toldAtMs > deadlineMs + lagMs)
         return `${id} was told something by ${deployment.id} ${Math.round(clockMs - claim.toldAtMs)} ms ago, its deadline is ${deadlineMs} ms`;

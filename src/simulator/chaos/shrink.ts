@@ -193,7 +193,7 @@ function simplerHappenings(happening: Happening): object[] {
 
 function simplerTempers(temper: Temper): object[] {
   const changes: object[] = [];
-  for (const name of ["fails", "hangs", "unhealthy", "sickens", "crashes"] as const)
+  for (const name of ["fails", "hangs", "unhealthy", "sickens", "crashes", "flaky"] as const)
     if (temper[name] > 0) changes.push({ [name]: 0 });
   for (const name of ["minHealthyMs", "slowMs"] as const)
     changes.push(...lessThan(temper[name], [0]).map((ms) => ({ [name]: ms })));

@@ -75,6 +75,19 @@ test.each([
   expect(() => fleet.answer({ endpoint, request, answer: done("i1") })).toThrow(/was acknowledged/);
 });
 
+test("a reset of an instance whose failure is over does nothing, and need leave no trace", () => {
+  const fleet = led();
+  const last = { deployment: "d1", before: null, result: "failed" } as const;
+  const reset = (changes: Parameters<typeof instanceOf>[0]) => {
+    fleet.write({ puts: { [keys.instance("i1")]: instanceOf({ last, ...changes }) } });
+    const request = { instance: "i1", by: "anna" };
+    return () => fleet.answer({ endpoint: "instances.reset", request, answer: done("i1") });
+  };
+  expect(reset({ claim: claimOf({ deployment: "d2", state: "told" }) })).not.toThrow();
+  expect(reset({ owed: { deployment: "d2", target: null, minHealthyMs: 0 } })).not.toThrow();
+  expect(reset({})).toThrow(/was acknowledged/);
+});
+
 test("a release that was removed and is still there is noticed", () => {
   const fleet = led();
   fleet.write({ puts: { [keys.release("v1")]: {} } });

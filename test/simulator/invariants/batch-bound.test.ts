@@ -69,4 +69,9 @@ test("more on their way to what they are owed than the batch are noticed", () =>
   fleet.store({ instances: ["i1", "i2", "i3"].map(owing) });
   fleet.store({ instances: ["i1", "i2"].map(toldSo) });
   expect(() => fleet.store({ instances: [toldSo("i3")] })).toThrow(/owes them, its batch is 2/);
+  // Told while its deployment had it, outside the slots of a rollback for one.
+  const claimed = rolling();
+  claimed.store({ instances: ["i1", "i2"].map(toldSo) });
+  claimed.store({ instances: [instanceOf({ id: "i3", claim: claimOf({ state: "told" }) })] });
+  expect(() => claimed.store({ instances: [toldSo("i3")] })).not.toThrow();
 });

@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
 import { keys } from "../../../src/contracts/keys.js";
 import { landmarks } from "../../../src/simulator/chaos/invariants/landmarks.js";
-import { claimOf, instanceOf, sightingOf } from "../../machines/samples.js";
-import { StagedFleet } from "./staged-fleet.js";
+import { claimOf, deploymentOf, instanceOf, sightingOf } from "../../machines/samples.js";
+import { StagedFleet, told } from "./staged-fleet.js";
 
 function led(): StagedFleet {
   const fleet = new StagedFleet(landmarks);
@@ -49,4 +49,32 @@ test("what the store refuses is marked by its reason", () => {
   fleet.invariant.refused?.(seen, "duplicate");
   fleet.invariant.refused?.(seen, "full");
   expect([...fleet.marks]).toEqual(["answerLost", "fullStore"]);
+});
+
+test("a service that is healthy again is marked, one that was replaced meanwhile is not", () => {
+  const fleet = led();
+  const says = (health: "HEALTHY" | "FAILED", pid: number) =>
+    fleet.report({ state: sightingOf({ health, pid }).state });
+  says("FAILED", 7);
+  says("HEALTHY", 8);
+  expect(fleet.marks).not.toContain("recovered");
+  says("FAILED", 8);
+  says("HEALTHY", 8);
+  expect(fleet.marks).toContain("recovered");
+});
+
+test("what goes well where it failed before is marked, and other labels while something is rolled out", () => {
+  const fleet = led();
+  const note = (type: "instance.failed" | "instance.succeeded" | "instance.relabelled", version = "v1") =>
+    fleet.write({
+      events: [{ ...told("i1", 1), type, data: { version: { release: version, config: null } } }],
+    });
+  note("instance.failed", "v2");
+  note("instance.succeeded", "v1");
+  note("instance.relabelled");
+  expect(fleet.marks.size).toBe(0);
+  note("instance.succeeded", "v2");
+  fleet.write({ puts: { [keys.deployment("d1")]: deploymentOf({ stage: "running" }) } });
+  note("instance.relabelled");
+  expect([...fleet.marks]).toEqual(["wentWellWhenRetried", "relabelled"]);
 });

@@ -24,6 +24,7 @@ test("an outcome that is written again, or a count that changes after it, is not
   const fleet = begun();
   fleet.store({ deployments: [completed], events: [finished] });
   expect(() => fleet.store({ deployments: [completed] })).not.toThrow();
+  expect([...fleet.marks]).toEqual(["completed"]);
   const recounted = { ...completed, counts: { ...counts, failed: 1 } };
   expect(() => fleet.store({ deployments: [recounted] })).toThrow(/written again/);
   expect(() => fleet.store({ deployments: [deploymentOf({ stage: "running" })] })).toThrow(/written again/);

@@ -42,3 +42,22 @@ test("whoever is told just after many fell silent is noticed, unless a person fo
   expect(() => silent(["i2", "i3"], 11_000).store(told)).not.toThrow();
   expect(() => silent(many, 4_000).store(told)).not.toThrow();
 });
+
+test("not by a leader that could not hear of it in time", () => {
+  const fallen = () => silent(["i2", "i3", "i4"], 11_000);
+  const happens = (forMs: number, how: "stall" | "kill", struck: string) => {
+    const fleet = fallen();
+    fleet.nowMs -= 14_000;
+    fleet.invariant.happens?.({ do: "coordinator", atMs: 0, which: 0, forMs, how }, [struck]);
+    fleet.nowMs += 14_000;
+    return fleet;
+  };
+  expect(() => happens(1_000, "stall", "c1").store(told)).not.toThrow();
+  expect(() => happens(1_000, "kill", "c2").store(told)).toThrow(/went silent at once/);
+  const lost = fallen();
+  lost.invariant.happens?.(
+    { do: "messages", atMs: 0, forMs: 1_000, how: "delay", of: "health", share: 1, ms: 1 },
+    [],
+  );
+  expect(() => lost.store(told)).not.toThrow();
+});

@@ -92,4 +92,18 @@ export const mutants: readonly Mutant[] = [
     instead: "context.launch !== null",
     foundBy: ["S10"],
   },
+  {
+    name: "whoever leaves leaves its process behind",
+    file: "src/agent/agent.js",
+    line: "await this.#endProcesses();",
+    instead: ";",
+    foundBy: ["S12"],
+  },
+  {
+    name: "a request of an epoch that is over is refused, and done",
+    file: "src/agent/asks.js",
+    line: 'refuse(message, refusal("STALE_EPOCH", { given: epoch, known: asked.epoch }));\n            return;',
+    instead: 'refuse(message, refusal("STALE_EPOCH", { given: epoch, known: asked.epoch }));',
+    foundBy: ["S3"],
+  },
 ];

@@ -117,8 +117,10 @@ function checkAttempted(
 }
 
 function isFailed({ ledger }: Witness, instance: string): boolean {
-  const record = ledger.instances.get(instance);
-  return record?.claim?.state === "failed" || record?.last?.result === "failed";
+  const { claim = null, owed = null, last = null } = ledger.instances.get(instance) ?? {};
+  if (claim !== null) return claim.state === "failed";
+  // What it had failed on before it was owed something else is over.
+  return last?.result === "failed" && (owed === null || owed.deployment === last.deployment);
 }
 
 /** What of people's requests can be seen in the ledger. */

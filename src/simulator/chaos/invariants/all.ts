@@ -4,6 +4,7 @@ import { askedOnce } from "./asked-once.js";
 import { audit } from "./audit.js";
 import { batchBound } from "./batch-bound.js";
 import { bounds } from "./bounds.js";
+import { deadlines } from "./deadlines.js";
 import { desiredStates } from "./desired-states.js";
 import { doneOnce } from "./done-once.js";
 import { exactWayBack } from "./exact-way-back.js";
@@ -18,6 +19,7 @@ import { onlyOwnerTells } from "./only-owner-tells.js";
 import { realSuccess } from "./real-success.js";
 import { resources } from "./resources.js";
 import { silenceFailsNobody } from "./silence-fails-nobody.js";
+import { staleRequests } from "./stale-requests.js";
 import { standingTellsNobody } from "./standing-tells-nobody.js";
 
 const all: readonly MakeInvariant[] = [
@@ -26,6 +28,7 @@ const all: readonly MakeInvariant[] = [
   audit,
   batchBound,
   bounds,
+  deadlines,
   desiredStates,
   doneOnce,
   exactWayBack,
@@ -40,6 +43,7 @@ const all: readonly MakeInvariant[] = [
   realSuccess,
   resources,
   silenceFailsNobody,
+  staleRequests,
   standingTellsNobody,
 ];
 

@@ -65,8 +65,8 @@ export const batchBound: MakeInvariant = ({ ledger }) => {
     const together = catchingUp.get(is) ?? new Set();
     catchingUp.set(is, together.add(id));
     const batch = ledger.deployments.get(is)?.batch ?? 1;
-    // Whom a person resets is told again at once.
-    if (was === null && before?.last?.result !== "failed" && together.size > batch)
+    // Whom a person resets is told again at once; and who was told under a claim that is over stays on its way.
+    if (was === null && before?.claim === null && before.last?.result !== "failed" && together.size > batch)
       throw new Violation(`${is} brings ${[...together]} to what it owes them, its batch is ${batch}`);
   };
 

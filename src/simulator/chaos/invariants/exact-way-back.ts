@@ -96,7 +96,6 @@ export const exactWayBack: MakeInvariant = (witness) => {
 
   const checkRolledBack = ({ id: rollback, rollbackOf }: DeploymentRecord): void => {
     if (rollbackOf === null) return;
-    witness.mark("rolledBack");
     undone.add(rollbackOf);
     for (const [id, { before, joinedAtMs }] of touchedBy(rollbackOf)) {
       const record = ledger.instances.get(id);

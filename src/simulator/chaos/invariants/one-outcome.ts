@@ -1,8 +1,16 @@
-import type { DeploymentRecord } from "../../../contracts/deployment.js";
+import type { DeploymentRecord, Outcome } from "../../../contracts/deployment.js";
 import { type MakeInvariant, Violation } from "../invariant.js";
+import type { Mark } from "../marks.js";
 
 const ofRollOuts: ReadonlySet<string> = new Set(["completed", "failed", "aborted"]);
 const ofRollbacks: ReadonlySet<string> = new Set(["rolled_back", "rollback_failed", "aborted"]);
+const marksOf = {
+  completed: "completed",
+  failed: "failed",
+  aborted: "aborted",
+  rolled_back: "rolledBack",
+  rollback_failed: "rollbackFailed",
+} as const satisfies Record<Outcome, Mark>;
 
 /** S4. */
 export const oneOutcome: MakeInvariant = (witness) => {
@@ -64,7 +72,9 @@ export const oneOutcome: MakeInvariant = (witness) => {
         checkOutcome(after);
         if (before?.outcome != null && JSON.stringify(before) !== JSON.stringify(after))
           throw new Violation(`${id} was ${before.outcome} and is written again: ${after.outcome}`);
-        if (after.outcome !== null && before?.outcome == null) over.push(id);
+        if (after.outcome === null || before?.outcome != null) continue;
+        witness.mark(marksOf[after.outcome]);
+        over.push(id);
       }
       for (const id of over) checkLetGo(id);
     },

@@ -1,5 +1,6 @@
-import type { DeploymentRecord, InstanceRecord } from "../../../contracts/deployment.js";
+import type { InstanceRecord } from "../../../contracts/deployment.js";
 import type { Reason } from "../../../contracts/instance.js";
+import { ranMs } from "../deployment-clock.js";
 import { type MakeInvariant, Violation } from "../invariant.js";
 import type { Commit, StoredEvent } from "../ledger-mirror.js";
 
@@ -44,6 +45,7 @@ export const silenceFailsNobody: MakeInvariant = ({ ledger, heard }) => {
       return;
     }
     if (claim.state !== "told") throw new Violation(`${id} is past its deadline, and ${claim.state}`);
+    // Its clock may have been stopped in the same batch.
     const sinceMs = ranMs(deployment, atMs) - (claim.toldAtMs ?? 0);
     if (sinceMs < deployment.spec.deadlineMs - slackMs)
       throw new Violation(
@@ -68,8 +70,3 @@ export const silenceFailsNobody: MakeInvariant = ({ ledger, heard }) => {
     },
   };
 };
-
-/** The deployment's clock, which may have been stopped in the same batch. */
-function ranMs({ clock }: DeploymentRecord, atMs: number): number {
-  return clock.ranMs + (clock.runningSinceMs === null ? 0 : Math.max(0, atMs - clock.runningSinceMs));
-}

@@ -1,6 +1,7 @@
 import type { DeploymentRecord } from "../../../contracts/deployment.js";
 import { type MakeInvariant, Violation } from "../invariant.js";
 import type { Commit } from "../ledger-mirror.js";
+import { Undisturbed } from "../undisturbed.js";
 
 /** Three missed reports and a half of 2 s each; chaos has no fleet that reports less often. */
 const windowMs = 7_000;
@@ -8,14 +9,17 @@ const windowMs = 7_000;
 const lookMs = 1_000;
 const holdAtLeast = 3;
 const holdShare = 0.3;
-/** What was undisturbed for so long has heard, or missed, everybody. */
-const calmForMs = 4 * windowMs;
+/**
+ * A leader that was undisturbed for so long knows of everybody who fell silent within it when that was: it hears anew from its beginning
+ * on, and after whatever has disturbed it. Sooner there is nothing to judge: nobody it has heard can have fallen silent yet.
+ */
+const calmForMs = 2 * windowMs + 3 * lookMs;
 
 /** S15, of many at once: who stands tells nobody new, and who should stand does. */
 export const standingTellsNobody: MakeInvariant = (witness) => {
   const { ledger, heard } = witness;
   const inFlight = new Set<string>();
-  let leader: { readonly name: string; readonly sinceMs: number } | undefined;
+  const undisturbed = new Undisturbed(witness);
 
   const checkSilence = (
     atMs: number,
@@ -23,8 +27,7 @@ export const standingTellsNobody: MakeInvariant = (witness) => {
     tellers: string,
     told: readonly string[],
   ) => {
-    if (leader?.name !== tellers || forced) return;
-    if (atMs - leader.sinceMs < calmForMs || atMs - witness.disturbedAtMs() < calmForMs) return;
+    if (undisturbed.leader !== tellers || forced || undisturbed.forMs < calmForMs) return;
     let others = 0;
     let newlySilent = 0;
     for (const instance of ledger.instances.keys()) {
@@ -59,9 +62,9 @@ export const standingTellsNobody: MakeInvariant = (witness) => {
   return {
     id: "S15",
     says: "a deployment that is paused, held or over tells nobody new, and one is held when so many fall silent at once",
+    happens: (happening, struck) => undisturbed.happens(happening, struck),
     committed(commit) {
-      if (commit.others.some(({ key }) => key === "epoch"))
-        leader = { name: commit.from, sinceMs: commit.atMs };
+      undisturbed.committed(commit);
       const told = newlyTold(commit);
       if (told.size === 0 && !commit.changes.some(({ kind }) => kind === "deployment")) return;
       const changed = new Map<string, DeploymentRecord | undefined>();
