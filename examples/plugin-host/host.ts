@@ -1,15 +1,14 @@
-// A service whose apps administrators switch on and off while it runs: NATS_URL=nats://… node host.js INSTANCE
-// Try it beside `rollcall up`:
-//   rollcall apps add hello --version 1.0.0 --enable
+// A service whose apps administrators switch on and off while it runs. Try it in the folder of the repository, beside `rollcall up`:
+//   NATS_URL=nats://… node dist/examples/plugin-host/host.js web-1
+//   rollcall apps add hello 1.0.0 --enable
 //   curl localhost:3000        which apps this instance has, and what they have come to
 import { createServer } from "node:http";
-import { fileURLToPath } from "node:url";
 import { createModuleEngine, embedApps } from "../../src/index.js";
 
 const instance = process.argv[2] ?? "web-1";
 
 // Each app is a folder with an ES module, apps/<app>/<version>, and runs in a thread of its own.
-const folder = process.env.APPS ?? fileURLToPath(new URL("apps", import.meta.url));
+const folder = process.env.APPS ?? "examples/plugin-host/apps";
 
 const apps = await embedApps({
   nats: process.env.NATS_URL ?? "nats://127.0.0.1:4222",

@@ -11,7 +11,7 @@ export const appCodes = {
   UNKNOWN_APP: {
     retry: "never",
     status: 404,
-    sentence: "There is no app {app}: see rollcall apps ls, or add it by rollcall apps add {app}.",
+    sentence: "There is no app {app}: see rollcall apps ls, or add it by rollcall apps add {app} VERSION.",
   },
   APP_EXISTS: {
     retry: "never",
@@ -22,7 +22,7 @@ export const appCodes = {
   APP_UNINSTALLED: {
     retry: "never",
     status: 409,
-    sentence: "App {app} is uninstalled: bring it back by rollcall apps add {app}.",
+    sentence: "App {app} is uninstalled: bring it back by rollcall apps add {app} VERSION.",
   },
   TOO_MANY_APPS: {
     retry: "later",
@@ -49,21 +49,21 @@ export const appCodes = {
   APP_INSTALLATION_INVALID: {
     retry: "later",
     status: 422,
-    sentence: "App {app} could not be installed: {problem}. It is tried again.",
+    sentence: "App {app} could not be installed: {problem}.",
   },
   APP_FAILED: {
     retry: "later",
     status: 422,
-    sentence: "App {app} failed: {problem}. It is tried again.",
+    sentence: "App {app} failed: {problem}.",
   },
   APP_TIMEOUT: {
     retry: "later",
     status: 504,
-    sentence: "{verb} of app {app} did not end within {limitMs}. It is tried again.",
+    sentence: "{verb} of app {app} did not end within {limitMs}.",
   },
   APP_ENDED: {
     retry: "later",
     status: 422,
-    sentence: "App {app} ended by itself: {problem}. It is started again.",
+    sentence: "App {app} ended by itself: {problem}.",
   },
 } as const satisfies Record<string, Meaning>;

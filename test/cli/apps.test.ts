@@ -19,7 +19,7 @@ const nats = withNats();
 
 const failed = appState({
   initStatus: "error_disabled",
-  reason: { code: "APP_FAILED", message: "App mail failed: it threw. It is tried again." },
+  reason: { code: "APP_FAILED", message: "App mail failed: it threw." },
   mismatchSinceMs: viewNowMs - 252_000,
   attempts: 3,
   nextAttemptAtMs: viewNowMs + 12_000,
@@ -247,7 +247,7 @@ describe("what is shown of apps", () => {
       web-2      error_disabled            4m12s            3    12s
       web-3      compiler_error_disabled   1h               1      -   alert
       web-5      error_disabled            4m12s            3    12s
-      web-2, web-5: APP_FAILED: App mail failed: it threw. It is tried again.
+      web-2, web-5: APP_FAILED: App mail failed: it threw.
       web-3: APP_COMPILER_ERROR: App mail does not compile: Unexpected token.
 
       5 pairs of app and instance: 1 as asked, 3 not, 1 not heard. --all shows all.

@@ -4,7 +4,7 @@ import { appInstance, appState, askedApp, viewNowMs } from "./app-samples.js";
 
 const failed = appState({
   initStatus: "error_disabled",
-  reason: { code: "APP_FAILED", message: "App mail failed: it threw. It is tried again." },
+  reason: { code: "APP_FAILED", message: "App mail failed: it threw." },
   mismatchSinceMs: viewNowMs - 20_000,
   attempts: 2,
   nextAttemptAtMs: viewNowMs + 4_000,

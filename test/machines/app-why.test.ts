@@ -4,7 +4,7 @@ import { appRowOf, whyOfPair } from "../../machines/app-why.js";
 import { appRowSchema } from "../../src/contracts/app-api.js";
 import { appInstance, appState, askedApp, viewNowMs } from "./app-samples.js";
 
-const threw = { code: "APP_FAILED", message: "App mail failed: it threw. It is tried again." };
+const threw = { code: "APP_FAILED", message: "App mail failed: it threw." };
 const failed = appState({
   initStatus: "error_disabled",
   reason: threw,
@@ -68,19 +68,19 @@ describe("why an app is on an instance what it is", () => {
       "working",
       askedApp("enabled"),
       appInstance([{ ...failed, nextAttemptAtMs: null }]),
-      "web-1 is at it: mail is to be enabled, and is error disabled so far, for 50s. web-1 has not enabled mail: App mail failed: it threw. It is tried again. It is being tried again.",
+      "web-1 is at it: mail is to be enabled, and is error disabled so far, for 50s. web-1 has not enabled mail: App mail failed: it threw. It is being tried again.",
     ],
     [
       "retrying",
       askedApp("enabled"),
       appInstance([failed]),
-      "web-1 has not enabled mail: App mail failed: it threw. It is tried again. 2 tries have failed. The next is in 4s. See docs/troubleshooting.md#app_failed.",
+      "web-1 has not enabled mail: App mail failed: it threw. 2 tries have failed. The next is in 4s. See docs/troubleshooting.md#app_failed.",
     ],
     [
       "retrying",
       askedApp("enabled"),
       appInstance([{ ...failed, attempts: 1, nextAttemptAtMs: viewNowMs - 1 }]),
-      "web-1 has not enabled mail: App mail failed: it threw. It is tried again. 1 try has failed. The next try is due. See docs/troubleshooting.md#app_failed.",
+      "web-1 has not enabled mail: App mail failed: it threw. 1 try has failed. The next try is due. See docs/troubleshooting.md#app_failed.",
     ],
     [
       "stopped",
@@ -100,7 +100,7 @@ describe("why an app is on an instance what it is", () => {
       "retrying",
       askedApp("uninstalled"),
       appInstance([appState({ reason: threw, attempts: 3, nextAttemptAtMs: viewNowMs + 1_000 })]),
-      "mail still runs on web-1 though it is to be uninstalled: App mail failed: it threw. It is tried again. 3 tries have failed. The next is in 1s. See docs/troubleshooting.md#app_failed.",
+      "mail still runs on web-1 though it is to be uninstalled: App mail failed: it threw. 3 tries have failed. The next is in 1s. See docs/troubleshooting.md#app_failed.",
     ],
   ])("%s: %4$s", (rule, asked, one, sentence) => {
     const why = whyOfPair(asked, one, viewNowMs);
