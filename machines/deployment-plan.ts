@@ -123,11 +123,7 @@ export function plan(wanted: Wanted, observed: Observed, policy: Policy, nowMs: 
   const spent = observed.everFailed + policy.leftFailed;
   const { awaited, flights, nextUrgent } = observed;
   const judging = policy.mayJudge && !policy.standing;
-  const overdue = judging
-    ? flights
-        .filter((flight) => policy.ranMs - flight.toldAtMs >= wanted.deadlineMs)
-        .map((flight) => flight.instance)
-    : [];
+  const overdue = judging ? overdueOf(flights, policy.ranMs - wanted.deadlineMs) : [];
   const pending = awaited > 0 || observed.waiting > 0 || observed.urgent > 0;
   const stalledAtMs = policy.movedAtMs + wanted.progressDeadlineMs;
   const stalled = judging && pending && policy.ranMs >= stalledAtMs;
@@ -157,6 +153,12 @@ export function plan(wanted: Wanted, observed: Observed, policy: Policy, nowMs: 
     freeSlots,
     nextDeadlineMs: deadlines.length === 0 ? null : Math.min(...deadlines),
   };
+}
+
+/** They are in the order in which they were told: behind the first who has time left nobody is overdue. */
+function overdueOf(flights: readonly InFlight[], toldUntilMs: number): string[] {
+  const inTime = flights.findIndex(({ toldAtMs }) => toldAtMs > toldUntilMs);
+  return flights.slice(0, inTime < 0 ? flights.length : inTime).map(({ instance }) => instance);
 }
 
 function failureOf(

@@ -40,6 +40,8 @@ export const deploymentRules = setup({
     context: {} as DeploymentContext,
     events: {} as DeploymentEvent,
     emitted: {} as DeploymentCommand,
+    /** It goes on once the ledger has what its instances write. */
+    tags: {} as "awaitsLedger",
     input: {} as { readonly record: DeploymentRecord; readonly nowMs: number; readonly judgeFromMs: number },
   },
   guards: {

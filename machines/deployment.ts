@@ -27,6 +27,7 @@ export const deploymentMachine = deploymentRules.createMachine({
   },
   states: {
     preparing: {
+      tags: "awaitsLedger",
       description: "It takes its instances as its own; nobody has been told anything.",
       entry: ["takeStep", "claim", "noteCreated"],
       always: [
@@ -118,6 +119,7 @@ export const deploymentMachine = deploymentRules.createMachine({
               ],
             },
             writing: {
+              tags: "awaitsLedger",
               description: "Its last step is on the way into the ledger.",
               always: { guard: "isWritten", target: "watching" },
             },
@@ -153,6 +155,7 @@ export const deploymentMachine = deploymentRules.createMachine({
       always: "finished.failed",
     },
     completing: {
+      tags: "awaitsLedger",
       description: "Every instance is done: what succeeded becomes stable.",
       entry: [
         "keepCounts",
@@ -173,6 +176,7 @@ export const deploymentMachine = deploymentRules.createMachine({
       },
     },
     reverting: {
+      tags: "awaitsLedger",
       description:
         "It ends early: in-flight and failed instances are told what they had before, all are let go.",
       entry: [

@@ -1,7 +1,8 @@
 import { createActor, type EventObject, type Actor as XstateActor } from "xstate";
 import { memberMachine } from "../../machines/member.js";
 import { playOnThreads } from "../../src/cli/run/rehearsal-threads.js";
-import { type MachineRoot, MachineRunner } from "../../src/runtime/machine-runner.js";
+import type { MachineRoot } from "../../src/runtime/machine-root.js";
+import { MachineRunner } from "../../src/runtime/machine-runner.js";
 import { createVirtualClock } from "../../src/runtime/virtual-clock.js";
 import { drawPlan } from "../../src/simulator/chaos/draw-plan.js";
 import { live } from "../../src/simulator/chaos/life.js";

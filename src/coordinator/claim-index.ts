@@ -55,8 +55,8 @@ class Tally {
   readonly awaited = new Set<string>();
   hasTakenEffect: (standing: Standing | undefined) => boolean = () => true;
   nextStep = 0;
-  /** How long ago something moved that no look has seen yet; `null` if nothing did. */
-  movedAgoMs: number | null = null;
+  /** When something moved that no look has seen yet, in monotonic time; infinity: as of that look; `null` if nothing did. */
+  movedAtMs: number | null = null;
   /** What last changed something of its instances. */
   cause: string | undefined;
   over = false;
@@ -105,14 +105,24 @@ function queue(line: Line<string>, instance: string, by: 1 | -1): void {
   else line.leave(instance);
 }
 
+/** Who is told what changes of a deployment's instances. */
+export interface ClaimListener {
+  /** What is to be decided about. */
+  onChange(deployment: string): void;
+  /** An instance in flight took a step that no count shows: of interest to who judges whether any moves, at the next look. */
+  onMoved(deployment: string): void;
+  /** The ledger has all changes of its instances. */
+  onWritten(deployment: string): void;
+}
+
 /** Who owns which instance, and how far each deployment is with its own. A view of the members, never a truth beside them. */
 export class ClaimIndex {
   readonly #tallies = new Map<string, Tally>();
   readonly #owners = new Map<string, string>();
-  readonly #onChange: (deployment: string) => void;
+  readonly #listener: ClaimListener | undefined;
 
-  constructor(onChange: (deployment: string) => void) {
-    this.#onChange = onChange;
+  constructor(listener?: ClaimListener) {
+    this.#listener = listener;
   }
 
   #tally(deployment: string): Tally {
@@ -164,7 +174,7 @@ export class ClaimIndex {
       tally.cause = cause ?? tally.cause;
       tally.count(instance, before, -1);
       if (before.claim.state !== standing?.claim.state) tally.progress.delete(instance);
-      if (before.claim !== standing?.claim) tally.movedAgoMs = 0;
+      if (before.claim !== standing?.claim) tally.movedAtMs = Number.POSITIVE_INFINITY;
       if (standing?.claim.deployment !== owner) this.#leave(instance, owner, tally);
     }
     if (standing === undefined) return;
@@ -175,14 +185,14 @@ export class ClaimIndex {
     tally.count(instance, standing, 1);
     this.#owners.set(instance, deployment);
     this.#checkStep(deployment, tally, instance);
-    this.#onChange(deployment);
+    this.#listener?.onChange(deployment);
   }
 
   #leave(instance: string, owner: string, tally: Tally): void {
     tally.members.delete(instance);
     this.#owners.delete(instance);
     this.#checkStep(owner, tally, instance);
-    this.#onChange(owner);
+    this.#listener?.onChange(owner);
     this.#dropIfOver(owner, tally);
   }
 
@@ -193,8 +203,8 @@ export class ClaimIndex {
       if (tally.awaited.delete(instance)) this.#endStep(deployment, tally);
   }
 
-  /** Takes in how far an instance in flight is: a step that no count shows is a move too. */
-  noteProgress(instance: string, progress: Progress): void {
+  /** Takes in how far an instance in flight is now, in monotonic time: a step that no count shows is a move too. */
+  noteProgress(instance: string, progress: Progress, nowMs: number): void {
     const owner = this.#owners.get(instance);
     const tally = owner === undefined ? undefined : this.#tallies.get(owner);
     if (owner === undefined || tally?.members.get(instance)?.claim.state !== "told") return;
@@ -202,8 +212,8 @@ export class ClaimIndex {
     tally.progress.set(instance, progress);
     const agoMs = movedAgoMs(before, progress);
     if (agoMs === null) return;
-    tally.movedAgoMs = Math.min(agoMs, tally.movedAgoMs ?? agoMs);
-    this.#onChange(owner);
+    tally.movedAtMs = Math.max(nowMs - agoMs, tally.movedAtMs ?? 0);
+    this.#listener?.onMoved(owner);
   }
 
   /** A change of an instance of this deployment is on its way into the ledger; call the result when it is there. */
@@ -212,7 +222,7 @@ export class ClaimIndex {
     tally.unwritten++;
     return () => {
       tally.unwritten--;
-      this.#onChange(deployment);
+      if (tally.unwritten === 0) this.#listener?.onWritten(deployment);
       this.#dropIfOver(deployment, tally);
     };
   }
@@ -243,15 +253,15 @@ export class ClaimIndex {
   #endStep(deployment: string, tally: Tally): void {
     if (tally.awaited.size > 0 || tally.step === tally.nextStep) return;
     tally.step = tally.nextStep;
-    this.#onChange(deployment);
+    this.#listener?.onChange(deployment);
   }
 
-  /** How long ago something moved that was not asked for before; `null` if nothing did. */
-  takeMovedAgoMs(deployment: string): number | null {
+  /** How many whole milliseconds ago something moved that was not asked for before, at this monotonic time; `null` if nothing did. */
+  takeMovedAgoMs(deployment: string, nowMs: number): number | null {
     const tally = this.#tally(deployment);
-    const agoMs = tally.movedAgoMs;
-    tally.movedAgoMs = null;
-    return agoMs;
+    const { movedAtMs } = tally;
+    tally.movedAtMs = null;
+    return movedAtMs === null ? null : Math.max(0, Math.round(nowMs - movedAtMs));
   }
 
   /** What last changed something of its instances; `undefined` if nothing has under this leader. */

@@ -62,7 +62,7 @@ export class FleetCopy implements KnownFleet, LedgerFollower {
   readonly #intake: Intake;
   readonly #watch: SilenceWatch;
   readonly #apps: CopiedApps;
-  readonly #index = new ClaimIndex(() => undefined);
+  readonly #index = new ClaimIndex();
   readonly #members = new Map<string, CopiedMember>();
   readonly #deployments = new Map<string, DeploymentRecord>();
   readonly #early = new Map<string, Report>();

@@ -93,7 +93,11 @@ export class Leader {
     const { fleet, ledger, leadership, clock, random, log, bus, host } = parts;
     this.#ledger = ledger;
     this.selfWatch = parts.selfWatch;
-    const index = new ClaimIndex((deployment) => this.rollOuts.touch(deployment));
+    const index = new ClaimIndex({
+      onChange: (deployment) => this.rollOuts.noteChange(deployment),
+      onMoved: (deployment) => this.rollOuts.noteMoved(deployment),
+      onWritten: (deployment) => this.rollOuts.noteWritten(deployment),
+    });
     const formats = new FleetFormats({
       id: leadership.holder,
       formats: parts.formats,
@@ -319,7 +323,8 @@ export class Leader {
     // Of what it runs still, or for longer than was asked, it says nothing.
     const isOnIt = seen.observedGeneration >= record.generation;
     const healthyForMs = isOnIt ? Math.min(seen.healthyForMs, minHealthyMsOf(record)) : 0;
-    this.term.index.noteProgress(instance, { at: `${phase} ${progress} ${note}`, stillForMs, healthyForMs });
+    const said = { at: `${phase} ${progress} ${note}`, stillForMs, healthyForMs };
+    this.term.index.noteProgress(instance, said, this.term.clock.monotonicMs());
   }
 
   #forgetGone(instance: string): void {

@@ -9,6 +9,13 @@ interface Place<T> {
   isShown: boolean;
 }
 
+/** The first of a line, and the last one among them. */
+interface Shown<T> {
+  readonly max: number;
+  readonly entries: readonly T[];
+  readonly last: Place<T> | undefined;
+}
+
 /**
  * Who waits, by rank and, among equals, in the order of their coming. To join, to leave and to see the first few costs the same however
  * long it is: a `Map` that is left at its front keeps the gaps, and goes through them at every look.
@@ -18,8 +25,8 @@ export class Line<T> {
   #first: Place<T> | undefined;
   #last: Place<T> | undefined;
   #isInOrder = true;
-  /** What was asked for last, as long as it is the same. */
-  #shown: { readonly max: number; readonly entries: readonly T[] } | undefined;
+  /** What was asked for last, kept up as they come and go: a new list at each change, for the one before it is somebody's. */
+  #shown: Shown<T> | undefined;
 
   get size(): number {
     return this.#places.size;
@@ -29,10 +36,10 @@ export class Line<T> {
   join(name: string, entry: T, rank = 0): void {
     const place: Place<T> = { name, rank, entry, before: this.#last, after: undefined, isShown: false };
     if (this.#last !== undefined && this.#last.rank > rank) this.#isInOrder = false;
-    if (!this.#isInOrder || (this.#shown?.entries.length ?? 0) < (this.#shown?.max ?? 0))
-      this.#shown = undefined;
     this.#places.set(name, place);
     this.#append(place);
+    if (!this.#isInOrder) this.#shown = undefined;
+    else if (this.#shown !== undefined) this.#shown = filled(this.#shown.entries, this.#shown, place);
   }
 
   /** Without effect on somebody who is not in it. */
@@ -40,12 +47,12 @@ export class Line<T> {
     const place = this.#places.get(name);
     if (place === undefined) return;
     const { before, after } = place;
+    if (place.isShown && this.#shown !== undefined) this.#shown = without(place, this.#shown);
     if (before === undefined) this.#first = after;
     else before.after = after;
     if (after === undefined) this.#last = before;
     else after.before = before;
     this.#places.delete(name);
-    if (place.isShown) this.#shown = undefined;
   }
 
   /** The first of them, at most so many. */
@@ -53,11 +60,13 @@ export class Line<T> {
     if (!this.#isInOrder) this.#sort();
     if (this.#shown?.max === max) return this.#shown.entries;
     const entries: T[] = [];
+    let last: Place<T> | undefined;
     for (let place = this.#first; place !== undefined && entries.length < max; place = place.after) {
       place.isShown = true;
       entries.push(place.entry);
+      last = place;
     }
-    this.#shown = { max, entries };
+    this.#shown = { max, entries, last };
     return entries;
   }
 
@@ -78,4 +87,20 @@ export class Line<T> {
     for (const place of places) this.#append(place);
     this.#isInOrder = true;
   }
+}
+
+/** With the next one, where there is room for it. */
+function filled<T>(entries: readonly T[], shown: Shown<T>, next: Place<T> | undefined): Shown<T> {
+  const { max, last } = shown;
+  if (next === undefined || entries.length >= max) return { max, entries, last };
+  next.isShown = true;
+  return { max, entries: [...entries, next.entry], last: next };
+}
+
+/** Without one who is still in the line. */
+function without<T>(place: Place<T>, { max, entries, last }: Shown<T>): Shown<T> {
+  const at = entries.indexOf(place.entry);
+  if (at < 0) return { max, entries, last };
+  const others = entries.toSpliced(at, 1);
+  return filled(others, { max, entries: others, last: last === place ? place.before : last }, last?.after);
 }

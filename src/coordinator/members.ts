@@ -44,6 +44,7 @@ export class Members {
   readonly #waiters = new Map<string, Waiter[]>();
   /** The save under way of each member that has one, the newest. */
   readonly #saving = new Map<string, Promise<void>>();
+  readonly #supervision = { onGiveUp: (error: unknown) => this.#term.fail(error) };
   #ended: { readonly reason: unknown } | undefined;
 
   constructor(term: Term, listener: MemberListener) {
@@ -162,10 +163,9 @@ export class Members {
       id,
       machine: memberMachine,
       ...(restored === undefined ? { input: { record } } : { restored, input: { record } }),
-      // Everything that a member asks for is part of its save.
-      perform: () => undefined,
+      perform: performNothing,
       durable: {
-        recordOf: (snapshot) => snapshot.context.record,
+        recordOf,
         save: (saved, commands, event) => {
           const current = (saved as InstanceRecord).claim?.deployment;
           const owners = new Set([owner, current]);
@@ -186,8 +186,8 @@ export class Members {
           this.#term.fail(error);
         },
       },
-      supervision: { onGiveUp: (error) => this.#term.fail(error) },
-      publicView: ({ context: { record, seen, silent } }) => ({ record, seen, silent }),
+      supervision: this.#supervision,
+      publicView,
       onTransition: (snapshot, _self, event) => {
         this.#term.index.update(id, standingOf(snapshot.context), event?.origin?.cause);
         this.#listener.onMember(id, snapshot);
@@ -263,6 +263,20 @@ export class Members {
   #logLost(instance: string, error: unknown): void {
     this.#term.log.debug({ instance, error: messageOf(error) }, "a change of an instance was not written");
   }
+}
+
+// One of each for all members: there may be 100,000.
+
+function performNothing(): void {
+  // Everything that a member asks for is part of its save.
+}
+
+function recordOf({ context }: MemberSnapshot): InstanceRecord {
+  return context.record;
+}
+
+function publicView({ context: { record, seen, silent } }: MemberSnapshot) {
+  return { record, seen, silent };
 }
 
 /** What a deployment's planner has to know of a member; `undefined` while nothing owns it. */

@@ -17,7 +17,6 @@ import {
 import type { Silence } from "../../machines/liveness.js";
 import { wasTouched } from "../../machines/member-record.js";
 import { messageOf } from "../base/errors.js";
-import type { Timer } from "../base/ports.js";
 import type { DeploymentRecord, InstanceRecord } from "../contracts/deployment.js";
 import { refusal } from "../contracts/errors.js";
 import type { Happening } from "../contracts/event-types.js";
@@ -28,6 +27,7 @@ import { noteIn, originOf, rollbackEvent, rolloutRule } from "./deployment-event
 import { explained } from "./explained.js";
 import { History, standingIn, undoneIn } from "./history.js";
 import { Instructions } from "./instructions.js";
+import { Looks } from "./looks.js";
 import type { Members } from "./members.js";
 import { type DeploymentActor, type DeploymentSnapshot, RollOut } from "./roll-out.js";
 import type { Term } from "./term.js";
@@ -48,8 +48,7 @@ export class RollOuts {
   readonly #instructions: Instructions;
   readonly #active = new Map<string, RollOut>();
   readonly #history = new History();
-  readonly #dirty = new Set<string>();
-  #look: Timer | undefined;
+  readonly #looks: Looks;
   #lastNumber = 0;
   /** Until a deployment begins, ends or is about to. */
   #standing: readonly DeploymentRecord[] | undefined;
@@ -59,6 +58,7 @@ export class RollOuts {
     this.#term = term;
     this.#members = members;
     this.#parts = parts;
+    this.#looks = new Looks(term.clock, (due) => this.#observe(due));
     this.#instructions = new Instructions(term, members, (record) => this.targetsOf(record));
   }
 
@@ -152,11 +152,24 @@ export class RollOuts {
     this.#active.get(id)?.actor.send({ type: "left", failed, origin });
   }
 
-  /** Something of this deployment's instances changed: it is shown the new numbers in a later turn. */
+  /** The deployment is shown the new numbers in a later turn. */
   touch(id: string): void {
-    if (!this.#active.has(id)) return;
-    this.#dirty.add(id);
-    this.#look ??= this.#term.clock.setTimer(0, () => this.#observe());
+    this.#looks.add(id, true);
+  }
+
+  /** Something of its instances changed: who waits for the ledger is shown that once it has all of it. */
+  noteChange(id: string): void {
+    this.#looks.add(id, false);
+  }
+
+  /** The ledger has all that its instances wrote. */
+  noteWritten(id: string): void {
+    if (this.#active.get(id)?.actor.snapshot().hasTag("awaitsLedger")) this.touch(id);
+  }
+
+  /** One of its instances took a step: the next look takes it in, and who is stuck does not wait for that. */
+  noteMoved(id: string): void {
+    if (this.#active.get(id)?.actor.snapshot().context.record.stuckAtMs !== null) this.touch(id);
   }
 
   touchAll(): void {
@@ -165,7 +178,7 @@ export class RollOuts {
 
   stop(reason: unknown): void {
     this.#ended ??= { reason };
-    this.#look?.cancel();
+    this.#looks.stop();
     for (const rollOut of this.#active.values()) {
       rollOut.wake?.cancel();
       for (const waiter of rollOut.waiters) waiter.failed(reason);
@@ -174,16 +187,17 @@ export class RollOuts {
     this.#active.clear();
   }
 
-  #observe(): void {
-    this.#look = undefined;
+  #observe(due: ReadonlyMap<string, boolean>): void {
     const nowMs = this.#term.nowMs();
     const judgeFromMs = this.#parts.judgeFromMs();
-    for (const id of this.#dirty) {
+    for (const [id, inAnyCase] of due) {
       const actor = this.#active.get(id)?.actor;
       if (actor === undefined) continue;
       if (actor.snapshot().context.record.stage === "finished") continue;
       const observed = this.observed(id);
-      if (observed !== undefined)
+      if (observed === undefined) continue;
+      const isPremature = observed.unwritten > 0 && actor.snapshot().hasTag("awaitsLedger");
+      if (inAnyCase || !isPremature)
         actor.send({
           type: "observe",
           observed,
@@ -196,11 +210,10 @@ export class RollOuts {
           },
         });
     }
-    this.#dirty.clear();
   }
 
   #movement(id: string) {
-    const movedAgoMs = this.#term.index.takeMovedAgoMs(id);
+    const movedAgoMs = this.#term.index.takeMovedAgoMs(id, this.#term.clock.monotonicMs());
     return movedAgoMs === null ? { moved: false } : { moved: true, movedAgoMs };
   }
 

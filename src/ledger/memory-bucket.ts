@@ -8,9 +8,8 @@ import { sizeOf } from "./store.js";
 const duplicateWindowMs = 120_000;
 /** What an expired key leaves behind stays this long. */
 const markerTtlMs = 60_000;
-/** Events that the audit stream keeps; it drops the oldest, some at a time. */
-const auditMax = 100_000;
-const auditDropped = 10_000;
+/** Events that the audit stream keeps, unless told; it drops the oldest, some at a time. */
+const auditDefaultMax = 100_000;
 
 /** An event as the audit stream holds it. */
 export interface HeldEvent {
@@ -45,6 +44,7 @@ export class MemoryBucket {
   readonly audit: HeldEvent[] = [];
   readonly #clock: Clock;
   readonly #listener: BucketListener;
+  readonly #auditMax: number;
   readonly #kept = new Map<string, Kept>();
   /** The events among them, until the audit stream has taken them over. */
   readonly #fresh = new Map<string, Kept>();
@@ -60,8 +60,9 @@ export class MemoryBucket {
   /** Only while somebody may ask for it. */
   #journal: BucketJournal<Kept> | undefined;
 
-  constructor(clock: Clock, listener: BucketListener) {
+  constructor(clock: Clock, listener: BucketListener, auditMax = auditDefaultMax) {
     this.#clock = clock;
+    this.#auditMax = auditMax;
     this.#listener = listener;
   }
 
@@ -216,7 +217,8 @@ export class MemoryBucket {
     this.#listener.stored(kept);
     const event = { position: ++this.#events, kind, id, headers: write.headers ?? {}, body: write.body };
     this.audit.push(event);
-    if (this.audit.length === auditMax + auditDropped) this.audit.splice(0, auditDropped);
+    if (this.audit.length >= this.#auditMax + Math.ceil(this.#auditMax / 10))
+      this.audit.splice(0, this.audit.length - this.#auditMax);
     this.#listener.held(event);
   }
 

@@ -3,7 +3,7 @@ import { storesOf } from "../contracts/keys.js";
 import { subjectsOf } from "../contracts/subjects.js";
 import { subjectOfKey } from "./ledger-reader.js";
 import { answerAudit } from "./memory-audit.js";
-import { deposition, MemoryBucket } from "./memory-bucket.js";
+import { type BucketListener, deposition, MemoryBucket } from "./memory-bucket.js";
 import type { StoreCall, StoreExchange, StoreResult } from "./memory-exchange.js";
 import { isFollowed, type StoreAnswer, type StoreBatch, type StoredMessage } from "./store.js";
 
@@ -42,6 +42,7 @@ interface FleetParts {
   readonly observers: ReadonlySet<StoreObserver>;
   /** How far a replica is behind that is asked now; drawn for each question. `undefined`: there is no fault. */
   readonly lagMs: () => number | undefined;
+  readonly auditMax: number | undefined;
 }
 
 /** What becomes of the next commit. */
@@ -60,10 +61,11 @@ export class MemoryFleet {
   #announcedRevision = 0;
 
   constructor(parts: FleetParts) {
-    const { fleet, clock, bus, observers } = parts;
+    const { fleet, clock, bus, observers, auditMax } = parts;
+    const { root } = subjectsOf(fleet);
     this.#parts = parts;
     this.#subject = callSubject(fleet);
-    this.bucket = new MemoryBucket(clock, {
+    const listener: BucketListener = {
       stored: (message) => {
         this.#republish(message);
         if (isFollowed(message.key)) this.#fresh?.push(message);
@@ -71,9 +73,9 @@ export class MemoryFleet {
       ended: (marker) => {
         for (const observer of observers) observer.ended?.(fleet, marker);
       },
-      held: ({ kind, id, body, headers }) =>
-        bus.publish(`${subjectsOf(fleet).root}.event.${kind}.${id}`, body, headers),
-    });
+      held: ({ kind, id, body, headers }) => bus.publish(`${root}.event.${kind}.${id}`, body, headers),
+    };
+    this.bucket = new MemoryBucket(clock, listener, auditMax);
   }
 
   /** Takes calls from now on, where `answers` says so. */

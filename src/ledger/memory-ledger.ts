@@ -88,6 +88,8 @@ interface StoreParts {
   };
   /** Whether a write is on disk before it is acknowledged, as with `sync_interval: always`. Default true. */
   readonly syncAlways?: boolean;
+  /** Events that the audit stream keeps; 100,000 unless told. */
+  readonly auditMax?: number;
 }
 
 /**
@@ -214,7 +216,7 @@ class LedgerServer implements MemoryLedgerStore {
   }
 
   #make(fleet: string): void {
-    const { clock, syncAlways = true } = this.#parts;
+    const { clock, syncAlways = true, auditMax } = this.#parts;
     const made = new MemoryFleet({
       fleet,
       clock,
@@ -222,6 +224,7 @@ class LedgerServer implements MemoryLedgerStore {
       exchange: this.#exchange,
       observers: this.#observers,
       lagMs: () => this.#lagMs?.(),
+      auditMax,
     });
     if (!syncAlways || this.#lagMs !== undefined) made.bucket.remember(rememberedMs);
     made.serve(() => this.#answers);

@@ -7,10 +7,10 @@ import { ArmedTimers, type DelayedEvent } from "./armed-timers.js";
 import type { DeadLetters } from "./dead-letters.js";
 import type { Inspected, Inspection } from "./inspection.js";
 import type { HostLimits } from "./limits.js";
+import type { MachineRoot } from "./machine-root.js";
 import {
   delayedTransitionsOf,
   type Effects,
-  type MachineRoot,
   type MachineRunner,
   noEffects,
   snapshotOf,

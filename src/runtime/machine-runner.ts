@@ -1,14 +1,9 @@
-import {
-  type AnyActor,
-  type AnyMachineSnapshot,
-  type AnyStateMachine,
-  createActor,
-  type EventObject,
-} from "xstate";
+import type { AnyMachineSnapshot, AnyStateMachine, EventObject } from "xstate";
 import { assert } from "../base/assert.js";
 import { messageOf } from "../base/errors.js";
 import type { Log } from "../base/ports.js";
 import type { RestoredState } from "./actor.js";
+import { liveRoots, type MachineRoot, type MakeRoot, type RootPorts } from "./machine-root.js";
 
 /** Steps without an event (`always`, raised events) after which a machine is taken to go round in circles. */
 const maxIterations = 1_000;
@@ -26,15 +21,8 @@ export interface Effects {
 
 export const noEffects: Effects = { commands: [], timers: [] };
 
-/** A machine that runs: XState's root actor, in a system of its own. */
-export type MachineRoot = AnyActor;
-
 /** What an actor was started with it needs no more, and would keep for ever: its first state and all that it knew. */
 const startedOptions = {};
-
-function ignore(): void {
-  // The error is read from the snapshot; without an observer XState would throw it from a timer and end the process.
-}
 
 /**
  * Runs machines one event at a time and hands back what they ask for instead of doing it: emitted events
@@ -48,6 +36,7 @@ function ignore(): void {
  */
 export class MachineRunner {
   readonly #log: Log;
+  readonly #makeRoot: MakeRoot;
   readonly #checked = new WeakSet<AnyStateMachine>();
   #commands: EventObject[] = [];
   #timers: TimerChange[] = [];
@@ -88,20 +77,23 @@ export class MachineRunner {
     },
   };
 
-  constructor(log: Log) {
+  /** @param roots XState's live actors, unless told */
+  constructor(log: Log, roots: (ports: RootPorts) => MakeRoot = liveRoots) {
     this.#log = log;
+    const [scheduler, emitted, logged] = [this.#scheduler, this.#emitted, this.#logged];
+    this.#makeRoot = roots({ scheduler, emitted, logged });
   }
 
   /** Starts a machine at its beginning. @throws what its context or entry actions throw */
   begin(machine: AnyStateMachine, input: unknown): { root: MachineRoot; effects: Effects } {
     this.#check(machine);
-    return this.#start(createActor(machine, { input, logger: this.#logged }));
+    return this.#start(this.#makeRoot(machine, { input }));
   }
 
   /** Starts a machine in a state that it was in; nothing is entered again and nothing comes of it. */
   resume(machine: AnyStateMachine, snapshot: AnyMachineSnapshot): MachineRoot {
     this.#check(machine);
-    return this.#start(createActor(machine, { snapshot, logger: this.#logged })).root;
+    return this.#start(this.#makeRoot(machine, { snapshot })).root;
   }
 
   /** Takes one event. @throws what the machine's guards, actions or delays threw; the root is dead then */
@@ -110,12 +102,9 @@ export class MachineRunner {
   }
 
   #start(root: MachineRoot): { root: MachineRoot; effects: Effects } {
-    root.system.scheduler = this.#scheduler;
-    root.subscribe({ error: ignore });
-    root.on("*", this.#emitted);
     try {
       const effects = this.#collect(root, () => root.start());
-      root.options = startedOptions;
+      if (root.options !== undefined) root.options = startedOptions;
       return { root, effects };
     } catch (error) {
       root.stop();
@@ -127,7 +116,7 @@ export class MachineRunner {
     this.#running = true;
     try {
       run();
-      const snapshot = root.getSnapshot() as AnyMachineSnapshot;
+      const snapshot = root.getSnapshot();
       if (snapshot.status === "error") throw snapshot.error;
       for (const child in snapshot.children)
         throw new Error(`the machine spawned the actor '${child}'; emit a command instead`);

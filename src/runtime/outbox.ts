@@ -83,6 +83,8 @@ export class Outbox {
       failed: (error, lost) => this.#saveFailed(error, lost),
       settled: () => {
         this.#host.counters.savesUnderWay--;
+        // Most actors save nothing most of the time, and there may be 100,000.
+        if (this.saved) this.#saves = undefined;
         this.#owner.unblocked();
         this.#host.settled();
       },

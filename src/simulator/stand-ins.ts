@@ -129,13 +129,11 @@ class StandIn {
     const health = this.#goodSinceMs === null ? "UNKNOWN" : "HEALTHY";
     this.#change({ phase: "PULLING_SOURCE", progress: 0, reason: null, health });
     if (fate.silentAfterMs !== null) clock.setTimer(fate.silentAfterMs, () => this.#fallSilent());
-    if (fate.failure === "hangs")
-      this.#work = clock.setTimer(plan.stuckMs, () => this.#fail("PHASE_STUCK", false));
-    else if (fate.failure === "build")
-      this.#work = clock.setTimer(fate.buildMs, () => this.#fail("BUILD_FAILED", false));
+    if (fate.failure === "hangs") this.#workFor(plan.stuckMs, () => this.#fail("PHASE_STUCK", false));
+    else if (fate.failure === "build") this.#workFor(fate.buildMs, () => this.#fail("BUILD_FAILED", false));
     else {
       const readyMs = Math.max(swapMs, fate.updateMs);
-      this.#work = clock.setTimer(readyMs, () => {
+      this.#workFor(readyMs, () => {
         this.#swapped = true;
         if (isNew) this.#parts.onRan(this.#member.id);
         if (fate.failure === "unhealthy") this.#prove(unhealthyAfterMs(plan));
@@ -147,7 +145,14 @@ class StandIn {
   #prove(failsAfterMs: number): void {
     this.#goodSinceMs = null;
     this.#change({ phase: "HEALTH_CHECK", health: "UNKNOWN", running: null });
-    this.#work = this.#parts.clock.setTimer(failsAfterMs, () => this.#fail("HEALTH_CHECK_FAILED", true));
+    this.#workFor(failsAfterMs, () => this.#fail("HEALTH_CHECK_FAILED", true));
+  }
+
+  #workFor(ms: number, done: () => void): void {
+    this.#work = this.#parts.clock.setTimer(ms, () => {
+      this.#work = undefined;
+      done();
+    });
   }
 
   #serve(version: string, sinceMs: number, failsAfterMs: number | null): void {
@@ -156,7 +161,7 @@ class StandIn {
     this.#change({ phase: "ACTIVE", progress: 100, health: "HEALTHY", running: pairOf(version) });
     this.#armSoak();
     if (failsAfterMs !== null)
-      this.#work = this.#parts.clock.setTimer(failsAfterMs, () => {
+      this.#workFor(failsAfterMs, () => {
         this.#goodSinceMs = null;
         const reason = reasonOf("PROCESS_EXITED");
         this.#change({ phase: "FAILED", health: "FAILED", running: null, reason });
@@ -211,7 +216,11 @@ class StandIn {
   #armSoak(): void {
     const { clock } = this.#parts;
     const inMs = (this.#goodSinceMs ?? 0) + this.#minHealthyMs - clock.monotonicMs();
-    if (inMs > 0) this.#soak = clock.setTimer(inMs, () => this.report(false));
+    if (inMs <= 0) return;
+    this.#soak = clock.setTimer(inMs, () => {
+      this.#soak = undefined;
+      this.report(false);
+    });
   }
 }
 

@@ -32,6 +32,8 @@ export interface CoordinatorSettings {
   /** Sees every batch that this coordinator writes. */
   readonly onCommit?: CommitListener;
   readonly unsentAtMs?: UnsentReports;
+  /** Of its host; live actors unless told. */
+  readonly machinesAs?: "actors" | "states";
 }
 
 /** Between two reconciliations: stand-ins have no hosts that could need one. */
@@ -52,15 +54,19 @@ export class SimulatedWorld {
   readonly random: SeededRandom;
   readonly log: Log;
 
-  /** @param options `syncAlways`: of the ledger's server, default true; `startMs`: when virtual time begins */
+  /**
+   * @param options `syncAlways`: of the ledger's server, default true; `auditMax`: events that its audit stream keeps, by default as
+   *   many as one holds in a test; `startMs`: when virtual time begins
+   */
   constructor(options: {
     seed: number | string;
     fleet?: string;
     log?: Log;
     syncAlways?: boolean;
+    auditMax?: number;
     startMs?: number;
   }) {
-    const { startMs } = options;
+    const { startMs, auditMax } = options;
     this.clock = createVirtualClock(startMs === undefined ? {} : { startMs });
     this.fleet = options.fleet ?? "default";
     this.random = createSeededRandom(options.seed);
@@ -72,6 +78,7 @@ export class SimulatedWorld {
       log: this.log,
       hub: this.hub,
       syncAlways: options.syncAlways ?? true,
+      ...(auditMax !== undefined && { auditMax }),
     });
   }
 
@@ -84,12 +91,12 @@ export class SimulatedWorld {
   /** Starts a coordinator and lets time pass until it leads. */
   async startCoordinator(name: string, settings: CoordinatorSettings): Promise<SimulatedCoordinator> {
     const { fleet, clock, log } = this;
-    const { leaseMs, onCommit, unsentAtMs } = settings;
+    const { leaseMs, onCommit, unsentAtMs, machinesAs = "actors" } = settings;
     const random = this.random.fork(name);
     const bus = this.hub.connect(name);
     const opened = await this.openLedger(bus);
     const ledger = onCommit === undefined ? opened : watchedLedger(opened, onCommit);
-    const host = createActorHost({ node: name, clock, random, log });
+    const host = createActorHost({ node: name, clock, random, log, machinesAs });
     const coordinator = createCoordinator(
       { clock, random, log, bus, ledger, host, ...(unsentAtMs && { unsentAtMs }) },
       { fleet, name, leaseMs, version: "simulated", node: "simulated", reconcileEveryMs: neverMs },

@@ -185,7 +185,7 @@ class Plain {
 test("after whatever has happened, what was counted as it came is what a count of everything comes to", () => {
   fc.assert(
     fc.property(fc.array(changes, { maxLength: 60 }), fc.integer({ min: 1, max: 4 }), (history, batch) => {
-      const index = new ClaimIndex(() => undefined);
+      const index = new ClaimIndex();
       const plain = new Plain();
       const written = new Map<string, (() => void)[]>(deployments.map((id) => [id, []]));
       let step = 0;
@@ -225,7 +225,7 @@ test("after whatever has happened, what was counted as it came is what a count o
 });
 
 test("who is heard of before it has handled what it was told does not count as told", () => {
-  const index = new ClaimIndex(() => undefined);
+  const index = new ClaimIndex();
   const waiting = standingIn("waiting", null);
   index.update("i1", waiting);
   index.beginStep("d1", 1, ["i1"], isTold);
@@ -237,7 +237,7 @@ test("who is heard of before it has handled what it was told does not count as t
 });
 
 test("of a large batch no more are named than a step takes, in the order of their turn and of their deadlines", () => {
-  const index = new ClaimIndex(() => undefined);
+  const index = new ClaimIndex();
   for (let at = 0; at < 1_000; at++) index.update(`w${at}`, standingIn("waiting", null));
   // A new leader finds them in some order.
   for (let at = 0; at < 1_000; at++) index.update(`t${at}`, standingIn("told", (at * 7) % 1_000));
@@ -245,4 +245,34 @@ test("of a large batch no more are named than a step takes, in the order of thei
   expect({ waiting, inFlight, awaited }).toEqual({ waiting: 1_000, inFlight: 1_000, awaited: 1_000 });
   expect(next).toEqual(Array.from({ length: stepMax }, (_, at) => `w${at}`));
   expect(flights.map(({ toldAtMs }) => toldAtMs)).toEqual(Array.from({ length: stepMax }, (_, at) => at));
+});
+
+test("who moved is told at the next look, in whole milliseconds whatever the clock says", () => {
+  const moved: string[] = [];
+  const index = new ClaimIndex({
+    onChange: () => undefined,
+    onMoved: (deployment) => void moved.push(deployment),
+    onWritten: () => undefined,
+  });
+  index.update("i1", standingIn("told", 0));
+  expect(index.takeMovedAgoMs("d1", 1_000.4)).toBeNull();
+  index.noteProgress("i1", { at: "PULLING_SOURCE 0", stillForMs: 250, healthyForMs: 0 }, 1_000.25);
+  index.noteProgress("i1", { at: "BUILDING 10", stillForMs: 5, healthyForMs: 0 }, 1_700.5);
+  expect(moved).toEqual(["d1", "d1"]);
+  expect(index.takeMovedAgoMs("d1", 2_000.75)).toBe(300);
+  expect(index.takeMovedAgoMs("d1", 2_000.75)).toBeNull();
+});
+
+test("the ledger having the last change of a deployment's instances is told once", () => {
+  const written: string[] = [];
+  const index = new ClaimIndex({
+    onChange: () => undefined,
+    onMoved: () => undefined,
+    onWritten: (deployment) => void written.push(deployment),
+  });
+  const underWay = [index.writing("d1"), index.writing("d1")];
+  underWay[0]?.();
+  expect(written).toEqual([]);
+  underWay[1]?.();
+  expect(written).toEqual(["d1"]);
 });

@@ -49,13 +49,24 @@ interface Hosted {
   record(): { state: RestoredState; timers: readonly ArmedTimer[] };
 }
 
+type MachinesAs = "actors" | "states";
+
 function spawn(
   { machine, input }: Sample,
-  clock: VirtualClock,
-  emitted: Run["emitted"][number][],
+  {
+    clock,
+    emitted,
+    machinesAs,
+  }: { clock: VirtualClock; emitted: Run["emitted"][number][]; machinesAs: MachinesAs },
   restored?: RestoredState,
 ): Hosted {
-  const host = createActorHost({ node: "n", clock, random: createSeededRandom(1), log: keptLog() });
+  const host = createActorHost({
+    node: "n",
+    clock,
+    random: createSeededRandom(1),
+    log: keptLog(),
+    machinesAs,
+  });
   let record = JSON.stringify(restored ?? null);
   const actor = host.spawn({
     kind: "sample",
@@ -86,17 +97,21 @@ function spawn(
 }
 
 /** The same log through a host; before the steps in `restoreAt` its process dies and another goes on from the record. */
-async function runHosted(sample: Sample, log: readonly Step[], restoreAt: ReadonlySet<number>): Promise<Run> {
+async function runHosted(
+  sample: Sample,
+  log: readonly Step[],
+  { machinesAs, restoreAt = new Set() }: { machinesAs: MachinesAs; restoreAt?: ReadonlySet<number> },
+): Promise<Run> {
   const emitted: Run["emitted"][number][] = [];
   let clock = createVirtualClock();
-  let hosted = spawn(sample, clock, emitted);
+  let hosted = spawn(sample, { clock, emitted, machinesAs });
   for (const [at, { waitMs, event }] of log.entries()) {
     await clock.advance(waitMs);
     if (restoreAt.has(at)) {
       const record = hosted.record();
       hosted.host.stop();
       clock = createVirtualClock({ startMs: clock.nowMs() });
-      hosted = spawn(sample, clock, emitted, record as unknown as RestoredState);
+      hosted = spawn(sample, { clock, emitted, machinesAs }, record as unknown as RestoredState);
       await clock.advance(0);
     }
     hosted.send(event);
@@ -119,25 +134,27 @@ function logOf(sample: Sample): fc.Arbitrary<Step[]> {
   return fc.array(fc.record({ waitMs, event: fc.constantFrom(...sample.events) }), { maxLength: 25 });
 }
 
-describe.each(samples.map((sample) => [sample.machine.id, sample] as const))(
-  "random events and times, %s:",
-  (_, sample) => {
-    test("the host and XState alone end in the same state, with the same commands at the same times", async () => {
-      await fc.assert(
-        fc.asyncProperty(logOf(sample), async (log) => {
-          expect(await runHosted(sample, log, new Set())).toEqual(await runBare(sample, log));
-        }),
-        { numRuns: 150 },
-      );
-    });
-
-    test("so they do when the process dies at any points of the log and goes on from the record", async () => {
-      await fc.assert(
-        fc.asyncProperty(logOf(sample), fc.array(fc.nat(24), { maxLength: 4 }), async (log, restoreAt) => {
-          expect(await runHosted(sample, log, new Set(restoreAt))).toEqual(await runBare(sample, log));
-        }),
-        { numRuns: 150 },
-      );
-    });
-  },
+const kinds = samples.flatMap((sample) =>
+  (["actors", "states"] as const).map((machinesAs) => [sample.machine.id, machinesAs, sample] as const),
 );
+
+describe.each(kinds)("random events and times, %s as %s:", (_, machinesAs, sample) => {
+  test("the host and XState alone end in the same state, with the same commands at the same times", async () => {
+    await fc.assert(
+      fc.asyncProperty(logOf(sample), async (log) => {
+        expect(await runHosted(sample, log, { machinesAs })).toEqual(await runBare(sample, log));
+      }),
+      { numRuns: 150 },
+    );
+  });
+
+  test("so they do when the process dies at any points of the log and goes on from the record", async () => {
+    await fc.assert(
+      fc.asyncProperty(logOf(sample), fc.array(fc.nat(24), { maxLength: 4 }), async (log, points) => {
+        const restoreAt = new Set(points);
+        expect(await runHosted(sample, log, { machinesAs, restoreAt })).toEqual(await runBare(sample, log));
+      }),
+      { numRuns: 150 },
+    );
+  });
+});

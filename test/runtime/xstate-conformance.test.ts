@@ -1,5 +1,15 @@
 import { describe, expect, test } from "vitest";
-import { type AnyMachineSnapshot, assign, createMachine, emit, raise, setup, spawnChild } from "xstate";
+import {
+  type AnyMachineSnapshot,
+  assign,
+  createMachine,
+  emit,
+  raise,
+  sendTo,
+  setup,
+  spawnChild,
+} from "xstate";
+import { liveRoots, stateRoots } from "../../src/runtime/machine-root.js";
 import {
   delayedTransitionsOf,
   MachineRunner,
@@ -9,7 +19,7 @@ import {
 } from "../../src/runtime/machine-runner.js";
 import { quietLog } from "../kit/quiet-log.js";
 
-/** What `MachineRunner` relies on and XState does not promise. When one of these fails after an update of XState, that file changes and no other. */
+/** What `MachineRunner` and its roots rely on and XState does not promise. When one of these fails after an update of XState, those two files change and no other. */
 const machine = setup({
   types: {} as {
     context: { delayMs: number };
@@ -59,9 +69,12 @@ const machine = setup({
 
 const armed = (id: string, delayMs: number) => ({ id, event: { type: id }, delayMs });
 
-describe("of XState the runtime relies on", () => {
+describe.each([
+  ["live actors", liveRoots],
+  ["states alone", stateRoots],
+])("of XState the runtime relies, for %s, on", (_, roots) => {
   test("the scheduler of a system being replaceable before the start, and asked with stable ids", () => {
-    const runner = new MachineRunner(quietLog);
+    const runner = new MachineRunner(quietLog, roots);
     const { root, effects } = runner.begin(machine, undefined);
     expect(effects).toEqual({
       commands: [{ type: "did", what: "began" }],
@@ -86,7 +99,7 @@ describe("of XState the runtime relies on", () => {
   });
 
   test("emitted events coming in their order, and none of a transition that throws", () => {
-    const runner = new MachineRunner(quietLog);
+    const runner = new MachineRunner(quietLog, roots);
     const { root } = runner.begin(machine, undefined);
     runner.handle(root, { type: "GO" });
     expect(runner.handle(root, { type: "TWICE" }).commands).toEqual([
@@ -99,7 +112,7 @@ describe("of XState the runtime relies on", () => {
   });
 
   test("an event that nobody handles giving back the very same snapshot", () => {
-    const runner = new MachineRunner(quietLog);
+    const runner = new MachineRunner(quietLog, roots);
     const { root } = runner.begin(machine, undefined);
     const before = root.getSnapshot();
     expect(runner.handle(root, { type: "UNKNOWN" })).toBe(noEffects);
@@ -107,7 +120,7 @@ describe("of XState the runtime relies on", () => {
   });
 
   test("a snapshot being enough to resume from, without anything being entered or asked for", () => {
-    const runner = new MachineRunner(quietLog);
+    const runner = new MachineRunner(quietLog, roots);
     const { root } = runner.begin(machine, undefined);
     runner.handle(root, { type: "GO" });
     const again = runner.resume(machine, root.getSnapshot());
@@ -117,19 +130,8 @@ describe("of XState the runtime relies on", () => {
     expect(restored.value).toEqual({ b: { left: {}, right: "x" } });
   });
 
-  test("an actor that runs not needing what it was started with, which would be kept for ever", () => {
-    const runner = new MachineRunner(quietLog);
-    const { root } = runner.begin(machine, { large: true });
-    const again = runner.resume(machine, root.getSnapshot());
-    for (const { options } of [root, again]) expect(options).toEqual({});
-    runner.handle(again, { type: "GO" });
-    expect((again.getSnapshot() as AnyMachineSnapshot).value).toEqual({ b: { left: {}, right: "x" } });
-    again.stop();
-    expect(again.getSnapshot()).toMatchObject({ status: "stopped" });
-  });
-
   test("state nodes listing the delayed transitions that entering them arms", () => {
-    const runner = new MachineRunner(quietLog);
+    const runner = new MachineRunner(quietLog, roots);
     const { root, effects } = runner.begin(machine, undefined);
     expect(delayedTransitionsOf(root.getSnapshot())).toEqual(effects.timers);
     const next = runner.handle(root, { type: "GO" });
@@ -148,7 +150,7 @@ describe("of XState the runtime relies on", () => {
         ASSIGN: { actions: assign({ ref: ({ spawn }) => spawn("child", { id: "kid" }) }) },
       },
     });
-    const runner = new MachineRunner(quietLog);
+    const runner = new MachineRunner(quietLog, roots);
     for (const type of ["ACTION", "ASSIGN"]) {
       const { root } = runner.begin(spawning, undefined);
       expect(() => runner.handle(root, { type })).toThrow(
@@ -156,4 +158,25 @@ describe("of XState the runtime relies on", () => {
       );
     }
   });
+});
+
+test("an actor that runs not needing what it was started with, which would be kept for ever", () => {
+  const runner = new MachineRunner(quietLog);
+  const { root } = runner.begin(machine, { large: true });
+  const again = runner.resume(machine, root.getSnapshot());
+  for (const { options } of [root, again]) expect(options).toEqual({});
+  runner.handle(again, { type: "GO" });
+  expect((again.getSnapshot() as AnyMachineSnapshot).value).toEqual({ b: { left: {}, right: "x" } });
+  again.stop();
+  expect(again.getSnapshot()).toMatchObject({ status: "stopped" });
+});
+
+test("a machine that sends being refused where there is no actor, be it to itself", () => {
+  const sending = createMachine({
+    id: "sending",
+    on: { GO: { actions: sendTo(({ self }) => self, { type: "GO" }) } },
+  });
+  const runner = new MachineRunner(quietLog, stateRoots);
+  const { root } = runner.begin(sending, undefined);
+  expect(() => runner.handle(root, { type: "GO" })).toThrow("emit a command instead");
 });

@@ -69,3 +69,12 @@ describe("stand-ins", () => {
     await fc.assert(same, { numRuns: 10, seed: 5 });
   });
 });
+
+test("machines as states alone come to what live actors come to, step by step", async () => {
+  const played = (plan: RehearsalPlan, machinesAs: "actors" | "states") =>
+    rehearseOnce({ plan, strategy: plan.strategy, run: 0, keepsCourse: true, machinesAs });
+  const same = fc.asyncProperty(plans, async (plan) => {
+    expect(await played(plan, "states")).toEqual(await played(plan, "actors"));
+  });
+  await fc.assert(same, { numRuns: 15, seed: 6 });
+});
