@@ -53,7 +53,9 @@ export class SilenceWatch {
     this.#lookedAtMs = clock.monotonicMs();
   }
 
+  /** Without effect once it was started. */
   start(): void {
+    if (this.#timer !== undefined) return;
     this.startAfresh();
     this.#arm();
   }

@@ -3,21 +3,13 @@ import { once } from "node:events";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { afterEach, expect, test } from "vitest";
-import type { Leadership } from "../../src/base/ports.js";
 import { findFreePort } from "../../src/base-node/free-port.js";
-import { connectNatsBus } from "../../src/bus/nats-bus.js";
-import type { DesiredApp, DesiredStatus } from "../../src/contracts/app.js";
 import { type AppState, appReportSchema } from "../../src/contracts/app-report.js";
-import { keys } from "../../src/contracts/keys.js";
 import { subjectsOf } from "../../src/contracts/subjects.js";
-import { openNatsLedger } from "../../src/ledger/nats-ledger.js";
-import { createRealRandom } from "../../src/runtime/random.js";
-import { createRealClock } from "../../src/runtime/real-clock.js";
+import { startClient, startPlane } from "../kit/control-plane.js";
 import { eventually } from "../kit/eventually.js";
 import { withNats } from "../kit/nats.js";
-import { quietLog } from "../kit/quiet-log.js";
 import { makeTempDir } from "../kit/temp-dir.js";
-import { desiredApp } from "../machines/app-samples.js";
 
 /** The example of the SDK, as it is built, beside a real NATS server. */
 
@@ -49,63 +41,16 @@ async function startHost(folder: string, cwd: string) {
   return { child, stateOf };
 }
 
-/** Writes what is asked, as a leader does. */
-class Administrator {
-  readonly #leadership: Leadership;
-  readonly #ledgerId: string;
-  readonly #apps: Record<string, number> = {};
-  #generation = 0;
-
-  constructor(leadership: Leadership, ledgerId: string) {
-    this.#leadership = leadership;
-    this.#ledgerId = ledgerId;
-  }
-
-  async ask(app: string, desiredStatus: DesiredStatus, change: { version?: string } = {}): Promise<void> {
-    const generation = (this.#apps[app] ?? 0) + 1;
-    this.#apps[app] = generation;
-    const ledgerId = this.#ledgerId;
-    const appsGeneration = ++this.#generation;
-    const state: DesiredApp = desiredApp(generation, desiredStatus, {
-      app,
-      appsGeneration,
-      ledgerId,
-      ...change,
-    });
-    const list = { format: 1, ledgerId, epoch: 1, generation: appsGeneration, apps: this.#apps };
-    const event = {
-      kind: "app",
-      id: app,
-      type: "app.changed",
-      data: {},
-      actor: "user:test",
-      cause: "request:1",
-    };
-    await this.#leadership.commit({
-      events: [event],
-      puts: [
-        { key: keys.desiredApp(app), value: state },
-        { key: keys.desiredApps, value: list },
-      ],
-      deletes: [],
-    });
-  }
-}
-
 test("the example embeds the SDK in thirty lines", () => {
   const lines = readFileSync("examples/plugin-host/host.ts", "utf8").trimEnd().split("\n");
   expect(lines.length).toBeLessThanOrEqual(30);
 });
 
 test("an instance of the example does what is asked, contains what its apps do to themselves, and starts again as it was", async () => {
-  const { user, password } = nats().credentials;
-  const [clock, random] = [createRealClock(), createRealRandom()];
-  const servers = nats().url;
-  const bus = await connectNatsBus({ servers, user, pass: password, name: "leader", clock, log: quietLog });
-  const ledger = await openNatsLedger({ fleet, bus, clock, random, log: quietLog });
-  const leadership = await ledger.acquire({ holder: "test", leaseMs: 60_000 });
-  if (!("commit" in leadership)) throw new Error("somebody else leads");
-  const administrator = new Administrator(leadership, ledger.ledgerId);
+  const plane = await startPlane(nats());
+  const { bus, client } = await startClient(nats());
+  const add = (app: string) =>
+    client.apps.add({ app, version: "1.0.0", desiredStatus: "enabled", by: "ann" });
   const reports: unknown[] = [];
   bus.subscribe(subjectsOf(fleet).apps("web-1"), ({ data }) =>
     reports.push(JSON.parse(new TextDecoder().decode(data))),
@@ -121,12 +66,12 @@ test("an instance of the example does what is asked, contains what its apps do t
   write("crashing", "export function enable() { setTimeout(() => { throw new Error('so it is'); }, 10); }");
 
   // Asked before the instance is there, and while it is.
-  await administrator.ask("hello", "enabled");
+  await add("hello");
   const cwd = makeTempDir();
   const first = await startHost(folder, cwd);
   await eventually(async () => expect((await first.stateOf("hello"))?.initStatus).toBe("auto_enabled"));
-  await administrator.ask("broken", "enabled");
-  await administrator.ask("crashing", "enabled");
+  await add("broken");
+  await add("crashing");
   await eventually(async () => {
     const broken = await first.stateOf("broken");
     expect(broken?.initStatus).toBe("compiler_error_disabled");
@@ -135,23 +80,24 @@ test("an instance of the example does what is asked, contains what its apps do t
   });
   await eventually(async () => expect((await first.stateOf("crashing"))?.attempts).toBeGreaterThan(1));
   expect((await first.stateOf("hello"))?.initStatus).toBe("auto_enabled");
-  await administrator.ask("crashing", "uninstalled");
-  await eventually(async () => expect((await first.stateOf("crashing"))?.installed).toBe(false));
+  const { sentence } = await client.apps.why({ app: "broken", instance: "web-1" });
+  expect(sentence).toContain("does not compile");
+  await client.apps.uninstall({ app: "crashing" });
+  await eventually(async () => expect((await first.stateOf("crashing"))?.installed ?? false).toBe(false));
   expect(reports.map((report) => appReportSchema.safeParse(report).success)).not.toContain(false);
 
   first.child.kill("SIGKILL");
   await once(first.child, "exit");
-  await administrator.ask("hello", "disabled");
+  await client.apps.disable({ app: "hello" });
   const second = await startHost(folder, cwd);
   await eventually(async () => expect((await second.stateOf("hello"))?.initStatus).toBe("disabled"));
-  await administrator.ask("hello", "enabled");
+  await client.apps.enable({ app: "hello" });
   await eventually(async () => expect((await second.stateOf("hello"))?.initStatus).toBe("manually_enabled"));
 
   // Without NATS it starts with what was asked last.
   second.child.kill("SIGTERM");
   expect(await once(second.child, "exit")).toEqual([0, null]);
-  await ledger.close();
-  await bus.close();
+  await plane.stop();
   await nats().kill9();
   const third = await startHost(folder, cwd);
   await eventually(async () => expect((await third.stateOf("hello"))?.initStatus).toBe("auto_enabled"));

@@ -5,20 +5,19 @@ import type { OpenBackup } from "../../src/backup/verify.js";
 import { createMemoryObjects } from "../../src/ledger/memory-objects.js";
 import type { Store } from "../../src/ledger/store.js";
 import type { LedgerParts } from "../../src/ledger/store-ledger.js";
-import { fleet } from "./coordinators-world.js";
-import type { FleetWorld } from "./fleet.js";
+import { type CoordinatorsWorld, fleet } from "./coordinators-world.js";
 
 const part = { file: "records.ndjson", sizeBytes: 0, sha256: "0".repeat(64) };
 let tools = 0;
 
 /** Another process that reaches the ledger of a fleet in virtual time. */
-export function ledgerPartsIn(world: FleetWorld): LedgerParts {
+export function ledgerPartsIn(world: CoordinatorsWorld): LedgerParts {
   const bus = world.hub.connect(`tool-${++tools}`);
   return { ...world.store.parts({ fleet, bus }), clock: world.clock };
 }
 
 /** A backup as it would be read from its file, of a fleet in virtual time. */
-export async function backUp(world: FleetWorld): Promise<OpenBackup> {
+export async function backUp(world: CoordinatorsWorld): Promise<OpenBackup> {
   const source: LedgerSource = {
     fleet,
     store: ledgerPartsIn(world).store,
@@ -64,7 +63,7 @@ export function cutOffAfter(batches: number, parts: LedgerParts): LedgerParts {
 
 /** Restores it, as `rollcall ledger restore --force` does. */
 export function restore(
-  world: FleetWorld,
+  world: CoordinatorsWorld,
   backup: OpenBackup,
   { force = true, parts = ledgerPartsIn(world) }: { force?: boolean; parts?: LedgerParts } = {},
 ) {

@@ -13,6 +13,8 @@ import { HeardApps, isSameAgain } from "./heard-apps.js";
 const askPauseMaxMs = 30_000;
 /** An interval that instances report at before they are told of one. */
 const intervalDefaultMs = 2_000;
+/** States that are asked for in a second, so that the whole of a large fleet comes little by little. */
+const statesPerSecondMax = 100_000;
 /** Strings that are kept once. */
 const internedMax = 10_000;
 
@@ -53,6 +55,8 @@ export class AppIntake {
   readonly #subjectsBegin: string;
   readonly #heard = new Map<string, HeardApps>();
   readonly #interned = new Map<string, string>();
+  /** What may still be asked for in this second. */
+  #budget = { sinceMs: Number.NEGATIVE_INFINITY, states: 0 };
   #subscription: Subscription | undefined;
 
   constructor(place: AppIntakePlace, parts: AppIntakeParts) {
@@ -207,11 +211,19 @@ export class AppIntake {
     const now = this.#place.clock.monotonicMs();
     heard.wantedSinceMs ??= now;
     if (now - heard.wantedSinceMs < patienceMs || now - heard.askedAtMs < heard.askPauseMs) return;
+    if (!this.#isAffordable(now, heard.last.count)) return;
     heard.askedAtMs = now;
     heard.askPauseMs = Math.min(askPauseMaxMs, 2 * heard.askPauseMs);
     if (more?.intervalMs !== undefined) heard.intervalMs = more.intervalMs;
     if (more?.reportFormat !== undefined) heard.format = more.reportFormat;
     ask(heard.instance, more ?? {});
+  }
+
+  #isAffordable(now: number, states: number): boolean {
+    if (now - this.#budget.sinceMs >= 1_000) this.#budget = { sinceMs: now, states: statesPerSecondMax };
+    if (this.#budget.states <= 0) return false;
+    this.#budget.states -= states + 1;
+    return true;
   }
 
   #intern(text: string): string {

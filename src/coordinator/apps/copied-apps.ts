@@ -93,7 +93,6 @@ export class CopiedApps {
   }
 
   start(): void {
-    this.#watch.start();
     this.#intake.start();
     this.known.listen();
     this.#subscription = this.#parts.ledger.watch(keys.desiredApps, (entry) => this.#takeList(entry));
@@ -119,8 +118,9 @@ export class CopiedApps {
 
   put(found: FleetAppRecord): void {
     this.known.catalog.put(found);
-    if (found.kind === "app-instance" && this.#intake.find(found.record.instance) === undefined)
-      this.#watch.hear(found.record.instance);
+    if (found.kind !== "app-instance") return;
+    this.#watch.start();
+    if (this.#intake.find(found.record.instance) === undefined) this.#watch.hear(found.record.instance);
   }
 
   /** A record is no more. @param kind of its key */

@@ -56,7 +56,10 @@ export class LeaderApps {
     this.intake = new AppIntake(term, {
       watch: this.#watch,
       patienceMs: 0,
-      join: (report) => this.instances.join(report),
+      join: (report) => {
+        this.#watch.start();
+        return this.instances.join(report);
+      },
       onNews: (_, report) => this.instances.audit(report),
       wants: (heard) => this.#wants(heard),
       ask: askToReport,
@@ -81,7 +84,8 @@ export class LeaderApps {
 
   lead(): void {
     this.known.listen();
-    this.#watch.start();
+    // A fleet without apps costs nothing.
+    if (this.known.catalog.instances.size > 0) this.#watch.start();
     this.intake.start();
     this.#upkeep.start();
   }
