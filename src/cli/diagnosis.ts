@@ -26,7 +26,7 @@ export interface Check {
 }
 
 const vitalNames = ["context", "nats", "jetstream", "control plane", "leader"] as const;
-const otherNames = ["ledger", "instances", "roll-outs", "rules"] as const;
+const otherNames = ["ledger", "instances", "apps", "roll-outs", "rules"] as const;
 const storageShareMax = 0.9;
 const diskFreeMinBytes = 500_000_000;
 
@@ -78,8 +78,8 @@ async function networkChecks(session: Session, checks: Check[]): Promise<void> {
   checks.push(controlPlaneCheck(coordinators, target.fleet));
   if (!isThere) return;
   const status = await session.client.status.get();
-  checks.push(leaderCheck(status), ledgerCheck(status), instancesCheck(status), rolloutsCheck(status));
-  checks.push(rulesCheck(status));
+  checks.push(leaderCheck(status), ledgerCheck(status), instancesCheck(status), appsCheck(status));
+  checks.push(rolloutsCheck(status), rulesCheck(status));
 }
 
 async function natsCheck({ bus: { connection } }: Session): Promise<Check> {
@@ -174,7 +174,10 @@ function ledgerCheck({ ledger, ledgerNowMs }: FleetStatus): Check {
     : other("ledger", "odd", notice, "see what runs by rollcall status; deploy what is to run");
 }
 
-function instancesCheck({ instances: { total, UNKNOWN, HEALTHY, FAILED, DEGRADED } }: FleetStatus): Check {
+function instancesCheck({ instances, apps }: FleetStatus): Check {
+  const { total, UNKNOWN, HEALTHY, FAILED, DEGRADED } = instances;
+  if (total === 0 && (apps?.instances ?? 0) > 0)
+    return other("instances", "good", "there are none besides those that have apps");
   if (total === 0)
     return other("instances", "odd", "there are none", "start some by rollcall agent --instance NAME");
   const found = `${HEALTHY} of ${total} healthy, ${DEGRADED} degraded, ${FAILED} failed, ${UNKNOWN} unknown`;
@@ -197,6 +200,19 @@ function instancesCheck({ instances: { total, UNKNOWN, HEALTHY, FAILED, DEGRADED
     DEGRADED > 0 ? "odd" : "good",
     found,
     DEGRADED > 0 ? "see what the service says: rollcall instances ls" : null,
+  );
+}
+
+function appsCheck({ apps }: FleetStatus): Check {
+  if (apps === undefined)
+    return other("apps", "skipped", "the coordinator is of a version that does not say");
+  const found = `${countText(apps.apps, "app")} on ${countText(apps.instances, "instance")}`;
+  if (apps.alerts === 0) return other("apps", "good", found);
+  return other(
+    "apps",
+    "bad",
+    `${found}; not as asked for too long: ${apps.alerts}`,
+    "see which and why by rollcall apps status",
   );
 }
 

@@ -219,6 +219,17 @@ export const fleetStatusSchema = z.object({
   stuck: z.number(),
   /** Rules that the leader has found itself to break since its process runs; a copy does not say. */
   broken: z.array(z.object({ rule: z.string(), times: z.number(), sentence: z.string() })).optional(),
+  /** Coordinators of earlier versions do not say. */
+  apps: z
+    .object({
+      /** Without uninstalled ones. */
+      apps: z.number(),
+      /** Those that have apps. */
+      instances: z.number(),
+      /** Pairs of both of which it is alerted that one is not as asked. */
+      alerts: z.number(),
+    })
+    .optional(),
   /** The last one that was not a dry run. */
   reconciliation: reconciliationRecordSchema.nullable(),
   active: z.array(deploymentViewSchema),

@@ -378,7 +378,8 @@ describe("what is shown of apps", () => {
     };
     expect(await run(plane, "show", "nope")).toMatchObject({
       code: 3,
-      stderr: "rollcall: There is no app nope: see rollcall apps ls, or add it by rollcall apps add nope VERSION.\n",
+      stderr:
+        "rollcall: There is no app nope: see rollcall apps ls, or add it by rollcall apps add nope VERSION.\n",
     });
   });
 });

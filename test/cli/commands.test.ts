@@ -152,6 +152,22 @@ describe("in words", () => {
     );
   });
 
+  test("status counts the apps, and those that are not as asked for too long", async () => {
+    const nobody = { total: 0, UNKNOWN: 0, HEALTHY: 0, DEGRADED: 0, FAILED: 0 };
+    const said = async (more: Partial<FleetStatus>) => {
+      const { stdout } = await against({ "status.get": async () => ({ ...status, ...more }) }, ["status"]);
+      return stdout.split("\n").slice(1, 3);
+    };
+    expect(await said({ apps: { apps: 2, instances: 20, alerts: 0 } })).toEqual([
+      "3 instances: 2 healthy, 1 unknown",
+      "2 apps on 20 instances",
+    ]);
+    expect(await said({ instances: nobody, apps: { apps: 1, instances: 1, alerts: 3 } })).toEqual([
+      "1 app on 1 instance, not as asked for too long: 3, see rollcall apps status",
+      "",
+    ]);
+  });
+
   test("a fleet that is new says what to do next", async () => {
     const empty = {
       ...status,

@@ -23,6 +23,7 @@ const healthy: FleetStatus = {
   active: [],
   stuck: 0,
   broken: [],
+  apps: { apps: 2, instances: 3, alerts: 0 },
   reconciliation: null,
   latest: null,
 };
@@ -51,6 +52,7 @@ const allGood = {
   leader: "good",
   ledger: "good",
   instances: "good",
+  apps: "good",
   "roll-outs": "good",
   rules: "good",
   disk: "good",
@@ -83,10 +85,15 @@ test.each([
   ],
   [
     "no instances",
-    { instances: { total: 0, UNKNOWN: 0, HEALTHY: 0, DEGRADED: 0, FAILED: 0 } },
+    {
+      instances: { total: 0, UNKNOWN: 0, HEALTHY: 0, DEGRADED: 0, FAILED: 0 },
+      apps: { apps: 0, instances: 0, alerts: 0 },
+    },
     { instances: "odd" },
     0,
   ],
+  ["apps that are not as asked", { apps: { apps: 2, instances: 3, alerts: 1 } }, { apps: "bad" }, 1],
+  ["a leader that knows of no apps", { apps: undefined }, { apps: "skipped" }, 0],
   ["nobody who leads", { leader: null }, { leader: "bad" }, 7],
   [
     "a roll-out that is held",
@@ -158,6 +165,7 @@ test("what cannot be looked at is skipped, and the first missing thing is named"
     leader: "skipped",
     ledger: "skipped",
     instances: "skipped",
+    apps: "skipped",
     "roll-outs": "skipped",
     rules: "skipped",
     disk: "good",

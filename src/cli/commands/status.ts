@@ -23,9 +23,13 @@ export function addStatusCommand(program: Command, cli: Cli): void {
 }
 
 function statusText(status: FleetStatus, paint: Paint): string {
-  const { fleet, leader, epoch, instances, versions } = status;
+  const { fleet, leader, epoch, versions } = status;
   const led = leader === null ? paint("yellow", "nobody leads") : `led by ${leader} (epoch ${epoch})`;
-  const lines = [`${paint("bold", `fleet ${fleet}`)}, ${led}`, instancesText(instances, paint)];
+  const lines = [
+    `${paint("bold", `fleet ${fleet}`)}, ${led}`,
+    ...instancesText(status, paint),
+    ...appsText(status, paint),
+  ];
   if (versions.length > 0) {
     const columns = [
       {
@@ -65,16 +69,23 @@ function reconciliationText({ reconciliation, ledgerNowMs }: FleetStatus): strin
   return [`reconciled ${ago} by ${plainText(by)}, in ${durationText(tookMs)}: ${countsText(counts)}`];
 }
 
-function instancesText(counts: FleetStatus["instances"], paint: Paint): string {
+/** Instances that are there for their apps only are no reason to ask for an agent. */
+function instancesText({ instances: counts, apps }: FleetStatus, paint: Paint): string[] {
   const parts = [
     paint("green", `${counts.HEALTHY} healthy`),
     ...(counts.DEGRADED > 0 ? [paint("yellow", `${counts.DEGRADED} degraded`)] : []),
     ...(counts.FAILED > 0 ? [paint("red", `${counts.FAILED} failed`)] : []),
     ...(counts.UNKNOWN > 0 ? [paint("yellow", `${counts.UNKNOWN} unknown`)] : []),
   ];
-  return counts.total === 0
-    ? "no instances yet: start an agent by rollcall agent"
-    : `${countText(counts.total, "instance")}: ${parts.join(", ")}`;
+  if (counts.total > 0) return [`${countText(counts.total, "instance")}: ${parts.join(", ")}`];
+  return (apps?.instances ?? 0) > 0 ? [] : ["no instances yet: start an agent by rollcall agent"];
+}
+
+function appsText({ apps }: FleetStatus, paint: Paint): string[] {
+  if (apps === undefined || apps.apps + apps.instances === 0) return [];
+  const found = `${countText(apps.apps, "app")} on ${countText(apps.instances, "instance")}`;
+  if (apps.alerts === 0) return [found];
+  return [`${found}, ${paint("red", `not as asked for too long: ${apps.alerts}, see rollcall apps status`)}`];
 }
 
 function rolloutsText({ active, latest, ledgerNowMs }: FleetStatus, paint: Paint): string[] {

@@ -2,6 +2,7 @@ import type { AppsNow } from "../../../machines/app-change.js";
 import type { AskedApp } from "../../../machines/app-standing.js";
 import type { AppInstanceRecord, AppList, AppRecord } from "../../contracts/app.js";
 import { refusal } from "../../contracts/errors.js";
+import type { FleetStatus } from "../../contracts/views.js";
 import type { FleetAppRecord } from "../fleet-records.js";
 
 /** The records of a fleet's apps, and of the instances that have some, as a coordinator knows them. */
@@ -47,6 +48,14 @@ export class AppCatalog implements AppsNow {
   forgetTold(): void {
     this.#list = undefined;
     this.#toldAtMs.clear();
+  }
+
+  /** How many there are, and of how many it is alerted that they are not as asked. */
+  summary(): NonNullable<FleetStatus["apps"]> {
+    const apps = [...this.records.values()].filter(({ desiredStatus }) => desiredStatus !== "uninstalled");
+    let alerts = 0;
+    for (const { alertedAtMs } of this.instances.values()) alerts += Object.keys(alertedAtMs).length;
+    return { apps: apps.length, instances: this.instances.size, alerts };
   }
 
   /** A tombstone is cleared. */
