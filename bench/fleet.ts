@@ -7,7 +7,7 @@ import { startNats } from "./kit/nats.js";
 import { Worker } from "./kit/processes.js";
 import { medianOf } from "./kit/stats.js";
 import { until } from "./kit/until.js";
-import { cpuMsOf } from "./kit/usage.js";
+import { type CpuMs, cpuMsBetween, cpuMsOfAll } from "./kit/usage.js";
 import type { AgentCalls } from "./workers/agents.js";
 import type { BareWriterCalls } from "./workers/bare-writer.js";
 import type { CoordinatorCalls } from "./workers/coordinator.js";
@@ -62,9 +62,9 @@ export const thousand: Benchmark = {
       // The first is for the compilers.
       for (let run = 0; run <= runs; run++) {
         await coordinator.call("batches", null);
-        const before = cpuOf(workers);
+        const before = cpuMsOfAll(workers);
         const tookMs = await rollOut(client, `v${run}`);
-        const cpu = since(before, cpuOf(workers));
+        const cpu = cpuMsBetween(before, cpuMsOfAll(workers));
         const batches = await coordinator.call("batches", null);
         const bareMs = await writer.call("series", { shapes: batches.map(shapeOf), echo });
         const writingMs = batches.reduce((sum, written) => sum + written.tookMs, 0);
@@ -82,7 +82,7 @@ export const thousand: Benchmark = {
   },
 };
 
-type Cpu = Readonly<Record<"coordinator" | "server" | "agents", number>>;
+type Cpu = CpuMs<"coordinator" | "server" | "agents">;
 
 interface Run {
   readonly tookMs: number;
@@ -118,19 +118,6 @@ function findings(measured: readonly Run[]) {
         `beside them), and a ledger batch was under way ${of((run) => (run.writingMs / run.tookMs) * 100)} % of the time. Processor time for each instance: ` +
         `${(of((run) => run.cpu.agents) / instances).toFixed(1)} ms of its agent, ${(of((run) => run.cpu.coordinator) / instances).toFixed(1)} ms of the coordinator.`,
     ],
-  };
-}
-
-function cpuOf(workers: Readonly<Record<keyof Cpu, readonly number[]>>): Cpu {
-  const sum = (pids: readonly number[]) => pids.reduce((total, pid) => total + cpuMsOf(pid), 0);
-  return { coordinator: sum(workers.coordinator), server: sum(workers.server), agents: sum(workers.agents) };
-}
-
-function since(before: Cpu, after: Cpu): Cpu {
-  return {
-    coordinator: after.coordinator - before.coordinator,
-    server: after.server - before.server,
-    agents: after.agents - before.agents,
   };
 }
 

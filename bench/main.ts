@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { findNatsServer } from "../src/nats-server/find.js";
+import { appsOfFleet } from "./apps.js";
 import { failover } from "./failover.js";
 import { thousand } from "./fleet.js";
 import { intake } from "./intake.js";
@@ -24,6 +25,7 @@ const benchmarks: readonly Benchmark[] = [
   thousand,
   up,
   failover,
+  appsOfFleet,
   runtime,
   simulator,
 ];

@@ -4,6 +4,8 @@ import { answerCalls, type Calls } from "./kit/processes.js";
 const roles: Readonly<Record<string, () => Promise<Calls>>> = {
   actors: async () => (await import("./workers/actors.js")).createActorCalls(),
   agents: async () => (await import("./workers/agents.js")).createAgentCalls(),
+  "app-instances": async () => (await import("./workers/app-instances.js")).createAppInstancesCalls(),
+  "app-puppets": async () => (await import("./workers/app-puppets.js")).createAppPuppetsCalls(),
   "bare-writer": async () => (await import("./workers/bare-writer.js")).createBareWriterCalls(),
   coordinator: async () => (await import("./workers/coordinator.js")).createCoordinatorCalls(),
   publisher: async () => (await import("./workers/publisher.js")).createPublisherCalls(),
