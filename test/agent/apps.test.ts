@@ -46,6 +46,26 @@ describe("what is asked", () => {
     expect(world.instance().ear.states.get("mail")).toMatchObject({ installed: false, generation: 5 });
   });
 
+  test("statuses that an app only passes through share the report of where it comes to rest", async () => {
+    const world = await worldOf();
+    world.ask("mail", "disabled");
+    await world.settle(1_000);
+    const { ear } = world.instance();
+    const before = ear.reports;
+    world.ask("mail", "enabled");
+    await world.clock.advance(100);
+    expect(world.statusOf("mail")).toBe("manually_enabled");
+    expect(ear.reports - before).toBe(1);
+  });
+
+  test("a status that lasts is said soon, though the app only passes through it", async () => {
+    const world = await worldOf();
+    world.instance().engine.fates.set("mail enable", "hang");
+    world.ask("mail", "enabled");
+    await world.clock.advance(1_000);
+    expect(world.statusOf("mail")).toBe("initialized");
+  });
+
   test("a disabled app is never loaded, not even by an instance that starts", async () => {
     const world = new AppWorld();
     world.ask("mail", "disabled");

@@ -19,6 +19,7 @@ interface Entry {
   readonly logged: InitStatus;
   /** Where its machine stands. */
   readonly value: AppSnapshot["value"];
+  readonly isAtRest: boolean;
 }
 
 /** What can be said of the apps of an instance: their states with the digest of all, and what has changed. Derived from their machines' states. */
@@ -54,6 +55,11 @@ export class AppBook {
     return [...this.#entries.values()].map(({ state }) => state);
   }
 
+  /** Whether an app is not merely passing through what it says; one that is not here is so too. */
+  isAtRest(app: string): boolean {
+    return this.#entries.get(app)?.isAtRest ?? true;
+  }
+
   /** The changes after that one that are still kept, the oldest first. */
   changesAfter(number: number): readonly AppChange[] {
     return this.#changes.filter((change) => change.number > number);
@@ -67,7 +73,8 @@ export class AppBook {
   /** An app of which a record was found. */
   remember(app: string, marks: AppMarks, snapshot: AppSnapshot, ledgerId: string | null): void {
     const state = this.#stateOf(snapshot, ledgerId, undefined, marks.mismatchSinceMs);
-    this.#put(app, { state, logged: marks.status, value: snapshot.value });
+    const { value } = snapshot;
+    this.#put(app, { state, logged: marks.status, value, isAtRest: isAtRest(snapshot) });
   }
 
   /** Takes in how an app stands now. @returns whether that is anything new */
@@ -75,9 +82,11 @@ export class AppBook {
     const before = this.#entries.get(app);
     const state = this.#stateOf(snapshot, ledgerId, before, before?.state.mismatchSinceMs ?? null);
     const from = before?.logged ?? "unknown";
-    const isChange = isAtRest(snapshot) && state.initStatus !== from;
+    const rests = isAtRest(snapshot);
+    const isChange = rests && state.initStatus !== from;
     if (isChange) this.#note(state, from, snapshot.context.cause);
-    return this.#put(app, { state, logged: isChange ? state.initStatus : from, value: snapshot.value });
+    const logged = isChange ? state.initStatus : from;
+    return this.#put(app, { state, logged, value: snapshot.value, isAtRest: rests });
   }
 
   forget(app: string): void {

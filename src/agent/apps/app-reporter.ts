@@ -5,8 +5,9 @@ import { subjectsOf } from "../../contracts/subjects.js";
 import type { AppBook } from "./app-book.js";
 import type { AppParts } from "./app-parts.js";
 
-/** Changes within this time share one report. */
+/** Changes within this time share one report; and those that only lead to another soon, within this longer one. */
 const coalesceMs = 20;
+const passingMs = 500;
 /** Of the interval, by how much a report may come earlier, so that instances that started together drift apart. */
 const jitter = 0.1;
 const intervalMinMs = 100;
@@ -37,6 +38,7 @@ export class AppReporter {
   #running = false;
   #regular: Timer | undefined;
   #soon: Timer | undefined;
+  #soonAtMs = 0;
 
   constructor(parts: AppParts, reported: Reported, intervalMs: number) {
     this.#parts = parts;
@@ -74,12 +76,12 @@ export class AppReporter {
   /** The state of an app is another one, or it is here no more. */
   changed(app: string): void {
     this.#changed.add(app);
-    this.#publishSoon();
+    this.#publishSoon(this.#reported.book.isAtRest(app) ? coalesceMs : passingMs);
   }
 
   /** What has been heard may be more. */
   moved(): void {
-    if (this.#heardText() !== this.#heardSent) this.#publishSoon();
+    if (this.#heardText() !== this.#heardSent) this.#publishSoon(passingMs);
   }
 
   /** Sends a report now, and the next one an interval later. @param changesAfter with the changes after that one @returns what was sent */
@@ -93,7 +95,7 @@ export class AppReporter {
     if (this.#running) {
       const inMs = this.#intervalMs * (1 - jitter * random.unit());
       this.#regular = clock.setTimer(inMs, () => this.publish({ whole: false }));
-      if (this.#number < this.#reported.book.number) this.#publishSoon();
+      if (this.#number < this.#reported.book.number) this.#publishSoon(coalesceMs);
     }
     return report;
   }
@@ -147,9 +149,14 @@ export class AppReporter {
     return `${ledgerId} ${generation}`;
   }
 
-  #publishSoon(): void {
+  #publishSoon(inMs: number): void {
     if (!this.#running) return;
-    this.#soon ??= this.#parts.clock.setTimer(coalesceMs, () => this.publish({ whole: false }));
+    const { clock } = this.#parts;
+    const atMs = clock.monotonicMs() + inMs;
+    if (this.#soon !== undefined && this.#soonAtMs <= atMs) return;
+    this.#soon?.cancel();
+    this.#soonAtMs = atMs;
+    this.#soon = clock.setTimer(inMs, () => this.publish({ whole: false }));
   }
 }
 
