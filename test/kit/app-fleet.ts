@@ -28,9 +28,14 @@ export class AppFleet extends CoordinatorsWorld {
   /** A leader, and `web-1` to `web-<instances>`. */
   static async ready(
     instances = 3,
-    options: CoordinatorsOptions & { readonly leaseMs?: number } = {},
+    options: CoordinatorsOptions & {
+      readonly leaseMs?: number;
+      /** Called before its first coordinator is there. */
+      readonly first?: (world: AppFleet) => void;
+    } = {},
   ): Promise<AppFleet> {
     const world = new AppFleet(options);
+    options.first?.(world);
     await world.startCoordinator("c1", options.leaseMs);
     world.serve("c1");
     await world.untilLed();
