@@ -27,8 +27,8 @@ export interface ActorHostOptions {
   readonly answersFor?: readonly ActorPattern[];
   readonly limits?: Partial<HostLimits>;
   /**
-   * How machines run: as XState's live actors, or as states that its transition function moves, which come to the same
-   * and take less memory. Default: `actors`.
+   * How machines run: as XState's live actors, or as states alone, which come to the same with less memory and time
+   * (`machine-root.ts`). Default: `actors`.
    */
   readonly machinesAs?: "actors" | "states";
 }

@@ -6,6 +6,7 @@ import {
   createMachine,
   type EventObject,
 } from "xstate";
+import { CompiledMachine } from "./compiled-machine.js";
 
 /** A machine that runs; `options` is what it was started with. */
 export interface MachineRoot {
@@ -51,13 +52,16 @@ interface Shared {
   readonly scope: AnyActorScope;
   /** What a transition asks for, done once it has succeeded. */
   readonly deferred: (() => void)[];
+  next(snapshot: AnyMachineSnapshot, event: EventObject): AnyMachineSnapshot;
 }
 
 /**
- * States alone, moved by the transition function of XState's machines: the same states, commands and timers as live actors come to, in
- * a fifth of their memory. There is no actor to send to: a machine whose code sends anything, be it to itself, fails; it raises or emits.
+ * States alone, moved by {@link CompiledMachine}, or by XState's transition function where that does not know all of a machine: the same
+ * states, commands and timers as live actors come to, in a fifth of their memory. There is no actor to send to: a machine whose code sends
+ * anything, be it to itself, fails; it raises or emits.
  */
 export function stateRoots({ scheduler, emitted, logged }: RootPorts): MakeRoot {
+  const compiled = new Map<AnyStateMachine, CompiledMachine | undefined>();
   const deferred: Shared["deferred"] = [];
   const self = createActor(createMachine({}), { logger: logged });
   const system: System & { readonly _relay: () => never } = {
@@ -78,7 +82,15 @@ export function stateRoots({ scheduler, emitted, logged }: RootPorts): MakeRoot 
     emit: emitted,
     actionExecutor: ({ exec, info, params }) => exec?.(info, params),
   };
-  return (machine, beginning) => new StateRoot({ scope, deferred }, machine, beginning);
+  const next: Shared["next"] = (snapshot, event) => {
+    const { machine } = snapshot as { readonly machine: AnyStateMachine };
+    if (!compiled.has(machine)) compiled.set(machine, CompiledMachine.of(machine));
+    const own = compiled.get(machine);
+    return own === undefined
+      ? machine.transition(snapshot, event, scope)
+      : own.transition(snapshot, event, emitted);
+  };
+  return (machine, beginning) => new StateRoot({ scope, deferred, next }, machine, beginning);
 }
 
 class StateRoot implements MachineRoot {
@@ -98,8 +110,7 @@ class StateRoot implements MachineRoot {
   }
 
   send(event: EventObject): void {
-    const { machine } = this.#snapshot;
-    this.#take(() => machine.transition(this.#snapshot, event, this.#shared.scope));
+    this.#take(() => this.#shared.next(this.#snapshot, event));
   }
 
   getSnapshot(): AnyMachineSnapshot {
