@@ -59,7 +59,8 @@ test("over a real server every coordinator is found by $SRV, with all of its end
 });
 
 test("over a real server an error has its headers, its body, and its way into the client", async () => {
-  const message = "There is no instance web-9: see rollcall instances ls.";
+  const message =
+    "There is no instance web-9: see rollcall instances ls, and for those with apps rollcall apps status --all.";
   await coordinator("c1", leading, {
     "instances.get": async ({ instance }) => {
       throw refusal("UNKNOWN_INSTANCE", { instance });

@@ -365,7 +365,7 @@ describe("a follower that knows no answers", () => {
       const refused = await ask(world, `${api}.instances.get`, '{"instance":"web-2"}');
       expect([refused.code, refused.error]).toEqual([
         "404",
-        "There is no instance web-2: see rollcall instances ls.",
+        "There is no instance web-2: see rollcall instances ls, and for those with apps rollcall apps status --all.",
       ]);
     }
   });

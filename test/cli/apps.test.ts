@@ -270,6 +270,29 @@ describe("what is shown of apps", () => {
     expect(stdout).toBe("20 pairs of app and instance: 20 as asked, 0 not, 0 not heard. --all shows all.\n");
   });
 
+  test("status of much that is not as asked stays readable, and says that there is more", async () => {
+    const pairs = Array.from({ length: 15 }, (_, app) =>
+      Array.from({ length: 30 }, (_, at) => {
+        const one = on(`web-${at}`, appInstance([{ ...failed, app: `app-${app}` }]));
+        return appRowOf(askedApp("enabled", { app: `app-${app}` }), one, viewNowMs);
+      }),
+    );
+    const counts = { total: 450, inSync: 0, mismatched: 450, unheard: 0 };
+    const { stdout } = await asks("apps.status", { ...listed, items: pairs.flat(), counts }, "status");
+    expect(stdout.split("\n").length).toBeLessThan(300);
+    expect(stdout).toContain("and 10 more instances");
+    expect(stdout).toContain("web-0, web-1, web-2 and 27 more: APP_FAILED");
+    expect(stdout).toContain("There are more than are shown");
+    const one = await asks("apps.status", { ...listed, items: pairs[0], counts }, "status", "app-0");
+    expect(one.stdout).toContain("web-29");
+  });
+
+  test("status without apps or instances says so", async () => {
+    const counts = { total: 0, inSync: 0, mismatched: 0, unheard: 0 };
+    const { stdout } = await asks("apps.status", { ...listed, items: [], counts }, "status");
+    expect(stdout).toBe("There is nothing to show: no app, or no instance with apps yet.\n");
+  });
+
   test("status --json is the report of old: by app, who has it how, all of them", async () => {
     const asked: ParsedRequestOf<"apps.status">[] = [];
     const [first, ...others] = rowsOf(fleet);

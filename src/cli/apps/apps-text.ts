@@ -6,6 +6,9 @@ import { agoText, countText, plainText } from "../words.js";
 
 /** The words of `rollcall apps …`. */
 
+/** Apps that are shown, and of each, where there are several, so many instances. */
+const appsShownMax = 10;
+const rowsShownMax = 20;
 /** Reasons under the table of one app; `apps why` has each. */
 const reasonsShownMax = 10;
 /** Instances that share a reason, by name. */
@@ -83,11 +86,18 @@ export interface StatusPage {
 
 /** Apps × instances: a table an app, its reasons under it, and what all comes to at the end. */
 export function statusText({ items, counts, asOf, more }: StatusPage, all: boolean, paint: Paint): string {
+  if (counts.total === 0) return "There is nothing to show: no app, or no instance with apps yet.";
   const byApp = new Map<string, AppRow[]>();
   for (const row of items) byApp.set(row.app, [...(byApp.get(row.app) ?? []), row]);
-  const tables = [...byApp.values()].map((rows) => appStatusText(rows, asOf, paint));
+  const apps = [...byApp.values()];
+  const isOne = apps.length === 1;
+  const tables = apps
+    .slice(0, appsShownMax)
+    .map((rows) => appStatusText(rows, isOne ? rows.length : rowsShownMax, asOf, paint));
   const sum = `${countText(counts.total, "pair")} of app and instance: ${counts.inSync} as asked, ${counts.mismatched} not, ${counts.unheard} not heard.`;
-  const left = more
+  const isCut =
+    more || apps.length > appsShownMax || (!isOne && apps.some((rows) => rows.length > rowsShownMax));
+  const left = isCut
     ? " There are more than are shown: narrow it by APP or --instance, or take --json."
     : !all && counts.total > items.length
       ? " --all shows all."
@@ -95,9 +105,10 @@ export function statusText({ items, counts, asOf, more }: StatusPage, all: boole
   return [...tables, `${sum}${left}`].join("\n\n");
 }
 
-function appStatusText(rows: readonly AppRow[], asOf: number, paint: Paint): string {
-  const [first] = rows;
+function appStatusText(all: readonly AppRow[], rowsMax: number, asOf: number, paint: Paint): string {
+  const [first] = all;
   if (first === undefined) return "";
+  const rows = all.slice(0, rowsMax);
   const lead = `${first.app} is to be ${first.desiredStatus}, generation ${first.generation}`;
   const table = tableText(
     rows,
@@ -119,7 +130,8 @@ function appStatusText(rows: readonly AppRow[], asOf: number, paint: Paint): str
     ],
     paint,
   );
-  return [paint("bold", lead), table, ...reasonLines(rows)].join("\n");
+  const more = all.length > rowsMax ? [`and ${countText(all.length - rowsMax, "more instance")}`] : [];
+  return [paint("bold", lead), table, ...more, ...reasonLines(all)].join("\n");
 }
 
 function nextText({ nextAttemptAtMs }: AppRow, asOf: number): string {
