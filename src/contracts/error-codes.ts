@@ -66,7 +66,8 @@ export const errorCodes = {
   UNKNOWN_INSTANCE: {
     retry: "never",
     status: 404,
-    sentence: "There is no instance {instance}: see rollcall instances ls, and for those with apps rollcall apps status --all.",
+    sentence:
+      "There is no instance {instance}: see rollcall instances ls, and for those with apps rollcall apps status --all.",
   },
   UNKNOWN_ENDPOINT: {
     retry: "never",
