@@ -4,8 +4,16 @@ import { lineOf } from "../ledger/cloud-event.js";
 import type { Finding } from "../simulator/chaos/chaos-run.js";
 import { type Entry, keepDiary } from "../simulator/chaos/diary.js";
 import { live } from "../simulator/chaos/life.js";
+import type { LifePlan } from "../simulator/chaos/life-plan.js";
 import { pictureOf } from "../simulator/chaos/picture.js";
 import { usageError } from "./usage-error.js";
+
+/** Writes a life that failed to a folder of its own: `plan.json`. @returns the folder */
+export function writePlan({ failure, report, plan }: Finding, out: string): string {
+  const folder = join(out, `${report.seed}-${failure.id}`);
+  writeFiles(folder, { "plan.json": planText(plan) });
+  return folder;
+}
 
 /**
  * Writes each life that failed to a folder of its own: `plan.json`, and of those that were made smaller the audit log and a picture too.
@@ -14,24 +22,30 @@ import { usageError } from "./usage-error.js";
 export async function writeFindings(findings: readonly Finding[], out: string): Promise<string[]> {
   const folders: string[] = [];
   for (const finding of findings) {
-    const { failure, report, shrunk, plan } = finding;
-    const folder = join(out, `${report.seed}-${failure.id}`);
-    const files: Record<string, string> = {
-      "plan.json": `${JSON.stringify(shrunk?.plan ?? plan, null, 2)}\n`,
-    };
-    if (shrunk !== undefined) {
-      const diary: Entry[] = [];
-      const { events, failure: again } = await live(shrunk.plan, { watchers: [keepDiary(diary)] });
-      files["trace.ndjson"] = events.map((event) => `${lineOf(event)}\n`).join("");
-      files["picture.txt"] = pictureOf(shrunk.plan, diary, again);
-    }
-    try {
-      mkdirSync(folder, { recursive: true });
-      for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text);
-    } catch (error) {
-      throw usageError(`The folder ${folder} cannot be written: ${(error as NodeJS.ErrnoException).code}.`);
-    }
+    const folder = writePlan(finding, out);
     folders.push(folder);
+    const plan = finding.shrunk?.plan;
+    if (plan === undefined) continue;
+    const diary: Entry[] = [];
+    const { events, failure: again } = await live(plan, { watchers: [keepDiary(diary)] });
+    writeFiles(folder, {
+      "plan.json": planText(plan),
+      "trace.ndjson": events.map((event) => `${lineOf(event)}\n`).join(""),
+      "picture.txt": pictureOf(plan, diary, again),
+    });
   }
   return folders;
+}
+
+function planText(plan: LifePlan): string {
+  return `${JSON.stringify(plan, null, 2)}\n`;
+}
+
+function writeFiles(folder: string, files: Readonly<Record<string, string>>): void {
+  try {
+    mkdirSync(folder, { recursive: true });
+    for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text);
+  } catch (error) {
+    throw usageError(`The folder ${folder} cannot be written: ${(error as NodeJS.ErrnoException).code}.`);
+  }
 }

@@ -46,6 +46,12 @@ export class ChaosProgress {
     this.#io.stderr.write(`${durationText(passedMs)}: ${words}${never}\n`);
   }
 
+  /** Says something that stays. */
+  say(line: string): void {
+    this.#bar.end();
+    this.#io.stderr.write(`${line}\n`);
+  }
+
   end(): void {
     this.#bar.end();
   }

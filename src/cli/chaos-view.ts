@@ -117,6 +117,11 @@ function familiesTable({ run: { tally } }: ChaosEnd, paint: Paint): string {
   return tableText(families, columns, paint);
 }
 
+/** Said when it is found; the run goes on. */
+export function foundText({ report, failure }: Finding, folder: string): string {
+  return `Seed ${report.seed} fails, ${failure.id}: ${failure.sentence} (${folder})`;
+}
+
 function findingText({ report, failure, plan, shrunk }: Finding, folder: string, paint: Paint): string {
   const { trouble, id, sentence, atMs } = failure;
   const lines = [

@@ -61,6 +61,20 @@ describe("rollcall simulate --chaos", () => {
     expect(code).toBe(0);
   });
 
+  test("a life that fails is written at once, whatever becomes of the run", async () => {
+    const cwd = makeTempDir();
+    const dies: ChaosPlayer = async (next, onDone) => {
+      await played({ 7: failureOf("liveness") })(next, onDone);
+      throw new Error("the worker died");
+    };
+    const { code, stderr } = await simulate(["--seed", "6", "--seeds", "3"], dies, cwd);
+    expect(code).toBe(1);
+    const found = ".rollcall-chaos/7-S4";
+    expect(stderr).toContain(`Seed 7 fails, S4: d1 was completed and is written again (${found})\n`);
+    const plan = lifePlanSchema.parse(JSON.parse(readFileSync(join(cwd, found, "plan.json"), "utf8")));
+    expect(plan).toEqual(drawPlan("7"));
+  });
+
   test.each([
     ["correctness", 65],
     ["liveness", 66],

@@ -5,7 +5,7 @@ import { z } from "zod";
 import type { ChaosPlayer, LifeOrder } from "../../simulator/chaos/chaos.js";
 import { type LifePlan, lifePlanSchema } from "../../simulator/chaos/life-plan.js";
 import { ChaosProgress } from "../chaos-progress.js";
-import { type ChaosEnd, chaosJson, chaosText, exitCodeOfChaos } from "../chaos-view.js";
+import { type ChaosEnd, chaosJson, chaosText, exitCodeOfChaos, foundText } from "../chaos-view.js";
 import type { Cli } from "../cli.js";
 import { productCommit } from "../product-version.js";
 import { usageError } from "../usage-error.js";
@@ -56,7 +56,7 @@ export async function runChaos(
   const { io } = cli;
   const orders = ordersOf(cli, options);
   // Loaded when needed: no other command runs a fleet.
-  const [{ doChaosHere }, { ChaosRun }, { writeFindings }] = await Promise.all([
+  const [{ doChaosHere }, { ChaosRun }, { writeFindings, writePlan }] = await Promise.all([
     import("../../simulator/chaos/chaos.js"),
     import("../../simulator/chaos/chaos-run.js"),
     import("../chaos-folder.js"),
@@ -72,8 +72,14 @@ export async function runChaos(
     interruption.unsubscribe();
   });
   const isOver = () => isInterrupted || progress.passedMs >= (limitMs ?? Number.POSITIVE_INFINITY);
+  const out = resolve(io.cwd, options.out ?? outDefault);
   try {
-    await run.live(whileNot(isOver, orders.all), play, () => progress.show());
+    await run.live(whileNot(isOver, orders.all), play, (finding) => {
+      // At once: a long run may be ended before its end.
+      if (finding !== undefined && options.life === undefined)
+        progress.say(foundText(finding, relative(io.cwd, writePlan(finding, out))));
+      progress.show();
+    });
     const { passedMs } = progress;
     progress.end();
     if (options.life === undefined && run.findings.length > 0 && !isInterrupted) {
@@ -82,7 +88,6 @@ export async function runChaos(
       );
       await run.shrink(play, { effortMax: shrinkEffortMax });
     }
-    const out = resolve(io.cwd, options.out ?? outDefault);
     const folders = await writeFindings(run.findings, out);
     const end: ChaosEnd = {
       run,
