@@ -42,7 +42,21 @@ export function conditionTimes(
     if (known === undefined) return { status, sinceMs: firstMs };
     return known.status === status ? known : { status, sinceMs: nowMs };
   };
-  return { Ready: timeOf("Ready"), InSync: timeOf("InSync"), Reconciling: timeOf("Reconciling") };
+  return {
+    Ready: timeOf("Ready"),
+    InSync: outOfSyncTime(timeOf("InSync"), tally),
+    Reconciling: timeOf("Reconciling"),
+  };
+}
+
+/** What began between two looks, or before this coordinator listened, is known by those whom it is about. */
+function outOfSyncTime(
+  time: ConditionTimes["InSync"],
+  { mismatchSinceMs }: AppTally,
+): ConditionTimes["InSync"] {
+  if (time.status || mismatchSinceMs === null) return time;
+  const { sinceMs } = time;
+  return { status: false, sinceMs: sinceMs === null ? mismatchSinceMs : Math.min(sinceMs, mismatchSinceMs) };
 }
 
 /** An app as it is shown. @param times of the newest look */
@@ -50,10 +64,9 @@ export function appViewOf(asked: AskedApp, tally: AppTally, times: ConditionTime
   const { app, desiredStatus, content, generation, added, changed } = asked.record;
   const { counts } = tally;
   const now = conditionsOf(asked, tally);
-  const shown = (name: ConditionName) => ({
-    ...now[name],
-    sinceMs: times[name].status === now[name].status ? times[name].sinceMs : nowMs,
-  });
+  // There was a look before: when this coordinator began to listen is of no matter.
+  const since = conditionTimes(times, asked, tally, nowMs, nowMs);
+  const shown = (name: ConditionName) => ({ ...now[name], sinceMs: since[name].sinceMs });
   return {
     app,
     desiredStatus,

@@ -226,7 +226,7 @@ describe("what is shown of apps", () => {
       settings       {}
       instances      1 as asked, 3 not, 1 not heard, of 5
       ready          no, since 2029-12-31T23:59:00.000Z: It runs on 1 of 4 heard.
-      in sync        no, since 2029-12-31T23:59:00.000Z: As asked on 1 of 4 heard.
+      in sync        no, since 2029-12-31T23:00:00.000Z: As asked on 1 of 4 heard.
       reconciling    yes, since 2029-12-31T23:59:00.000Z: 2 wait for their next try, 1 does not try again by itself.
       status of old  compiler_error_disabled
       added          2029-12-31T23:59:00.000Z by ann

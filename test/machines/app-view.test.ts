@@ -99,10 +99,22 @@ describe("the conditions of an app", () => {
     const first = conditionTimes(undefined, asked, good, viewNowMs, viewNowMs - 1_000);
     expect(first.InSync).toEqual({ status: true, sinceMs: null });
     const second = conditionTimes(first, asked, bad, viewNowMs + 1_000, viewNowMs - 1_000);
-    expect(second.InSync).toEqual({ status: false, sinceMs: viewNowMs + 1_000 });
+    // Since the instance says so, which is before the look.
+    expect(second.InSync).toEqual({ status: false, sinceMs: viewNowMs - 20_000 });
+    expect(second.Ready).toEqual({ status: false, sinceMs: viewNowMs + 1_000 });
     const third = conditionTimes(second, asked, bad, viewNowMs + 2_000, viewNowMs - 1_000);
     expect(third.InSync).toEqual(second.InSync);
-    expect(appViewOf(asked, bad, third, viewNowMs + 2_000).conditions.InSync.sinceMs).toBe(viewNowMs + 1_000);
+    expect(appViewOf(asked, bad, third, viewNowMs + 2_000).conditions.InSync.sinceMs).toBe(
+      viewNowMs - 20_000,
+    );
+  });
+
+  test("of what has not been as asked since before this coordinator listened the instances say since when", () => {
+    const asked = askedApp("enabled", { added: { by: "ann", atMs: 0, reason: null } });
+    const bad = tallyOf(asked, [named("a", appInstance([failed]))]);
+    const times = conditionTimes(undefined, asked, bad, viewNowMs, viewNowMs - 1_000);
+    expect(times.InSync).toEqual({ status: false, sinceMs: viewNowMs - 20_000 });
+    expect(times.Ready).toEqual({ status: false, sinceMs: null });
   });
 
   test("what was added while it listens is so since then", () => {
