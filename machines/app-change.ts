@@ -62,7 +62,7 @@ export type AppChangeOutcome =
 type Field = keyof AppRecord["changedIn"];
 const fields = ["desiredStatus", "version", "source", "settings"] as const satisfies readonly Field[];
 /** Longer values are cut in events: a page of them must fit a message. */
-const toldCharactersMax = 1_000;
+const toldCharactersMax = 300;
 
 /**
  * What becomes of a wish.

@@ -13,7 +13,7 @@ const passedOnMs = 1_500;
 const catchUpMs = 200;
 
 /** Not from a copy: whoever is asked finds out at that moment. */
-const foundOut: ReadonlySet<EndpointName> = new Set(["coordinators.list", "events.list"]);
+const foundOut: ReadonlySet<EndpointName> = new Set(["coordinators.list", "events.list", "apps.history"]);
 
 /** What a coordinator's answers to reads are made from. */
 export interface ApiKnowledge {

@@ -6,3 +6,5 @@ export const appChangesMax = 200;
 export const appChangesKeptMax = 1_000;
 /** Logs of one instance that are remembered: two of its processes may report in turn for a while. */
 export const auditedLogsMax = 4;
+/** Instances with apps; more are refused, lest a program that makes names up fills the ledger. */
+export const appInstancesMax = 200_000;

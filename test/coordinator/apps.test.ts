@@ -112,6 +112,26 @@ describe("what is asked of an app", () => {
   });
 });
 
+test("a list whose settings are too large for one message comes in pages, and history in short", async () => {
+  const settings = { text: "漢".repeat(16_000) };
+  for (let n = 0; n < 30; n++) await world.addApp(`app-${n}`, { settings, desiredStatus: "disabled" });
+  const seen: string[] = [];
+  let after: string | null = null;
+  do {
+    const page: Awaited<ReturnType<typeof world.call<"apps.list">>> = await world.call("apps.list", {
+      limit: 500,
+      after,
+    });
+    expect(Buffer.byteLength(JSON.stringify(page))).toBeLessThan(1_000_000);
+    seen.push(...page.items.map(({ app }) => app));
+    after = page.next;
+  } while (after !== null);
+  expect(seen).toEqual(Array.from({ length: 30 }, (_, n) => `app-${n}`));
+  await world.call("apps.set", { app: "app-1", settings: { text: "漢".repeat(15_000) } });
+  const { items } = await world.call("apps.history", { app: "app-1" });
+  expect(Buffer.byteLength(JSON.stringify(items.at(-1)))).toBeLessThan(4_000);
+});
+
 test("two administrators fight: the last that was acknowledged wins everywhere", async () => {
   await world.addApp();
   for (let n = 0; n < 20; n++) {

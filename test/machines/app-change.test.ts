@@ -128,7 +128,7 @@ test("long settings are cut in events, so that a page of them fits a message", (
   const outcome = apps.ask({ type: "set", change: { settings: { text: "x".repeat(16_000) } } });
   expect(JSON.stringify(outcome).includes("x".repeat(16_000))).toBe(true);
   if (outcome.kind !== "changed") throw new Error("it is another one");
-  expect(JSON.stringify(outcome.happening).length).toBeLessThan(1_500);
+  expect(JSON.stringify(outcome.happening).length).toBeLessThan(600);
 });
 
 test("whatever is asked, cleared and restored, no generation of an app comes twice, and none is above that of the list", () => {

@@ -8,6 +8,7 @@ import type { EventView } from "../../contracts/views.js";
 /** Pages of the audit log that one request may look through; a short page says where to go on. */
 const pagesMax = 20;
 const textMax = 200;
+const sentenceMax = 500;
 
 /** Events that tell what somebody wants of an app. */
 const desiredTypes: ReadonlySet<string> = new Set([
@@ -58,7 +59,7 @@ export async function appHistory(
 /** What an event says of a status; `undefined` if it is about something else. */
 function itemOf(event: EventView): AppHistoryItem | undefined {
   const { type, time, sentence, cause, actor, generation } = event;
-  const common = { atMs: Date.parse(time), generation, by: actor, sentence };
+  const common = { atMs: Date.parse(time), generation, by: actor, sentence: sentence.slice(0, sentenceMax) };
   if (type === "app.status") {
     const { data } = statusDataSchema.safeParse(event.data);
     if (data === undefined) return undefined;

@@ -2,6 +2,7 @@ import { auditingOf, toAskAfter } from "../../../machines/app-audit.js";
 import type { AlertBegins, AlertEnds } from "../../../machines/app-look.js";
 import { messageOf } from "../../base/errors.js";
 import type { AppInstanceRecord } from "../../contracts/app.js";
+import { appInstancesMax } from "../../contracts/app-limits.js";
 import type { AppChange, AppReport } from "../../contracts/app-report.js";
 import { troubleshootingOf } from "../../contracts/app-status.js";
 import { refusal } from "../../contracts/errors.js";
@@ -13,8 +14,6 @@ import type { Unit } from "../writer.js";
 import type { AppCatalog } from "./app-catalog.js";
 import type { HeardApps } from "./heard-apps.js";
 
-/** As many as a fleet may have; more are refused, lest a program that makes names up fills the ledger. */
-const instancesMax = 200_000;
 /** Writes of what one instance has said that may be under way; what it says meanwhile is asked for later. */
 const unwrittenMax = 8;
 
@@ -38,8 +37,8 @@ export class AppInstances {
   join(report: AppReport): string | undefined {
     const { instance, agentVersion } = report;
     if (this.#catalog.instances.has(instance)) return undefined;
-    if (this.#catalog.instances.size >= instancesMax)
-      return `the fleet has ${instancesMax} instances with apps already and takes no more`;
+    if (this.#catalog.instances.size >= appInstancesMax)
+      return `the fleet has ${appInstancesMax} instances with apps already and takes no more`;
     const joinedAtMs = this.#term.nowMs();
     const record: AppInstanceRecord = { format: 1, instance, joinedAtMs, audited: [], alertedAtMs: {} };
     const data = { agentVersion };

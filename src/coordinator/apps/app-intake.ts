@@ -75,11 +75,9 @@ export class AppIntake {
     this.#subscription?.unsubscribe();
   }
 
-  /** Instances that were heard, whose states are not all known; an answer would not be whole. */
-  get missing(): number {
-    let missing = 0;
-    for (const { isWhole } of this.#heard.values()) if (!isWhole) missing++;
-    return missing;
+  /** Instances that were heard. */
+  get size(): number {
+    return this.#heard.size;
   }
 
   get bad(): number {
@@ -173,11 +171,8 @@ export class AppIntake {
       return;
     }
     const heard = known ?? this.#begin(report, format);
-    heard.format = format;
     this.#hear(heard, report);
     heard.take(report, (text) => this.#intern(text));
-    // It does what it was asked for.
-    heard.askPauseMs = askEveryMs;
     this.#parts.onNews(heard, report);
     this.#attend(heard);
   }
@@ -206,6 +201,7 @@ export class AppIntake {
     const more = wants(heard);
     if (heard.isWhole && more === undefined) {
       heard.wantedSinceMs = null;
+      heard.askPauseMs = askEveryMs;
       return;
     }
     const now = this.#place.clock.monotonicMs();

@@ -8,6 +8,7 @@ import type { AppRecord } from "../../contracts/app.js";
 import type { AppRow, AppView } from "../../contracts/app-api.js";
 import { appHistory } from "./app-history.js";
 import type { KnownApps } from "./known-apps.js";
+import { Page } from "./page.js";
 
 export type AppReads = Pick<
   ControlPlane,
@@ -50,8 +51,11 @@ export function createAppReads(
         })
         .sort((one, other) => byName(one.app, other.app));
       const instances = known.instances();
-      const items = records.slice(0, limit).map((record) => appView(known, record, asOf.nowMs(), instances));
-      const next = records.length > limit ? (items.at(-1)?.app ?? null) : null;
+      const page = new Page<AppView>(limit);
+      for (const record of records)
+        if (!page.take(() => appView(known, record, asOf.nowMs(), instances))) break;
+      const { items } = page;
+      const next = page.isFull ? (items.at(-1)?.app ?? null) : null;
       return { items, next, asOf: asOf.asOfMs(), epoch: asOf.epoch() };
     },
     "apps.get": async ({ app }) => appView(known, known.catalog.record(app), asOf.nowMs()),
@@ -80,9 +84,8 @@ function statusOf(known: KnownApps, request: StatusRequest, nowMs: number): Stat
   const instances = instance === null ? known.instances() : [known.instance(instance)];
   apps.sort((one, other) => byName(one.record.app, other.record.app));
   instances.sort((one, other) => byName(one.instance, other.instance));
-  const items: AppRow[] = [];
+  const page = new Page<AppRow>(limit);
   const counts = { total: 0, inSync: 0, mismatched: 0, unheard: 0 };
-  let hasMore = false;
   for (const asked of apps) {
     const order = after === null ? 1 : byName(asked.record.app, after.app);
     for (const one of instances) {
@@ -95,11 +98,11 @@ function statusOf(known: KnownApps, request: StatusRequest, nowMs: number): Stat
       if (!(all || isWrong)) continue;
       const isAfter = order > 0 || (order === 0 && byName(one.instance, after?.instance ?? "") > 0);
       if (!isAfter) continue;
-      if (items.length < limit) items.push(appRowOf(asked, one, nowMs));
-      else hasMore = true;
+      page.take(() => appRowOf(asked, one, nowMs));
     }
   }
+  const { items, isFull } = page;
   const last = items.at(-1);
-  const next = hasMore && last !== undefined ? { app: last.app, instance: last.instanceId } : null;
+  const next = isFull && last !== undefined ? { app: last.app, instance: last.instanceId } : null;
   return { items, counts, next };
 }

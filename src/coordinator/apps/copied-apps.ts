@@ -1,5 +1,6 @@
 import { messageOf } from "../../base/errors.js";
 import type { Bus, Clock, Ledger, LedgerEntry, Log, Subscription } from "../../base/ports.js";
+import { appInstancesMax } from "../../contracts/app-limits.js";
 import { keys } from "../../contracts/keys.js";
 import type { Formats } from "../../contracts/record-formats.js";
 import { subjectsOf } from "../../contracts/subjects.js";
@@ -71,7 +72,8 @@ export class CopiedApps {
       {
         watch: this.#watch,
         patienceMs,
-        join: () => undefined,
+        // Its record may come a little later.
+        join: () => (this.#intake.size < appInstancesMax ? undefined : "there are too many instances"),
         onNews: () => undefined,
         wants: () => undefined,
         ask: (instance, how) => bus.publish(subjects.appsAsk(instance, "report"), JSON.stringify(how)),
