@@ -75,6 +75,21 @@ describe("what is asked of an app", () => {
     expect(world.events().filter(({ type }) => !type.includes("status")).length).toBe(before);
   });
 
+  test("that is so already is said to be so only when the ledger has it", async () => {
+    await world.addApp();
+    const arrive = world.store.holdNextCommit(fleet);
+    const answered: string[] = [];
+    for (const by of ["ann", "bob"])
+      world.ask("apps.disable", { app: "mail", by }).then(
+        () => answered.push(`${by} is told so`),
+        () => answered.push(`${by} is refused`),
+      );
+    await world.advance(2_000);
+    expect(answered).toEqual([]);
+    arrive();
+    await world.until(() => answered.length === 2);
+  });
+
   test("is refused with the reason and the next step", async () => {
     const call = world.ask.bind(world);
     expect((await refused(call("apps.enable", { app: "mail" }))).code).toBe("UNKNOWN_APP");

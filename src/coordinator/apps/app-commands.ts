@@ -29,6 +29,8 @@ export class AppCommands {
   readonly #catalog: AppCatalog;
   /** The newest format of a desired app that all instances read. */
   readonly #formatMax: () => number;
+  /** The newest write of each app that is under way. */
+  readonly #writing = new Map<string, Promise<void>>();
 
   constructor(term: Term, catalog: AppCatalog, formatMax: () => number) {
     this.#term = term;
@@ -47,6 +49,8 @@ export class AppCommands {
     const asking: AppAsking = { app, mark, requestKey, expectedGeneration };
     const outcome = changeOf(this.#catalog, wish, asking);
     const { record } = outcome;
+    // Whoever is told that it is so already is told so of what cannot be lost.
+    if (outcome.kind === "same") await this.#writing.get(app);
     const origin = byUser(by, requestKey ?? this.#term.random.id());
     if (outcome.kind === "untold") await this.#tellAnew(record, reason, origin);
     if (outcome.kind === "changed") {
@@ -98,7 +102,7 @@ export class AppCommands {
     this.#catalog.put({ kind: "app", record });
     this.#catalog.tell(app, list, this.#term.nowMs());
     const formatMax = this.#formatMax();
-    return writer.add({
+    const written = writer.add({
       puts: [
         ...puts,
         { key: keys.desiredApp(app), value: desired, formatMax },
@@ -106,5 +110,11 @@ export class AppCommands {
       ],
       events: [{ kind: "app", id: app, ...event, generation, ...origin }],
     });
+    this.#writing.set(app, written);
+    const forget = () => {
+      if (this.#writing.get(app) === written) this.#writing.delete(app);
+    };
+    written.then(forget, forget);
+    return written;
   }
 }
