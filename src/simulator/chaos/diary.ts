@@ -61,6 +61,7 @@ const byKind: Readonly<Record<string, string>> = {
   join: "J",
   leave: "V",
   relabel: "B",
+  appEnds: "!",
 };
 const byEffect = { start: "s", stop: "x", activate: "a" } as const;
 

@@ -39,3 +39,12 @@ export class Dice {
     return this.pick(items)[1];
   }
 }
+
+/** A way to be cut off, mostly from everything. */
+export function cutOf(dice: Dice): "cut" | "deaf" | "mute" {
+  return dice.weighted([
+    [3, "cut"],
+    [1, "deaf"],
+    [1, "mute"],
+  ]);
+}

@@ -1,11 +1,16 @@
 import { createSeededRandom } from "../../runtime/random.js";
-import { Dice } from "./dice.js";
+import { cutOf, Dice } from "./dice.js";
+import { drawApps } from "./draw-apps.js";
 import { type Family, families } from "./families.js";
 import { type Happening, type LifePlan, misuses, type Temper } from "./life-plan.js";
 
 const selectors = [null, "tier=web", "tier!=web", "zone=a", "tier=web,zone=a"] as const;
 const batches = [1, 1, 2, 3, "25%", "50%", "100%"] as const;
 const thresholds = [1, 1, 2, 3, "20%", "100%"] as const;
+
+/** What goes wrong with apps is drawn with them. */
+type OfFleet = Exclude<Family, "apps">;
+const ofFleet = families.filter((family): family is OfFleet => family !== "apps");
 
 /**
  * Draws the life that belongs to a seed. Swarm testing: which kinds of faults there are, and how many of each, is drawn first, so that
@@ -16,13 +21,14 @@ const thresholds = [1, 1, 2, 3, "20%", "100%"] as const;
 export function drawPlan(seed: string, options: { readonly instancesMax?: number } = {}): LifePlan {
   const random = createSeededRandom(seed);
   const dice = new Dice(random.fork("plan"));
-  const swarm = new Set(families.filter(() => dice.chance(0.5)));
+  const swarm = new Set(ofFleet.filter(() => dice.chance(0.5)));
   const size = Math.min(options.instancesMax ?? 200, sizeOf(dice));
   const leaseMs = dice.pick([3_000, 3_000, 12_000]);
   const faultsMs = dice.int(3, 12) * 60_000;
   const drifts = swarm.has("clocks");
   const drift = () => (drifts ? dice.int(-500, 500) : 0);
   const isNext = () => swarm.has("upgrades") && dice.chance(0.25);
+  const apps = drawApps(new Dice(random.fork("apps")), faultsMs, drifts);
   return {
     seed,
     leaseMs,
@@ -50,7 +56,10 @@ export function drawPlan(seed: string, options: { readonly instancesMax?: number
     })),
     configs: ["conf1", "conf2"],
     releases: Array.from({ length: dice.int(2, 5) }, (_, at) => temper(dice, `v${at + 1}`)),
+    apps: apps.apps,
+    appInstances: apps.appInstances,
     happenings: [
+      ...apps.happenings,
       ...people(dice, faultsMs),
       ...(swarm.size === 0 ? [] : faults(dice, [...swarm], faultsMs, leaseMs)),
     ].sort((a, b) => a.atMs - b.atMs),
@@ -136,7 +145,7 @@ function what(dice: Dice): { readonly release: number | null; readonly config: n
   return { release, config: release === null || dice.chance(0.2) ? dice.int(0, 3) : null };
 }
 
-function faults(dice: Dice, swarm: readonly Family[], untilMs: number, leaseMs: number): Happening[] {
+function faults(dice: Dice, swarm: readonly OfFleet[], untilMs: number, leaseMs: number): Happening[] {
   const found: Happening[] = [];
   const everyMs = dice.pick([5_000, 15_000, 40_000]);
   for (let atMs = 1_000; atMs < untilMs; atMs += dice.int(1, 2 * everyMs))
@@ -144,7 +153,7 @@ function faults(dice: Dice, swarm: readonly Family[], untilMs: number, leaseMs: 
   return found;
 }
 
-function fault(dice: Dice, family: Family, atMs: number, leaseMs: number): Happening {
+function fault(dice: Dice, family: OfFleet, atMs: number, leaseMs: number): Happening {
   const forMs = dice.weighted([
     [4, () => dice.int(50, leaseMs)],
     [4, () => dice.int(leaseMs, 20_000)],
@@ -153,7 +162,7 @@ function fault(dice: Dice, family: Family, atMs: number, leaseMs: number): Happe
   const which = dice.int(0, 999);
   const inFlightOr = dice.chance(0.4) ? ("inFlight" as const) : which;
   const leaderOr = dice.chance(0.6) ? ("leader" as const) : which;
-  const kinds: Record<Family, () => Happening> = {
+  const kinds: Record<OfFleet, () => Happening> = {
     messages: () => ({
       do: "messages",
       atMs,
@@ -168,9 +177,9 @@ function fault(dice: Dice, family: Family, atMs: number, leaseMs: number): Happe
     }),
     partitions: () =>
       dice.weighted<() => Happening>([
-        [3, () => ({ do: "coordinator", atMs, forMs, which: leaderOr, how: cut(dice) })],
-        [3, () => ({ do: "agent", atMs, forMs, which: inFlightOr, how: cut(dice) })],
-        [2, () => ({ do: "agents", atMs, forMs: longer(dice, forMs), share: dice.unit(), how: cut(dice) })],
+        [3, () => ({ do: "coordinator", atMs, forMs, which: leaderOr, how: cutOf(dice) })],
+        [3, () => ({ do: "agent", atMs, forMs, which: inFlightOr, how: cutOf(dice) })],
+        [2, () => ({ do: "agents", atMs, forMs: longer(dice, forMs), share: dice.unit(), how: cutOf(dice) })],
       ])(),
     pauses: () =>
       dice.chance(0.7)
@@ -222,12 +231,4 @@ function fault(dice: Dice, family: Family, atMs: number, leaseMs: number): Happe
 /** Mostly long enough to be noticed. */
 function longer(dice: Dice, forMs: number): number {
   return dice.chance(0.7) ? Math.max(forMs, dice.int(8, 40) * 1_000) : forMs;
-}
-
-function cut(dice: Dice): "cut" | "deaf" | "mute" {
-  return dice.weighted([
-    [3, "cut"],
-    [1, "deaf"],
-    [1, "mute"],
-  ]);
 }

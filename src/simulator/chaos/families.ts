@@ -13,6 +13,7 @@ export const families = [
   "processes",
   "machines",
   "membership",
+  "apps",
 ] as const;
 export type Family = (typeof families)[number];
 
@@ -35,6 +36,9 @@ function familyOf(happening: Happening): Family | undefined {
     case "crash":
     case "sick":
       return "processes";
+    case "appNode":
+    case "appEnds":
+      return "apps";
     case "join":
     case "leave":
     case "remove":

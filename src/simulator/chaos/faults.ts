@@ -89,6 +89,12 @@ export class Faults {
       case "ledger":
         this.#ledger(fault);
         return [];
+      case "appNode":
+        return this.#appNode(fault);
+      case "appEnds": {
+        const node = this.#fleet.apps.at(fault.which);
+        return node !== undefined && this.#fleet.apps.end(node, fault.app) ? [node.id] : [];
+      }
       case "newHost":
         return this.#fleet.newHost(fault.instance);
       case "double": {
@@ -185,6 +191,32 @@ export class Faults {
         break;
       default:
         this.#cutAgent(node.id, how, forMs);
+        break;
+    }
+    return [node.id];
+  }
+
+  #appNode({ which, how, forMs }: HappeningOf<"appNode">): readonly string[] {
+    const { apps } = this.#fleet;
+    const node = apps.at(which);
+    if (node === undefined) return [];
+    switch (how) {
+      case "stall":
+        node.clock.stall(forMs);
+        break;
+      case "diskFull":
+        node.records.setFull(true);
+        this.#later(forMs, () => node.records.setFull(false));
+        break;
+      case "stop":
+        this.#later(forMs, apps.stop(node));
+        break;
+      case "kill":
+        node.kill();
+        this.#later(forMs, () => apps.startNode(node));
+        break;
+      default:
+        if (node.busName !== undefined) this.#cut(node.busName, how, forMs);
         break;
     }
     return [node.id];

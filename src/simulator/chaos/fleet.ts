@@ -3,6 +3,7 @@ import type { Labels } from "../../contracts/instance.js";
 import type { ActorHost } from "../../runtime/actor.js";
 import type { SimulatedWorld } from "../world.js";
 import { AgentNode } from "./agent-node.js";
+import { AppFleet } from "./app-fleet.js";
 import { CoordinatorNode } from "./coordinator-node.js";
 import type { Effect } from "./effect.js";
 import type { LifePlan } from "./life-plan.js";
@@ -15,6 +16,7 @@ export class Fleet {
   readonly world: SimulatedWorld;
   readonly coordinators = new Map<string, CoordinatorNode>();
   readonly agents = new Map<string, AgentNode>();
+  readonly apps: AppFleet;
   /** Hosts that have left. */
   readonly gone: AgentNode[] = [];
   /** Of every process that ever was. */
@@ -33,12 +35,14 @@ export class Fleet {
   constructor(world: SimulatedWorld, plan: LifePlan) {
     this.world = world;
     this.#plan = plan;
+    this.apps = new AppFleet(world, plan);
   }
 
   start(): void {
     for (const { isNext, driftPpm } of this.#plan.coordinators) this.#startCoordinator({ isNext, driftPpm });
     for (const { driftPpm, isNext, ...named } of this.#plan.instances)
       this.#addAgent(this.#machine(named, { driftPpm, isNext }));
+    this.apps.start((host) => void this.hosts.push(host));
   }
 
   leader(): CoordinatorNode | undefined {
@@ -146,6 +150,7 @@ export class Fleet {
   /** Processes end no more by themselves. */
   calm(): void {
     for (const node of this.agents.values()) node.calm();
+    this.apps.calm();
   }
 
   startAgent(node: AgentNode): void {

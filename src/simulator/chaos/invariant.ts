@@ -1,8 +1,10 @@
 import type { Passing } from "../../bus/memory-bus.js";
+import type { AppReport } from "../../contracts/app-report.js";
 import type { Report } from "../../contracts/instance.js";
 import type { SeenBatch } from "../../ledger/memory-ledger.js";
 import type { ActorHost } from "../../runtime/actor.js";
 import type { AgentNode } from "./agent-node.js";
+import type { AppNode } from "./app-node.js";
 import type { CoordinatorNode } from "./coordinator-node.js";
 import type { Effect } from "./effect.js";
 import type { Commit, LedgerMirror } from "./ledger-mirror.js";
@@ -21,6 +23,8 @@ export interface Witness {
   /** The hosts in the fleet, and those that have left it. */
   readonly agents: ReadonlyMap<string, AgentNode>;
   readonly gone: readonly AgentNode[];
+  /** The processes with apps. */
+  readonly apps: ReadonlyMap<string, AppNode>;
   /** Of every process that ever was, what ran its actors. */
   readonly hosts: readonly ActorHost[];
   /** What each instance said of itself last, heard or not. */
@@ -62,6 +66,10 @@ export interface Invariant {
   taken?(passing: Passing, by: string): void;
   /** An instance has sent a report. */
   reported?(report: Report, by: string): void;
+  /** An instance has sent a report about its apps. */
+  appReported?(report: AppReport, by: string): void;
+  /** An app runs from now on. */
+  appEnabled?(node: AppNode, app: { readonly app: string; readonly version: string }): void;
   /** Something was done on a host. */
   done?(effect: Effect): void;
   /** People have got an answer. */

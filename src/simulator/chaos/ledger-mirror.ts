@@ -6,6 +6,7 @@ import { parseKey } from "../../contracts/keys.js";
 import { unescapeToken } from "../../contracts/names.js";
 import { type AuditEvent, readEvent } from "../../ledger/event-chain.js";
 import type { SeenBatch } from "../../ledger/memory-ledger.js";
+import { AppsMirror } from "./apps-mirror.js";
 import { nextFormats } from "./next-formats.js";
 
 /** Records by the kind of their keys. */
@@ -61,6 +62,7 @@ export class LedgerMirror {
   readonly deployments = new Map<string, DeploymentRecord>();
   readonly instances = new Map<string, InstanceRecord>();
   readonly desired = new Map<string, DesiredInstance>();
+  readonly apps = new AppsMirror();
   epoch = 0;
 
   /** Takes a stored batch in. @param revision of its last message @returns what it changed */
@@ -79,7 +81,10 @@ export class LedgerMirror {
       const [kind, id] = parseKey(key) ?? [key, ""];
       if (kind === "deployment" || kind === "instance" || kind === "desired.instance")
         changes.push(this.#change(kind, id, key, value, writtenAs));
-      else others.push({ key, value, revision: writtenAs });
+      else {
+        this.apps.take(key, value);
+        others.push({ key, value, revision: writtenAs });
+      }
       if (key === "epoch") this.epoch = (value as { epoch: number }).epoch;
     });
     const expected = writes.flatMap(({ expect }) => expect ?? []);

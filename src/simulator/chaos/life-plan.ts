@@ -106,6 +106,26 @@ export const happeningSchema = z.discriminatedUnion("do", [
     which: nth,
     byMs: z.int().min(-3_600_000).max(3_600_000),
   }),
+  /** An administrator asks something of an app; `careful`: only if it is still as they saw it last. */
+  z.strictObject({
+    do: z.literal("app"),
+    atMs,
+    verb: z.enum(["add", "enable", "disable", "set", "uninstall", "reconcile"]),
+    app: nth,
+    version: nth,
+    careful: z.boolean(),
+    by: z.enum(["anna", "bob"]),
+  }),
+  /** Something happens to a process with apps in it. */
+  z.strictObject({
+    do: z.literal("appNode"),
+    atMs,
+    forMs,
+    which: nth,
+    how: z.enum(["kill", "stop", "stall", "diskFull", ...cut.options]),
+  }),
+  /** One of the apps that run there ends by itself. */
+  z.strictObject({ do: z.literal("appEnds"), atMs, which: nth, app: nth }),
   z.strictObject({
     do: z.literal("ledger"),
     atMs,
@@ -135,6 +155,18 @@ export const temperSchema = z.strictObject({
 });
 export type Temper = z.infer<typeof temperSchema>;
 
+/** How an app takes on the instances; each draws the fate of each version from the shares. */
+export const appTemperSchema = z.strictObject({
+  app: idSchema,
+  /** Never works there: the licence, the code or the settings are wrong. */
+  broken: share,
+  /** Fails half of the time. */
+  flaky: share,
+  /** Hangs now and then. */
+  hangs: share,
+});
+export type AppTemper = z.infer<typeof appTemperSchema>;
+
 /**
  * A whole life of a fleet, before it is lived: who there is and what happens when. It is drawn from a seed, can be made smaller, and gives
  * the same life each time.
@@ -156,6 +188,12 @@ export const lifePlanSchema = z.strictObject({
     .max(200),
   releases: z.array(temperSchema).min(1).max(8),
   configs: z.array(versionSchema).max(4),
+  apps: z.array(appTemperSchema).max(8).default([]),
+  /** Processes with apps in them. */
+  appInstances: z
+    .array(z.strictObject({ id: idSchema, driftPpm: z.int() }))
+    .max(20)
+    .default([]),
   happenings: z.array(happeningSchema).max(2_000),
 });
 export type LifePlan = z.infer<typeof lifePlanSchema>;

@@ -68,6 +68,7 @@ class Life {
   readonly #trace = new Trace();
   readonly #reports = new Map<string, Report>();
   readonly #healthPrefix: string;
+  readonly #appsPrefix: string;
   readonly #marks = new Set<Mark>();
   readonly #startedAtMs: number;
   readonly #endsAtMs: number;
@@ -81,7 +82,9 @@ class Life {
     this.#world = new SimulatedWorld({ seed: plan.seed, log: this.#log() });
     this.#startedAtMs = this.#world.clock.nowMs();
     this.#endsAtMs = this.#startedAtMs + untilMs;
-    this.#healthPrefix = `${subjectsOf(this.#world.fleet).root}.health.`;
+    const { root } = subjectsOf(this.#world.fleet);
+    this.#healthPrefix = `${root}.health.`;
+    this.#appsPrefix = `${root}.apps.`;
     this.#fleet = new Fleet(this.#world, plan);
     this.#faults = new Faults(this.#fleet, () => this.#inFlight());
     this.#people = new People(this.#world, plan, this.#ledger);
@@ -173,6 +176,7 @@ class Life {
       case "misuse":
       case "reconcile":
       case "remove":
+      case "app":
         this.#people.wish(happening);
         return [];
       case "relabel":
@@ -232,6 +236,7 @@ class Life {
         this.#run((invariant) => invariant.sent?.(passing));
         if (passing.subject.endsWith(".mend")) this.#stir(`${passing.from} asks for something to be mended`);
         this.#noteReport(passing);
+        this.#noteAppReport(passing);
       },
       taking: (passing, by) => this.#run((invariant) => invariant.taking?.(passing, by)),
       taken: (passing, by) => {
@@ -248,6 +253,10 @@ class Life {
       },
       refused: (seen, kind) => this.#run((invariant) => invariant.refused?.(seen, kind)),
     });
+    this.#fleet.apps.onEnabled = (node, app) => {
+      this.#stir(`${node.id} enables ${app.app}`);
+      this.#run((invariant) => invariant.appEnabled?.(node, app));
+    };
     this.#fleet.onEffect = (effect: Effect) => {
       this.#trace.done(effect);
       this.#stir(`${effect.instance} does something: ${effect.what}`);
@@ -267,6 +276,13 @@ class Life {
       this.#heard.sent(passing, read.record);
     }
     this.#run((invariant) => invariant.reported?.(read.record, from));
+  }
+
+  #noteAppReport({ from, subject, data }: Passing): void {
+    if (!subject.startsWith(this.#appsPrefix)) return;
+    const read = nextFormats["app-report"].read(JSON.parse(new TextDecoder().decode(data)));
+    assert("record" in read, "an instance sends what is a report about apps");
+    this.#run((invariant) => invariant.appReported?.(read.record, from));
   }
 
   #stir(what: string | undefined): void {
@@ -293,6 +309,7 @@ class Life {
       ledger: this.#ledger,
       coordinators: this.#fleet.coordinators,
       agents: this.#fleet.agents,
+      apps: this.#fleet.apps.nodes,
       gone: this.#fleet.gone,
       hosts: this.#fleet.hosts,
       reports: this.#reports,
@@ -329,7 +346,7 @@ function isExpected(facts: object, sentence: string): boolean {
       /^(DEPLOYMENT_FAILED|ROLLBACK_FAILED|CONVERGENCE_FAILED|PROGRESS_DEADLINE)$/.test(
         String(facts.code),
       )) ||
-    /could not be saved|disk of memory is full|records could not be read|coordinator cannot lead/.test(
+    /could not be saved|disk of memory is full|records could not be read|coordinator cannot lead|apps could not be disabled in time/.test(
       `${sentence} ${"error" in facts ? String(facts.error) : ""}`,
     )
   );

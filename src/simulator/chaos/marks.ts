@@ -25,6 +25,10 @@ export const marks = {
   supersededLeft: "a rollback leaves an instance to a later deployment",
   abortedWhileCut: "a deployment is aborted while an instance in flight is cut off",
   duplicateDone: "a report by which an instance has succeeded is taken twice",
+  appGenerationMismatch: "an administrator who knows less than there is to know is refused",
+  appWorkedWhenRetried: "an app that had failed works when it is tried again",
+  appBroken: "an app does not work on an instance in the end, for a permanent cause",
+  appCleared: "an app that was uninstalled everywhere is forgotten",
   formatsRaised: "a newer format is begun",
 } as const satisfies Readonly<Record<string, string>>;
 

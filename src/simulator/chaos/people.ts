@@ -3,6 +3,7 @@ import type { Client } from "../../api/client-types.js";
 import { messageOf, RollcallError } from "../../base/errors.js";
 import type { EndpointName, ReplyOf, RequestOf } from "../../contracts/api.js";
 import type { SimulatedWorld } from "../world.js";
+import { Administrators } from "./administrators.js";
 import type { AgentNode } from "./agent-node.js";
 import type { LedgerMirror } from "./ledger-mirror.js";
 import type { Happening, HappeningOf, LifePlan } from "./life-plan.js";
@@ -18,7 +19,7 @@ export interface Asked {
 
 export type Wish = Extract<
   Happening,
-  { do: "deploy" | "act" | "reset" | "remove" | "relabel" | "misuse" | "reconcile" }
+  { do: "deploy" | "act" | "reset" | "remove" | "relabel" | "misuse" | "reconcile" | "app" }
 >;
 
 const digestOf = (version: string) => `sha256:${Buffer.from(version).toString("hex").padEnd(64, "0")}`;
@@ -32,6 +33,7 @@ export class People {
   readonly #client: Client;
   readonly #world: SimulatedWorld;
   readonly #ledger: LedgerMirror;
+  readonly #administrators: Administrators;
   #requests = 0;
 
   constructor(world: SimulatedWorld, plan: LifePlan, ledger: LedgerMirror) {
@@ -40,6 +42,9 @@ export class People {
     this.#world = world;
     this.#ledger = ledger;
     const random = world.random.fork("people");
+    this.#administrators = new Administrators(plan, ledger, (endpoint, request) =>
+      this.#later(endpoint, request),
+    );
     this.#client = createClient({ bus: hub.connect("people"), fleet, clock, random, log });
   }
 
@@ -97,6 +102,9 @@ export class People {
         break;
       case "misuse":
         this.#misuse(wish);
+        break;
+      case "app":
+        this.#administrators.wish(wish);
         break;
       case "relabel":
         break;

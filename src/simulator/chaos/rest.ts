@@ -1,3 +1,4 @@
+import { isInSync } from "../../contracts/app-status.js";
 import type { DeploymentRecord } from "../../contracts/deployment.js";
 import { sameVersion, type VersionPair } from "../../contracts/version.js";
 import { ranMs } from "./deployment-clock.js";
@@ -22,6 +23,9 @@ const stuckMs = 300_000;
 const againMs = 60_000;
 /** How long a client goes on asking: what people wanted last may still be done then. */
 const peopleMs = 60_000;
+
+/** The longest wait before an app is tried again, a call that hangs, the list that is read anyway, two looks at tombstones. */
+const appsMs = 300_000 + 30_000 + 60_000 + 60_000;
 
 /** What is late, by the rule that it breaks. */
 export interface Late {
@@ -61,7 +65,14 @@ export class Rest {
   /** What is not at rest yet: a deployment that is not over, an instance that is not where it was told to be. */
   unrest(): string | undefined {
     const stands = this.#witness.nowMs() < this.#calmAtMs ? "a process stands still" : undefined;
-    return stands ?? this.#unled() ?? this.#unfinished() ?? this.#unsettled() ?? this.#atWork();
+    return (
+      stands ??
+      this.#unled() ??
+      this.#unfinished() ??
+      this.#unsettled() ??
+      this.#atWork() ??
+      this.#appsUnsettled()
+    );
   }
 
   /**
@@ -111,7 +122,8 @@ export class Rest {
     for (const { id, claim, last, owed } of ledger.instances.values()) {
       if (claim !== null) return `${id} is claimed by ${claim.deployment}`;
       // Whether or not its agent is there: its deadline ends it.
-      if (owed !== null && last?.result === "told") return `${id} is on its way to what it is owed`;
+      if (owed !== null && last?.result === "told" && last.deployment === owed.deployment)
+        return `${id} is on its way to what it is owed`;
       if (!agents.has(id)) continue;
       if (last?.result === "goingBack") return `${id} is still going back`;
       if (owed !== null && (last?.result !== "failed" || this.#isThere(id, owed.target)))
@@ -141,6 +153,24 @@ export class Rest {
       const { observedGeneration = 0 } = reports.get(id) ?? {};
       if (observedGeneration < generation)
         return `${id} acts on generation ${observedGeneration}, it was told ${generation}`;
+    }
+    return undefined;
+  }
+
+  /** An app that is not as asked and still tried, or whose tombstone still stands. */
+  #appsUnsettled(): string | undefined {
+    const { ledger, apps } = this.#witness;
+    for (const record of ledger.apps.records.values()) {
+      const { app, generation, desiredStatus } = record;
+      const states = new Map([...apps].map(([id, { agent }]) => [id, agent?.stateOf(app)] as const));
+      for (const [id, state] of states) {
+        if (apps.get(id)?.agent === undefined) return `${id} does not run`;
+        const isGivenUp = state?.generation === generation && state.stopped;
+        if (!isInSync(record, state) && !isGivenUp)
+          return `${app} on ${id} is ${state?.initStatus} at generation ${state?.generation}, it is to be ${desiredStatus} at ${generation}`;
+      }
+      const isConfirmed = [...ledger.apps.instances].every((id) => states.get(id)?.installed !== true);
+      if (desiredStatus === "uninstalled" && isConfirmed) return `the tombstone of ${app} still stands`;
     }
     return undefined;
   }
@@ -183,6 +213,8 @@ export class Rest {
       const { batch = 1, spec } = ledger.deployments.get(id) ?? {};
       roundsMs += Math.ceil(count / batch) * ((spec?.deadlineMs ?? stuckMs) + lagMs);
     }
-    return peopleMs + longestMs + roundsMs + stuckMs + againMs;
+    return (
+      peopleMs + longestMs + roundsMs + Math.max(stuckMs + againMs, ledger.apps.records.size > 0 ? appsMs : 0)
+    );
   }
 }

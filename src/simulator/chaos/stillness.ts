@@ -5,6 +5,9 @@ const quiet: ReadonlySet<string> = new Set([
   "coordinator.leading",
   "fleet.reconciled",
   "ledger.formats.raised",
+  // Ten minutes after an app did not get there, and some time after it did.
+  "app.mismatched",
+  "app.matched",
 ]);
 
 /** What in a batch must not happen in a fleet at rest: anything but renewals of the lease, and what a coordinator notes of itself. */

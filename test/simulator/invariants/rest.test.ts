@@ -2,9 +2,11 @@ import { expect, test } from "vitest";
 import type { Agent } from "../../../src/agent/agent.js";
 import { keys } from "../../../src/contracts/keys.js";
 import type { AgentNode } from "../../../src/simulator/chaos/agent-node.js";
+import type { AppNode } from "../../../src/simulator/chaos/app-node.js";
 import type { CoordinatorNode } from "../../../src/simulator/chaos/coordinator-node.js";
 import { Rest } from "../../../src/simulator/chaos/rest.js";
 import { stirIn } from "../../../src/simulator/chaos/stillness.js";
+import { askedApp } from "../../machines/app-samples.js";
 import { claimOf, deploymentOf, instanceOf, sightingOf, v2 } from "../../machines/samples.js";
 import { StagedFleet, told } from "./staged-fleet.js";
 
@@ -66,6 +68,30 @@ test("what was broadcast and not noticed is unrest, and so is what is owed, clai
   expect(
     put({ last: { ...last, result: "failed" }, owed: { deployment: "d1", target: v2, minHealthyMs: 0 } }),
   ).toBe(undefined);
+});
+
+test("what a silent instance was told by one deployment is not what another one owes it", () => {
+  const { fleet, rest } = calm();
+  fleet.agents.clear();
+  const owed = { deployment: "d2", target: v2, minHealthyMs: 0 };
+  const last = { deployment: "d1", before: null, result: "told" } as const;
+  fleet.write({ puts: { [keys.instance("i1")]: instanceOf({ generation: 1, owed, last }) } });
+  expect(rest.unrest()).toBeUndefined();
+});
+
+test("an app that is still tried is unrest, and so is a tombstone that all have confirmed", () => {
+  const { fleet, rest } = calm();
+  const state = { generation: 3, initStatus: "error_disabled", installed: true, stopped: false };
+  fleet.apps.set("p1", { id: "p1", agent: { stateOf: () => state } } as unknown as AppNode);
+  const ask = (desiredStatus: "enabled" | "uninstalled") => {
+    fleet.write({ puts: { [keys.app("mail")]: askedApp(desiredStatus).record } });
+    return rest.unrest();
+  };
+  expect(ask("enabled")).toMatch(/mail on p1 is error_disabled at generation 3, it is to be enabled at 3/);
+  state.stopped = true;
+  expect(ask("enabled")).toBeUndefined();
+  state.installed = false;
+  expect(ask("uninstalled")).toMatch(/the tombstone of mail still stands/);
 });
 
 test("L2: nobody who leads two leases later is late", () => {

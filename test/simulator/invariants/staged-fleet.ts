@@ -4,6 +4,7 @@ import { keys } from "../../../src/contracts/keys.js";
 import { emptyChain, sealEvents } from "../../../src/ledger/event-chain.js";
 import type { StoreWrite } from "../../../src/ledger/store.js";
 import type { AgentNode } from "../../../src/simulator/chaos/agent-node.js";
+import type { AppNode } from "../../../src/simulator/chaos/app-node.js";
 import type { CoordinatorNode } from "../../../src/simulator/chaos/coordinator-node.js";
 import { drawPlan } from "../../../src/simulator/chaos/draw-plan.js";
 import type { Effect } from "../../../src/simulator/chaos/effect.js";
@@ -34,6 +35,7 @@ export class StagedFleet {
   readonly marks = new Set<Mark>();
   readonly agents = new Map<string, AgentNode>();
   readonly gone: AgentNode[] = [];
+  readonly apps = new Map<string, AppNode>();
   readonly reports = new Map<string, Report>();
   readonly asked: Asked[] = [];
   readonly hosts: Witness["hosts"][number][] = [];
@@ -64,6 +66,7 @@ export class StagedFleet {
       coordinators: this.coordinators,
       agents: this.agents,
       gone: this.gone,
+      apps: this.apps,
       hosts: this.hosts,
       reports: this.reports,
       asked: this.asked,

@@ -106,4 +106,12 @@ export const mutants: readonly Mutant[] = [
     instead: 'refuse(message, refusal("STALE_EPOCH", { given: epoch, known: asked.epoch }));',
     foundBy: ["S3"],
   },
+  {
+    name: "an administrator is told before anything is written",
+    file: "src/coordinator/apps/app-commands.js",
+    line: "await this.#tell(record, [{ key: keys.app(app), value: record }], outcome.happening, origin);",
+    instead:
+      "this.#tell(record, [{ key: keys.app(app), value: record }], outcome.happening, origin).catch(() => undefined);",
+    foundBy: ["A1"],
+  },
 ];

@@ -1,5 +1,7 @@
 import type { Invariant, MakeInvariant, Witness } from "../invariant.js";
 import { acknowledged } from "./acknowledged.js";
+import { appsAsked } from "./apps-asked.js";
+import { appsReached } from "./apps-reached.js";
 import { askedOnce } from "./asked-once.js";
 import { audit } from "./audit.js";
 import { batchBound } from "./batch-bound.js";
@@ -21,9 +23,12 @@ import { resources } from "./resources.js";
 import { silenceFailsNobody } from "./silence-fails-nobody.js";
 import { staleRequests } from "./stale-requests.js";
 import { standingTellsNobody } from "./standing-tells-nobody.js";
+import { tombstones } from "./tombstones.js";
 
 const all: readonly MakeInvariant[] = [
   acknowledged,
+  appsAsked,
+  appsReached,
   askedOnce,
   audit,
   batchBound,
@@ -45,6 +50,7 @@ const all: readonly MakeInvariant[] = [
   silenceFailsNobody,
   staleRequests,
   standingTellsNobody,
+  tombstones,
 ];
 
 /** Every invariant, for one life. */

@@ -29,7 +29,8 @@ export const audit: MakeInvariant = () => {
     const { kind, id, type, audit: stored } = event;
     const problem = problemOf(stored);
     if (problem !== undefined) throw new Violation(problem);
-    if (type.endsWith(".changed")) throw new Violation(`a change of ${id} is not explained: ${type}`);
+    if (kind !== "app" && type.endsWith(".changed"))
+      throw new Violation(`a change of ${id} is not explained: ${type}`);
     if (once.has(type) && said.has(`${type} ${id}`)) throw new Violation(`${type} of ${id} is said twice`);
     if (once.has(type)) said.add(`${type} ${id}`);
     if (!actorPattern.test(stored.actor ?? ""))
@@ -56,6 +57,9 @@ export const audit: MakeInvariant = () => {
       checkHead(commit);
     },
     reported({ instance, incarnation, seq }) {
+      causes.noteReport(instance, incarnation, seq);
+    },
+    appReported({ instance, incarnation, seq }) {
       causes.noteReport(instance, incarnation, seq);
     },
   };
@@ -112,7 +116,7 @@ class Causes {
   }
 
   exist({ audit: { cause = "", epoch } }: StoredEvent): boolean {
-    if (/^request:./.test(cause) || /^clock:(deadline|silence)$/.test(cause)) return true;
+    if (/^request:./.test(cause) || /^clock:(deadline|silence|mismatch|tombstone)$/.test(cause)) return true;
     if (cause.startsWith("epoch:")) return cause === `epoch:${epoch}`;
     if (cause.startsWith("deployment:"))
       return this.#deployments.has(cause.includes("/") ? `${epoch} ${cause}` : cause);

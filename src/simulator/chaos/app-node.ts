@@ -1,0 +1,105 @@
+import type { AppToRun } from "../../agent/app-engine.js";
+import { type AppAgent, createAppAgent } from "../../agent/apps/app-agent.js";
+import { MemoryRecords } from "../../agent/memory/records.js";
+import type { MemoryBus } from "../../bus/memory-connection.js";
+import { subjectsOf } from "../../contracts/subjects.js";
+import { openLedgerReader } from "../../ledger/ledger-reader.js";
+import type { ActorHost } from "../../runtime/actor.js";
+import { createActorHost } from "../../runtime/actor-host.js";
+import type { SeededRandom } from "../../runtime/random.js";
+import { NodeClock } from "../node-clock.js";
+import type { SimulatedWorld } from "../world.js";
+import { Dice } from "./dice.js";
+import type { AppTemper } from "./life-plan.js";
+import { MemoryApps } from "./memory-apps.js";
+
+/** The longest that a call of an engine may take here: short, so that what hangs is not all there is of a life. */
+const limitsMs = { install: 10_000, initialize: 5_000, enable: 5_000, disable: 5_000, uninstall: 10_000 };
+
+export interface AppNodeOptions {
+  readonly id: string;
+  readonly driftPpm: number;
+  readonly apps: readonly AppTemper[];
+  /** An app runs there from now on. */
+  readonly onEnabled: (node: AppNode, app: AppToRun) => void;
+  readonly onHost: (host: ActorHost) => void;
+}
+
+/** A process with apps in it, as a user's is: it comes and goes, what is installed and written down stays. */
+export class AppNode {
+  readonly id: string;
+  readonly engine: MemoryApps;
+  readonly records: MemoryRecords;
+  readonly #world: SimulatedWorld;
+  readonly #options: AppNodeOptions;
+  readonly #random: SeededRandom;
+  #clock: NodeClock;
+  #bus: MemoryBus | undefined;
+  #agent: AppAgent | undefined;
+  #starts = 0;
+
+  constructor(world: SimulatedWorld, options: AppNodeOptions) {
+    const { id, apps, driftPpm, onEnabled } = options;
+    this.id = id;
+    this.#world = world;
+    this.#options = options;
+    this.#random = world.random.fork(`apps/${id}`);
+    this.#clock = new NodeClock(world.clock, { driftPpm });
+    this.records = new MemoryRecords(world.clock, 2);
+    const dice = new Dice(this.#random.fork("fates"));
+    this.engine = new MemoryApps(this.#clock, { apps, dice, onEnabled: (app) => onEnabled(this, app) });
+  }
+
+  get agent(): AppAgent | undefined {
+    return this.#agent;
+  }
+
+  get clock(): NodeClock {
+    return this.#clock;
+  }
+
+  /** Of its connection now; undefined while it does not run. */
+  get busName(): string | undefined {
+    return this.#bus?.name;
+  }
+
+  /** Starts the process; without effect while it runs. @throws RollcallError as its beginning would fail */
+  async start(): Promise<void> {
+    if (this.#bus !== undefined) return;
+    const { fleet, log, hub } = this.#world;
+    const { driftPpm, onHost } = this.#options;
+    const name = `apps-${this.id}-${++this.#starts}`;
+    const clock = new NodeClock(this.#world.clock, { driftPpm });
+    const bus = hub.connect(name, { clock });
+    this.#clock = clock;
+    this.#bus = bus;
+    this.engine.begin(clock);
+    const random = this.#random.fork(name);
+    const host = createActorHost({ node: name, clock, random, log, bus, subjects: subjectsOf(fleet) });
+    onHost(host);
+    const ledger = openLedgerReader(bus, fleet);
+    const agent = createAppAgent(
+      { clock, random, log, bus, ledger, engine: this.engine, records: this.records, host },
+      { fleet, instance: this.id, agentVersion: "1.0.0", limitsMs },
+    );
+    this.#agent = agent;
+    await agent.start();
+  }
+
+  /** As by SIGKILL. */
+  kill(): void {
+    this.#clock.die();
+    this.records.crash();
+    this.engine.running.clear();
+    void this.#bus?.close();
+    this.#bus = undefined;
+    this.#agent = undefined;
+  }
+
+  /** It ends in order; with `leave` the control plane is told that it does not come back. */
+  async stop(options: { readonly leave?: boolean } = {}): Promise<void> {
+    const bus = this.#bus;
+    await this.#agent?.stop(options);
+    if (this.#bus === bus) this.kill();
+  }
+}

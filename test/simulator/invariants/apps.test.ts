@@ -1,0 +1,158 @@
+import { expect, test } from "vitest";
+import type { AppRecord, DesiredStatus } from "../../../src/contracts/app.js";
+import { keys } from "../../../src/contracts/keys.js";
+import type { AppNode } from "../../../src/simulator/chaos/app-node.js";
+import { appsAsked } from "../../../src/simulator/chaos/invariants/apps-asked.js";
+import { appsReached } from "../../../src/simulator/chaos/invariants/apps-reached.js";
+import { tombstones } from "../../../src/simulator/chaos/invariants/tombstones.js";
+import { desiredApp } from "../../machines/app-samples.js";
+import { StagedFleet } from "./staged-fleet.js";
+
+function recordOf(generation: number, desiredStatus: DesiredStatus): AppRecord {
+  const mark = { by: "anna", reason: null, atMs: 0 };
+  return {
+    format: 1,
+    app: "mail",
+    generation,
+    desiredStatus,
+    content: { version: "1.0.0", source: null, settings: {} },
+    added: mark,
+    changed: mark,
+    changedIn: { desiredStatus: generation, version: 1, source: 1, settings: 1 },
+    requestKey: `r${generation}`,
+    legacyStatus: null,
+  };
+}
+
+const eventOf = (type: string) => ({
+  kind: "app",
+  id: "mail",
+  type,
+  data: {},
+  actor: "user:anna",
+  cause: "request:r1",
+});
+
+/** A fleet in which `mail` is asked for as the test says. */
+function led(make: typeof appsAsked) {
+  const fleet = new StagedFleet(make);
+  fleet.lead("c1");
+  const endpoints = {
+    enabled: "apps.enable",
+    disabled: "apps.disable",
+    uninstalled: "apps.uninstall",
+  } as const;
+  const store = (generation: number, status: DesiredStatus, told = generation) =>
+    fleet.write({
+      events: [eventOf(`app.${status}`)],
+      puts: {
+        [keys.app("mail")]: recordOf(generation, status),
+        [keys.desiredApp("mail")]: desiredApp(told, status, { app: "mail" }),
+      },
+    });
+  const attempt = (generation: number) =>
+    fleet.asked.push({
+      endpoint: "apps.enable",
+      request: { requestKey: `r${generation}` },
+      atMs: 0,
+      answer: undefined,
+    });
+  return {
+    fleet,
+    attempt,
+    store,
+    ask: (generation: number, status: DesiredStatus) => {
+      attempt(generation);
+      store(generation, status);
+    },
+    grant: (generation: number, status: DesiredStatus, desiredStatus = status) =>
+      fleet.answer({
+        endpoint: endpoints[status],
+        request: { app: "mail" },
+        answer: { reply: { app: "mail", generation, desiredStatus } },
+      }),
+  };
+}
+
+test("what was granted and is not in the ledger is noticed, then and at the end", () => {
+  const { ask, grant, fleet } = led(appsAsked);
+  ask(1, "enabled");
+  grant(1, "enabled");
+  expect(() => grant(2, "disabled")).toThrow(/granted as generation 2, disabled, and in the ledger/);
+  expect(() => grant(1, "disabled")).toThrow(/granted as generation 1/);
+  expect(() => grant(1, "disabled", "enabled")).toThrow(/was granted, and it is enabled/);
+  ask(2, "uninstalled");
+  grant(2, "uninstalled");
+  expect(() => fleet.invariant.atRest?.()).not.toThrow();
+  fleet.ledger.apps.records.set("mail", recordOf(1, "enabled"));
+  expect(() => fleet.invariant.atRest?.()).toThrow(/granted as generation 2, and is at 1/);
+});
+
+test("an app that goes back, is not told, that nobody has changed, or that is gone, is noticed", () => {
+  const { ask, store, attempt, fleet } = led(appsAsked);
+  ask(2, "enabled");
+  expect(() => ask(1, "enabled")).toThrow(/generation 1 after 2/);
+  attempt(3);
+  expect(() => store(3, "disabled", 2)).toThrow(/not told in the same batch/);
+  expect(() => store(4, "disabled")).toThrow(/r4, which nobody asked/);
+  const clear = () => fleet.write({ events: [eventOf("app.cleared")], deletes: [keys.app("mail")] });
+  expect(clear).toThrow(/mail is gone, it was disabled/);
+  ask(5, "uninstalled");
+  expect(clear).not.toThrow();
+  expect(fleet.marks).toContain("appCleared");
+});
+
+/** A process on which `mail` runs, or does not. */
+function running(runs: string | undefined, state: object = {}, installed = runs) {
+  const { fleet, ask } = led(appsReached);
+  const of = (version: string | undefined) => new Map(version === undefined ? [] : [["mail", version]]);
+  const node = {
+    id: "p1",
+    agent: { stateOf: () => state },
+    engine: { running: of(runs), installed: of(installed) },
+  };
+  fleet.apps.set("p1", node as unknown as AppNode);
+  return {
+    asked: (status: DesiredStatus) => {
+      ask(1, status);
+      fleet.invariant.atRest?.();
+      return fleet.marks;
+    },
+  };
+}
+
+test("an instance that is not as it should be at rest is noticed, unless it shows a permanent cause", () => {
+  expect(() => running("1.0.0").asked("enabled")).not.toThrow();
+  expect(() => running("0.9.0").asked("enabled")).toThrow(/on p1 runs 0.9.0/);
+  const license = { initStatus: "invalid_license_disabled", reason: { code: "APP_LICENSE_INVALID" } };
+  expect(() => running(undefined, license).asked("enabled")).toThrow(/runs nothing/);
+  expect(running(undefined, { ...license, stopped: true }).asked("enabled")).toContain("appBroken");
+  const failed = { ...license, reason: { code: "APP_FAILED" }, stopped: true };
+  expect(() => running(undefined, failed).asked("enabled")).toThrow(/APP_FAILED/);
+  expect(() => running("1.0.0").asked("disabled")).toThrow(/1.0.0 of it runs on p1/);
+  expect(() => running(undefined, {}, "1.0.0").asked("disabled")).not.toThrow();
+  expect(() => running(undefined, {}, "1.0.0").asked("uninstalled")).toThrow(/1.0.0 of it is on p1/);
+});
+
+test("an instance that enables an app whose tombstone it has seen is noticed", () => {
+  const { fleet } = led(tombstones);
+  const node = { id: "p1", busName: "apps-p1-1" } as AppNode;
+  const hear = (generation: number, status: DesiredStatus) =>
+    fleet.invariant.taken?.(
+      {
+        from: "ledger-store",
+        to: [],
+        subject: "_INBOX.1",
+        data: new TextEncoder().encode(JSON.stringify(desiredApp(generation, status, { app: "mail" }))),
+      },
+      "apps-p1-1",
+    );
+  const enable = () => fleet.invariant.appEnabled?.(node, { app: "mail", version: "1.0.0" });
+  hear(2, "uninstalled");
+  hear(1, "enabled");
+  expect(enable).not.toThrow();
+  fleet.nowMs = 2_000;
+  expect(enable).toThrow(/p1 enables mail 1.0.0, and has seen 2000 ms ago that it is uninstalled/);
+  hear(3, "enabled");
+  expect(enable).not.toThrow();
+});
