@@ -56,6 +56,7 @@ export {
   type RequestOf,
 } from "./contracts/api.js";
 export type { AppContent, AppSettings, DesiredStatus, InitStatus } from "./contracts/app.js";
+export type { AppHistoryItem, AppReconciled, AppRow, AppView } from "./contracts/app-api.js";
 export type { AppState } from "./contracts/app-report.js";
 export type { FailureCause } from "./contracts/app-status.js";
 export type { Amount, ClaimState, Counts, DeploymentSpec, Mark, Outcome } from "./contracts/deployment.js";

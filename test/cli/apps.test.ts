@@ -126,6 +126,12 @@ describe("what administrators ask of an app", () => {
     expect(stderr).toMatch(/^rollcall: .+\n$/);
   });
 
+  test("set has to be told what is to be another", async () => {
+    const { code, stderr } = await run({}, "set", "mail");
+    expect(code).toBe(2);
+    expect(stderr).toContain("--app-version");
+  });
+
   test("a stale change is refused with 3, and told what somebody else has changed", async () => {
     const mismatch = refusal("GENERATION_MISMATCH", {
       app: "mail",

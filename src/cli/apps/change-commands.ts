@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import type { AppView } from "../../contracts/app-api.js";
 import { type Cli, withExamples } from "../cli.js";
+import { usageError } from "../usage-error.js";
 import { collect, parseCount } from "../values.js";
 import { settingsIn } from "./settings-option.js";
 
@@ -112,6 +113,8 @@ function addSet(group: Command, cli: Cli): void {
       .option("--no-source", "leave that to the engine")
       .option("--settings <settings>", `all settings from now on: ${settingsHelp}`, collect(String)),
   ).action(async (app: string, flags: SetFlags, command: Command) => {
+    if (flags.appVersion === undefined && flags.source === undefined && flags.settings === undefined)
+      throw usageError("Say what is to be another: --app-version, --source, --no-source or --settings.");
     const settings = flags.settings && (await settingsIn(flags.settings, cli.io.cwd));
     const source = flags.source === false ? null : flags.source;
     await cli.session(command, async ({ client }) => {
