@@ -96,8 +96,7 @@ export class CompiledMachine {
     const end = this.#settle(this.#take(begin, chosen(begin.root, run), run), run);
     for (const command of run.commands) emitted(command);
     if (run.context === snapshot.context && end === begin) return snapshot;
-    const { states, value, tags } = end;
-    return { ...snapshot, context: run.context, _nodes: states, value, tags } as typeof snapshot;
+    return snapshotIn(end, run.context, snapshot);
   }
 
   /** Goes on by itself and with what was raised, until there is nothing left to do. */
@@ -196,6 +195,31 @@ export class CompiledMachine {
     const inner = childrenIn(state, active).map((child) => this.#activeOf(child, active));
     return { node: this.#nodeOf(state), inner };
   }
+}
+
+/** As XState makes it; to spread the one before it takes twenty times as long. */
+function snapshotIn(
+  { states, value, tags }: Configuration,
+  context: unknown,
+  before: AnyMachineSnapshot,
+): AnyMachineSnapshot {
+  return {
+    status: before.status,
+    output: before.output,
+    error: before.error,
+    machine: before.machine,
+    context,
+    _nodes: states,
+    value,
+    tags,
+    children: before.children,
+    historyValue: before.historyValue,
+    matches: before.matches,
+    hasTag: before.hasTag,
+    can: before.can,
+    getMeta: before.getMeta,
+    toJSON: before.toJSON,
+  } as AnyMachineSnapshot;
 }
 
 /** What an event sets off, the innermost first. */

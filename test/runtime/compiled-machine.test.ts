@@ -129,9 +129,10 @@ function courseOf(machine: AnyStateMachine, events: readonly string[], roots: ty
   const runner = new MachineRunner(quietLog, roots);
   const { root, effects } = runner.begin(machine, undefined);
   const seen = (of: Effects, isSame: boolean) => {
-    const { value, context, _nodes, tags, status } = root.getSnapshot();
+    const snapshot = root.getSnapshot();
+    const { value, context, _nodes, tags, status } = snapshot;
     const states = (_nodes as { id: string }[]).map(({ id }) => id);
-    return { of, isSame, value, context, states, tags: [...tags], status };
+    return { of, isSame, value, context, states, tags: [...tags], status, has: Object.keys(snapshot) };
   };
   const course = [seen(effects, false)];
   for (const type of events) {
