@@ -62,68 +62,77 @@ export function emptyChain(ledgerId: string): ChainHead {
   return { sequence: 0, hash: digest([ledgerId]) };
 }
 
+/** An event with its place in the chain. */
+interface Chained extends Omit<AuditEvent, "actor" | "cause" | "generation" | "hash"> {
+  readonly actor?: string | undefined;
+  readonly cause?: string | undefined;
+  readonly generation?: number | undefined;
+}
+
 /** Turns events into messages of the ledger, each carrying the hash of the one before it. */
 export function sealEvents(
   head: ChainHead,
   events: readonly NewEvent[],
-  context: ChainContext,
+  { fleet, ledgerId, epoch, nowMs }: ChainContext,
 ): { readonly writes: StoreWrite[]; readonly head: ChainHead } {
+  const source = `/rollcall/${fleet}`;
+  const time = new Date(nowMs).toISOString();
   let end = head;
-  const time = new Date(context.nowMs).toISOString();
-  const writes = events.map((event): StoreWrite => {
-    const sealed = seal(end, event, { ...context, time });
-    end = { sequence: sealed.sequence, hash: sealed.hash };
-    return {
-      key: keys.event(event.kind, event.id, sealed.sequence),
-      body: sealed.body,
-      headers: headersOf(sealed),
+  const writes = events.map(({ kind, id, type, body, actor, cause, generation }): StoreWrite => {
+    const sequence = end.sequence + 1;
+    const event: Chained = {
+      id: `${ledgerId}-${sequence}`,
+      source,
+      type: `dev.rollcall.${type}.v1`,
+      subject: `${escapeToken(kind)}/${escapeToken(id)}`,
+      time,
+      epoch,
+      sequence,
+      actor,
+      cause,
+      generation,
+      previous: end.hash,
+      body,
     };
+    end = { sequence, hash: hashOf(event) };
+    return { key: keys.event(kind, id, sequence), body, headers: headersOf(event, end.hash) };
   });
   return { writes, head: end };
-}
-
-function seal(
-  head: ChainHead,
-  sealed: NewEvent,
-  context: ChainContext & { readonly time: string },
-): AuditEvent {
-  const { kind, id, type, body, actor, cause, generation } = sealed;
-  const sequence = head.sequence + 1;
-  const event = {
-    id: `${context.ledgerId}-${sequence}`,
-    source: `/rollcall/${context.fleet}`,
-    type: `dev.rollcall.${type}.v1`,
-    subject: `${escapeToken(kind)}/${escapeToken(id)}`,
-    time: context.time,
-    epoch: context.epoch,
-    sequence,
-    actor,
-    cause,
-    ...(generation === undefined ? {} : { generation }),
-    previous: head.hash,
-    body,
-  };
-  return { ...event, hash: hashOf(event) };
 }
 
 /**
  * Of what an event says, and of the event before it. One without an actor is of the first format, which had no origin; none
  * of one format has the hash of one of the other, for they are lists of different lengths.
  */
-function hashOf(event: Omit<AuditEvent, "hash">): string {
+function hashOf(event: Chained): string {
   const { previous, id, source, type, subject, time, epoch, sequence, body, actor, cause, generation } =
     event;
-  const parts = [previous, id, source, type, subject, time, epoch, sequence, body];
-  if (actor === undefined) return digest(parts);
-  return digest([...parts, actor, cause ?? null, generation ?? null]);
+  return digest(
+    actor === undefined
+      ? [previous, id, source, type, subject, time, epoch, sequence, body]
+      : [
+          previous,
+          id,
+          source,
+          type,
+          subject,
+          time,
+          epoch,
+          sequence,
+          body,
+          actor,
+          cause ?? null,
+          generation ?? null,
+        ],
+  );
 }
 
 function digest(parts: readonly (string | number | null)[]): string {
   return hash("sha256", JSON.stringify(parts), "base64url");
 }
 
-function headersOf(event: AuditEvent): Record<string, string> {
-  return {
+function headersOf(event: Chained, ownHash: string): Record<string, string> {
+  const headers: Record<string, string> = {
     "ce-specversion": "1.0",
     "ce-id": encodeAttribute(event.id),
     "ce-source": encodeAttribute(event.source),
@@ -133,12 +142,13 @@ function headersOf(event: AuditEvent): Record<string, string> {
     "ce-datacontenttype": "application/json",
     "ce-epoch": String(event.epoch),
     "ce-sequence": String(event.sequence),
-    ...(event.actor === undefined ? {} : { "ce-actor": encodeAttribute(event.actor) }),
-    ...(event.cause === undefined ? {} : { "ce-cause": encodeAttribute(event.cause) }),
-    ...(event.generation === undefined ? {} : { "ce-generation": String(event.generation) }),
     "ce-previous": event.previous,
-    "ce-hash": event.hash,
+    "ce-hash": ownHash,
   };
+  if (event.actor !== undefined) headers["ce-actor"] = encodeAttribute(event.actor);
+  if (event.cause !== undefined) headers["ce-cause"] = encodeAttribute(event.cause);
+  if (event.generation !== undefined) headers["ce-generation"] = String(event.generation);
+  return headers;
 }
 
 /** Reads an event as it arrives on the subjects of events or lies in their stream; `undefined` if it is none. */

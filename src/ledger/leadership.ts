@@ -125,7 +125,10 @@ export class StoreLeadership implements Leadership {
   /** As text, now: what the caller changes afterwards is not written. */
   #prepare({ events, puts, deletes }: LedgerBatch): Prepared {
     const prepared = {
-      events: events.map(({ data, ...event }) => ({ ...event, body: jsonOf(event.type, data) })),
+      events: events.map(({ kind, id, type, data, actor, cause, generation }) => {
+        const body = jsonOf(type, data);
+        return { kind, id, type, body, actor, cause, generation };
+      }),
       writes: [
         ...puts.map(({ key, value }) => ({ key, body: jsonOf(key, value) })),
         ...deletes.map((key) => ({ key, body: "", deleted: true, ttlMs: deletionTtlMs })),

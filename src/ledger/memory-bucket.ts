@@ -2,7 +2,7 @@ import type { Clock } from "../base/ports.js";
 import { keys } from "../contracts/keys.js";
 import { type BucketCounts, BucketJournal } from "./memory-journal.js";
 import type { StoreAnswer, StoreBatch, StoredMessage, StoreUsage, StoreWrite } from "./store.js";
-import { sizeOf } from "./store.js";
+import { sizeOf, sizeOfWrite } from "./store.js";
 
 /** How long the id of a batch is remembered: the server's default. */
 const duplicateWindowMs = 120_000;
@@ -205,10 +205,10 @@ export class MemoryBucket {
       body: write.deleted === true ? "" : write.body,
       endsAtMs: write.ttlMs === undefined ? undefined : nowMs + write.ttlMs,
       isMarker: false,
-      bytes: sizeOf({ writes: [write] }),
+      bytes: sizeOfWrite(write),
     };
-    const [area, kind, id] = write.key.split(".");
-    if (area !== "event" || kind === undefined || id === undefined) {
+    const [, kind, id] = isEvent(write.key) ? write.key.split(".") : [];
+    if (kind === undefined || id === undefined) {
       this.#keep(kept);
       return;
     }
@@ -292,7 +292,7 @@ export class MemoryBucket {
       writtenAtMs: nowMs,
       endsAtMs: nowMs + markerTtlMs,
       isMarker: true,
-      bytes: sizeOf({ writes: [write] }),
+      bytes: sizeOfWrite(write),
     };
   }
 }

@@ -97,12 +97,16 @@ export interface StoreUsage {
 const overheadBytes = 300;
 
 /** An upper bound of the room that a batch takes. */
-export function sizeOf(batch: StoreBatch): number {
+export function sizeOf({ writes }: StoreBatch): number {
   let bytes = 0;
-  for (const { key, body, headers } of batch.writes) {
-    bytes += overheadBytes + key.length + Buffer.byteLength(body);
-    if (headers !== undefined)
-      for (const name in headers) bytes += name.length + (headers[name]?.length ?? 0) + 4;
-  }
+  for (const write of writes) bytes += sizeOfWrite(write);
+  return bytes;
+}
+
+/** The same of one of its messages. */
+export function sizeOfWrite({ key, body, headers }: StoreWrite): number {
+  let bytes = overheadBytes + key.length + Buffer.byteLength(body);
+  if (headers !== undefined)
+    for (const name in headers) bytes += name.length + (headers[name]?.length ?? 0) + 4;
   return bytes;
 }
