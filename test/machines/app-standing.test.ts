@@ -97,6 +97,11 @@ describe("since when an app is not as asked", () => {
     expect(mismatchSinceMs(askedApp("enabled"), one, "unobserved")).toBe(viewNowMs - 600_000);
   });
 
+  test("and where it was so only after it was told, since it was told", () => {
+    const one = appInstance([{ ...failed, generation: 2, mismatchSinceMs: viewNowMs - 10_000 }]);
+    expect(mismatchSinceMs(askedApp("enabled"), one, "unobserved")).toBe(viewNowMs - 60_000);
+  });
+
   test("of what was told to nobody there is no such time, and never an alert", () => {
     const asked = askedApp("enabled", {}, null);
     expect(mismatchSinceMs(asked, appInstance(), "untold")).toBeNull();

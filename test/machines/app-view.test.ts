@@ -53,6 +53,16 @@ describe("the conditions of an app", () => {
       ],
     ],
     [
+      "it runs on one and fails on the other",
+      askedApp("enabled"),
+      [running("a"), named("b", appInstance([failed]))],
+      [
+        "false: It runs on 1 of 2 heard.",
+        "false: As asked on 1 of 2 heard.",
+        "true: 1 waits for its next try.",
+      ],
+    ],
+    [
       "only a permanent cause",
       askedApp("enabled"),
       [named("b", appInstance([{ ...failed, nextAttemptAtMs: null, stopped: true }]))],
@@ -103,7 +113,7 @@ describe("the conditions of an app", () => {
     expect(second.InSync).toEqual({ status: false, sinceMs: viewNowMs - 20_000 });
     expect(second.Ready).toEqual({ status: false, sinceMs: viewNowMs + 1_000 });
     const third = conditionTimes(second, asked, bad, viewNowMs + 2_000, viewNowMs - 1_000);
-    expect(third.InSync).toEqual(second.InSync);
+    expect(third).toEqual(second);
     expect(appViewOf(asked, bad, third, viewNowMs + 2_000).conditions.InSync.sinceMs).toBe(
       viewNowMs - 20_000,
     );
@@ -157,6 +167,13 @@ describe("why an app is no further", () => {
       [],
     ],
     [
+      "in-sync",
+      askedApp("uninstalled"),
+      [named("a", appInstance()), named("b", appInstance([], { hearing: "silent" }))],
+      "As asked on the one that is heard; 1 is not heard.",
+      [],
+    ],
+    [
       "tombstone",
       askedApp("uninstalled"),
       [named("a", appInstance()), silent("b"), silent("c")],
@@ -166,6 +183,13 @@ describe("why an app is no further", () => {
   ])("%s: %4$s", (rule, asked, instances, sentence, blocking) => {
     expect(whyOfApp(asked, tallyOf(asked, instances), viewNowMs)).toMatchObject({ rule, sentence, blocking });
   });
+});
+
+test("the next try of an app is the first of any instance, in ledger time", () => {
+  const later = appInstance([{ ...failed, nextAttemptAtMs: viewNowMs + 9_000 }]);
+  const asked = askedApp("enabled");
+  const instances = [named("a", later), named("b", appInstance([failed], { clockOffsetMs: 1_000 }))];
+  expect(whyOfApp(asked, tallyOf(asked, instances), viewNowMs).nextAtMs).toBe(viewNowMs + 5_000);
 });
 
 describe("the single status of old", () => {

@@ -117,6 +117,13 @@ describe("why an app is on an instance what it is", () => {
     expect(appRowSchema.parse(row)).toEqual(row);
   });
 
+  test("nothing began later than now, however far off a clock is, and an alert shows", () => {
+    const one = appInstance([failed], { clockOffsetMs: 3_600_000, alertedAtMs: { mail: viewNowMs } });
+    const row = appRowOf(askedApp("enabled"), one, viewNowMs);
+    expect(row).toMatchObject({ sinceMs: viewNowMs, mismatchSinceMs: viewNowMs, alerted: true });
+    expect(appRowOf(askedApp("enabled"), appInstance([failed]), viewNowMs).alerted).toBe(false);
+  });
+
   test("an instance that has said nothing of an app shows the status that was migrated", () => {
     const asked = askedApp("enabled", { legacyStatus: "auto_enabled" });
     expect(appRowOf(asked, appInstance(), viewNowMs)).toMatchObject({
