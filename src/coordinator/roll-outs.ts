@@ -141,6 +141,8 @@ export class RollOuts {
       if (event === undefined && holds(rollOut.actor.snapshot())) done(rollOut.actor.snapshot());
       else rollOut.waiters.add({ holds, done, failed });
     });
+    // What a person ends keeps the numbers of that moment.
+    if (event !== undefined) this.#observe(new Map([[id, true]]));
     if (event !== undefined) rollOut.actor.send(event);
     const snapshot = await reached;
     await rollOut.saved;
@@ -192,8 +194,7 @@ export class RollOuts {
     const judgeFromMs = this.#parts.judgeFromMs();
     for (const [id, inAnyCase] of due) {
       const actor = this.#active.get(id)?.actor;
-      if (actor === undefined) continue;
-      if (actor.snapshot().context.record.stage === "finished") continue;
+      if (actor === undefined || actor.snapshot().context.record.stage === "finished") continue;
       const observed = this.observed(id);
       if (observed === undefined) continue;
       const isPremature = observed.unwritten > 0 && actor.snapshot().hasTag("awaitsLedger");
