@@ -93,7 +93,6 @@ export class SelfWatch {
       if (id === undefined) continue;
       // Who comes back goes on from what it acts on itself.
       if (kind === "instance") this.#generations.delete(id);
-      if (kind === "desired.app") this.#generations.delete(`app ${id}`);
       if (kind === "deployment") this.#outcomes.delete(id);
     }
     for (const { key, value } of puts) {

@@ -14,6 +14,7 @@ function watching() {
   return {
     watch,
     broken,
+    put,
     rules: () => broken.map(({ rule }) => rule),
     putDeployment: (changes: Parameters<typeof deploymentOf>[0], inFlight = 0) =>
       put(keys.deployment("d1"), deploymentOf(changes), inFlight),
@@ -56,6 +57,22 @@ test("a generation that falls is noticed, but not of an instance that has left a
   watch.writing({ puts: [], deletes: [keys.instance("i1")], inFlightOf: () => 0 });
   tell(1);
   expect(rules()).toEqual(["generationGrows"]);
+});
+
+test("a generation of an app, or of the list of apps, that falls is noticed, also of one that was cleared and is added again", () => {
+  const { watch, load, put, broken } = watching();
+  load(1, 10);
+  put(keys.desiredApp("mail"), { app: "mail", generation: 3 });
+  put(keys.desiredApps, { generation: 3 });
+  put(keys.desiredApp("mail"), { app: "mail", generation: 4 });
+  watch.writing({ puts: [], deletes: [keys.desiredApp("mail")], inFlightOf: () => 0 });
+  expect(broken).toEqual([]);
+  put(keys.desiredApp("mail"), { app: "mail", generation: 1 });
+  put(keys.desiredApps, { generation: 2 });
+  expect(broken.map(({ sentence }) => sentence)).toEqual([
+    "app mail would be told generation 1 after 4",
+    "the list of apps would be told generation 2 after 3",
+  ]);
 });
 
 test("an epoch that does not grow is noticed, and a ledger that holds less than it has confirmed", () => {
