@@ -160,7 +160,7 @@ export const appTemperSchema = z.strictObject({
   app: idSchema,
   /** Never works there: the licence, the code or the settings are wrong. */
   broken: share,
-  /** Fails half of the time. */
+  /** Fails most of the time. */
   flaky: share,
   /** Hangs now and then. */
   hangs: share,

@@ -104,7 +104,7 @@ export class MemoryApps implements AppEngine {
       case "license":
         return verb === "enable" ? new AppError(fate, "it has expired") : undefined;
       case "flaky":
-        if (this.#isCalm || this.#dice.chance(0.5)) return undefined;
+        if (this.#isCalm || this.#dice.chance(0.25)) return undefined;
         return new AppError(this.#dice.pick(["installation", "error"]), "this time");
       case "hangs":
         return this.#isCalm || this.#dice.chance(0.7) ? undefined : "hangs";

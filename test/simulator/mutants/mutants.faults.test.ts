@@ -58,7 +58,7 @@ describe("a broken line is found by random lives", () => {
       const found = (await liveWith(buildOf(mutant))).flatMap(({ failure }) => failure ?? []);
       const by = [...new Set(found.map(({ id }) => id))].sort();
       process.stdout.write(
-        `  ${mutant.name}: found in ${found.length} of ${seeds.length} lives, by ${by.join(", ") || "nothing"}\n`,
+        `  ${mutant.name}: found in ${found.length} of ${seeds.length + 1} lives, by ${by.join(", ") || "nothing"}\n`,
       );
       expect(by.filter((id) => mutant.foundBy.includes(id))).not.toEqual([]);
     },

@@ -31,8 +31,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: "the deadline of an instance never passes",
     file: "machines/deployment-plan.js",
-    line: ".filter((flight) => policy.ranMs - flight.toldAtMs >= wanted.deadlineMs)",
-    instead: ".filter(() => false)",
+    line: "const overdue = judging ? overdueOf(flights, policy.ranMs - wanted.deadlineMs) : [];",
+    instead: "const overdue = [];",
     foundBy: ["L4", "L6", "L1"],
   },
   {
@@ -81,8 +81,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: "an event does not name the one before it",
     file: "src/ledger/event-chain.js",
-    line: "end = { sequence: sealed.sequence, hash: sealed.hash };",
-    instead: "end = { sequence: sealed.sequence, hash: head.hash };",
+    line: "previous: end.hash,",
+    instead: "previous: head.hash,",
     foundBy: ["S11"],
   },
   {
@@ -113,5 +113,41 @@ export const mutants: readonly Mutant[] = [
     instead:
       "this.#tell(record, [{ key: keys.app(app), value: record }], outcome.happening, origin).catch(() => undefined);",
     foundBy: ["A1"],
+  },
+  {
+    name: "an app that has failed three times is given up",
+    file: "machines/app.js",
+    line: "context.failedNow && context.failure?.permanent === true && !context.mayRun",
+    instead:
+      "context.failedNow && (context.failure?.permanent === true || context.attempts >= 3) && !context.mayRun",
+    foundBy: ["A2"],
+  },
+  {
+    name: "what runs is not uninstalled",
+    file: "machines/app-facts.js",
+    line: 'if (wanted.desiredStatus === "uninstalled") {',
+    instead: 'if (wanted.desiredStatus === "uninstalled" && !mayRun) {',
+    foundBy: ["L1", "A2"],
+  },
+  {
+    name: "an agent that comes back does not read what it is to run",
+    file: "src/agent/desired-feed.js",
+    line: "const well = await this.#read();",
+    instead: "const well = true;",
+    foundBy: ["D1"],
+  },
+  {
+    name: "a roll-out in which nothing moves is never stuck",
+    file: "machines/deployment-plan.js",
+    line: "const stalled = judging && pending && policy.ranMs >= stalledAtMs;",
+    instead: "const stalled = false;",
+    foundBy: ["L6"],
+  },
+  {
+    name: "many that fall silent at once hold nothing",
+    file: "machines/liveness.js",
+    line: "return silence.newlySilent >= holdAtLeast && silence.newlySilent >= silence.others * holdShare;",
+    instead: "return false;",
+    foundBy: ["S15"],
   },
 ];
