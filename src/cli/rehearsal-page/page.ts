@@ -117,9 +117,14 @@ function tableOf(rehearsal: Rehearsal, names: readonly string[]): string {
   const head = names.map((name) => `<th scope="col">${escaped(name)}</th>`).join("");
   const rows = rehearsalRows(rehearsal).map(
     ({ name, cells }) =>
-      `<tr><th scope="row">${escaped(name)}</th>${cells.map((cell) => `<td>${escaped(cell)}</td>`).join("")}</tr>`,
+      `<tr><th scope="row">${escaped(name)}</th>${cells.map((cell) => `<td>${cellOf(cell)}</td>`).join("")}</tr>`,
   );
-  return `<div class="wide"><table><thead><tr><td></td>${head}</tr></thead><tbody>${rows.join("")}</tbody></table></div>`;
+  return `<div class="wide"><table style="--columns:${names.length}"><thead><tr><td></td>${head}</tr></thead><tbody>${rows.join("")}</tbody></table></div>`;
+}
+
+/** An interval in parentheses stays together. */
+function cellOf(text: string): string {
+  return escaped(text).replace(/\([^)]*\)$/, "<span>$&</span>");
 }
 
 const colours = [
@@ -151,11 +156,12 @@ p{margin:0 0 12px;color:var(--soft)}
 section{background:var(--card);border:1px solid var(--rule);border-radius:8px;padding:20px;margin-top:20px}
 .wide{overflow-x:auto}
 table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
-th,td{padding:6px 10px;border-bottom:1px solid var(--rule);text-align:right;white-space:nowrap}
+th,td{padding:6px 8px;border-bottom:1px solid var(--rule);text-align:right;vertical-align:top}
 tbody tr:last-child>*{border-bottom:0}
 th{font-weight:500}
-th[scope=col]{white-space:normal;min-width:110px}
-th[scope=row]{text-align:left;color:var(--soft);font-weight:400}
+td span{white-space:nowrap}
+th[scope=col]{min-width:84px}
+th[scope=row]{position:sticky;left:0;background:var(--card);text-align:left;color:var(--soft);font-weight:400;white-space:nowrap}
 svg{display:block;width:100%;height:auto;margin-top:8px}
 .grid{stroke:var(--rule)}
 .tick,.label{fill:var(--soft);font-size:11px}
@@ -167,4 +173,18 @@ rect.back{fill:var(--back)}
 .legend{list-style:none;display:flex;flex-wrap:wrap;gap:4px 18px;margin:8px 0 0;padding:0;font-size:13px;color:var(--soft)}
 .key{display:inline-block;width:12px;height:12px;border-radius:3px;margin-right:6px;vertical-align:-1px}
 .key.done{background:var(--done)}.key.inFlight{background:var(--flight)}.key.failed{background:var(--failed)}.key.back{background:var(--back)}
+@media(max-width:640px){
+main{padding:20px 12px 40px}
+section{padding:14px}
+table,thead,tbody{display:block;font-size:13px}
+tr{display:grid;grid-template-columns:repeat(var(--columns),minmax(68px,1fr));border-bottom:1px solid var(--rule)}
+th,td{border:0;padding:4px 3px}
+thead td{display:none}
+th[scope=col]{min-width:0}
+th[scope=row]{grid-column:1/-1;justify-self:start;padding-bottom:0}
+svg{overflow:visible}
+tbody tr:last-child{border:0}
+.tick,.label{font-size:19px}
+.label{transform:translateY(9px)}
+}
 ${seriesStyles}`;
