@@ -143,7 +143,8 @@ export class DeploymentCommands {
       request.deployment,
       { type: "abort", mark: this.#mark(request), origin: this.originOf(request) },
       "abort",
-      isFinished,
+      // It may be over by what was decided before.
+      ({ context }) => context.record.outcome === "aborted",
     );
   }
 

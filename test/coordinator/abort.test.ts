@@ -120,6 +120,18 @@ describe("an abort", () => {
   });
 });
 
+test("an abort that comes while the failure of a deployment is still being written is refused, with how that has ended", async () => {
+  world.behave({ v2: { fails: true } });
+  const { id } = await world.deploy("v2", { batch: 2, failureThreshold: 1, rollback: "off" });
+  world.hub.delay(500, ({ from, to }) => from === "c1" && to === "ledger-store");
+  await world.until(() => world.toldOf("v2").length > 0);
+  await world.advance(800);
+  expect(await refusalOf(abort(id))).toMatchObject({
+    code: "ALREADY_FINISHED",
+    details: { deployment: id, outcome: "failed", verb: "abort" },
+  });
+});
+
 test("an instance that was away never starts the version of a deployment that was aborted or rolled back meanwhile", async () => {
   for (const how of ["abort", "rollback"] as const) {
     const fresh = await FleetWorld.ready(4);
