@@ -82,6 +82,12 @@ export interface Invariant {
   atRest?(): void;
 }
 
+/** An instance belongs to an agent of which nothing is kept: a second one under its name, once the first has left. */
+export function isStranger({ ledger, agents }: Witness, instance: string): boolean {
+  const agent = ledger.instances.get(instance)?.agent;
+  return agent !== undefined && agents.get(instance)?.agentId !== agent;
+}
+
 export type MakeInvariant = (witness: Witness) => Invariant;
 
 /** What does not hold, by a sentence with the names and numbers. */

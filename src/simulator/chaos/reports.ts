@@ -20,6 +20,16 @@ export interface SeenReport {
   readonly takenBy: string[];
 }
 
+/** What a coordinator has taken of an instance. */
+interface Heard {
+  readonly seen: SeenReport;
+  readonly atMs: number;
+  readonly sinceMs: number;
+}
+
+/** Three missed reports and a half of 2 s each: whoever is not heard for so long is silent. */
+const windowMs = 7_000;
+
 /** Reports kept of each instance: as many as may wait while a coordinator stands still. */
 const keptMax = 128;
 
@@ -30,7 +40,7 @@ export class ReportLog {
   readonly #kept = new Map<string, SeenReport[]>();
   readonly #bySending = new WeakMap<Passing, SeenReport>();
   /** The newest report that a coordinator has taken of an instance, and when it was taken: by both. */
-  readonly #heard = new Map<string, Map<string, { readonly seen: SeenReport; readonly atMs: number }>>();
+  readonly #heard = new Map<string, Map<string, Heard>>();
 
   constructor(clock: Clock, agents: ReadonlyMap<string, Pick<AgentNode, "host">>) {
     this.#clock = clock;
@@ -58,12 +68,19 @@ export class ReportLog {
     const taken = this.#bySending.get(passing);
     if (taken === undefined) return;
     taken.takenBy.push(by);
-    const heard = this.#heard.get(by) ?? new Map<string, { seen: SeenReport; atMs: number }>();
+    const heard = this.#heard.get(by) ?? new Map<string, Heard>();
     this.#heard.set(by, heard);
     const { instance } = taken.report;
-    const before = heard.get(instance)?.seen ?? taken;
-    const seen = before.atMs > taken.atMs ? before : taken;
-    heard.set(instance, { seen, atMs: this.#clock.nowMs() });
+    const before = heard.get(instance);
+    const seen = before !== undefined && before.seen.atMs > taken.atMs ? before.seen : taken;
+    const atMs = this.#clock.nowMs();
+    const isSilent = before === undefined || atMs - before.atMs > windowMs;
+    heard.set(instance, { seen, atMs, sinceMs: isSilent ? atMs : before.sinceMs });
+  }
+
+  /** Since when this coordinator hears an instance, as long as it is not silent for it; `undefined`: never. */
+  heardSinceMs(by: string, instance: string): number | undefined {
+    return this.#heard.get(by)?.get(instance)?.sinceMs;
   }
 
   /** When this coordinator took a report of the instance last; `undefined`: never. */

@@ -80,6 +80,7 @@ export const exactWayBack: MakeInvariant = (witness) => {
     const claim = before?.claim ?? null;
     if (before === undefined || after === undefined || claim === null || after.claim !== null) return;
     const deployment = ledger.deployments.get(claim.deployment);
+    const isMoved = before.agent !== after.agent;
     const goesBack = after.last?.deployment === claim.deployment && after.last.result === "goingBack";
     if (deployment !== undefined && mustGoBack(deployment, after, claim.deployment)) {
       if (!goesBack)
@@ -89,8 +90,8 @@ export const exactWayBack: MakeInvariant = (witness) => {
           `${id} is to go back to ${versionText(after.desired)}, before ${claim.deployment} it had ${versionText(claim.before)}`,
         );
       if (deployment.ending?.outcome === "aborted" && isCutOff(id)) witness.mark("abortedWhileCut");
-    } else if (isTold && !goesBack && after.owed?.deployment !== after.last?.deployment)
-      // What an earlier one owes it may be told in the same batch.
+    } else if (isTold && !goesBack && !isMoved && after.owed?.deployment !== after.last?.deployment)
+      // What an earlier one owes it may be told in the same batch, and what it was told to the agent to which it is moved.
       throw new Violation(`${id} is told something as ${claim.deployment} lets it go`);
   };
 

@@ -53,7 +53,12 @@ export const nothingAbortedStarts: MakeInvariant = (witness) => {
     id: "D1",
     says: "an agent starts nothing that it knows to be over, and one that comes back reads what it is to run before it starts anything",
     committed({ atMs, changes }) {
-      for (const { kind, id } of changes) if (kind === "desired.instance") storedAtMs.set(id, atMs);
+      for (const { kind, id, after } of changes) {
+        if (kind !== "desired.instance") continue;
+        storedAtMs.set(id, atMs);
+        // It has left. Should it come back, its generations begin anew, or after what it acts on by then.
+        if (after === undefined) known.delete(id);
+      }
     },
     sent({ from }) {
       if (!bornAtMs.has(from) && from.startsWith("agent-")) bornAtMs.set(from, witness.nowMs());

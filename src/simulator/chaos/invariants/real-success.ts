@@ -1,6 +1,6 @@
 import type { DeploymentRecord, InstanceRecord } from "../../../contracts/deployment.js";
 import { sameVersion, type VersionPair, versionText } from "../../../contracts/version.js";
-import { type MakeInvariant, Violation } from "../invariant.js";
+import { isStranger, type MakeInvariant, Violation } from "../invariant.js";
 import type { Change, StoredEvent } from "../ledger-mirror.js";
 import type { SeenReport } from "../reports.js";
 
@@ -8,6 +8,8 @@ type InstanceChange = Extract<Change, { kind: "instance" }>;
 
 /** By how much clocks may differ over the time for which an instance has to be healthy, and how long an end takes to be noticed. */
 const slackMs = 50;
+/** Who reports again after it was silent is heard of, and that follows from it, within so long. */
+const backMs = 1_000;
 /** Whoever reported this lately is not silent for anybody. */
 const heardLatelyMs = 3_000;
 
@@ -22,7 +24,10 @@ export const realSuccess: MakeInvariant = (witness) => {
     const generation = Number(data.generation);
     const version = data.version as VersionPair | null;
     const found = heard.behind(from, id, event.audit.cause ?? "");
-    if (found === undefined) throw new Violation(`${id} has succeeded, and nothing of it was heard`);
+    if (found === undefined) {
+      if (isStranger(witness, id)) return;
+      throw new Violation(`${id} has succeeded, and nothing of it was heard`);
+    }
     const { seen, report } = found;
     if (seen.takenBy.filter((by) => by === from).length > 1) witness.mark("duplicateDone");
     if (report.observedGeneration < generation)
@@ -96,10 +101,13 @@ export const realSuccess: MakeInvariant = (witness) => {
       numbers.total++;
       numbers[state]++;
       const isSilent = witness.nowMs() - (heard.heardAtMs(from, instance.id) ?? 0) > heardLatelyMs;
+      // Until now it was.
+      const isBack = witness.nowMs() - (heard.heardSinceMs(from, instance.id) ?? 0) < backMs;
       // Another machine has the name, until somebody moves the instance there.
       const agentId = witness.agents.get(instance.id)?.agentId;
       const isElsewhere = agentId !== undefined && agentId !== instance.agent;
-      if (isSilent || isElsewhere || witness.nowMs() - witness.disturbedAtMs() < heardLatelyMs) continue;
+      if (isSilent || isBack || isElsewhere || witness.nowMs() - witness.disturbedAtMs() < heardLatelyMs)
+        continue;
       if (state === "waiting" || (state === "told" && !claim.urgent))
         throw new Violation(`${record.id} is done, and ${instance.id}, which is there, is ${state}`);
     }
