@@ -149,16 +149,27 @@ function nodesOf(machine: AnyStateMachine): AnyStateMachine["root"][] {
   return nodes;
 }
 
+/** What a machine's states are made of is worked out once for each: a new leader takes 100,000 members over. */
+const resolved = new WeakMap<AnyStateMachine, Map<string, AnyMachineSnapshot>>();
+
+function resolvedIn(machine: AnyStateMachine, { value, context }: RestoredState): AnyMachineSnapshot {
+  const known = resolved.get(machine) ?? new Map<string, AnyMachineSnapshot>();
+  resolved.set(machine, known);
+  const name = JSON.stringify(value);
+  const found = known.get(name) ?? machine.resolveState({ value, context: {} });
+  known.set(name, found);
+  return { ...found, context: context ?? {} } as AnyMachineSnapshot;
+}
+
 /**
  * The snapshot of a state that was kept elsewhere.
  *
  * @throws Error when the machine has no such state
  */
-export function snapshotOf(
-  machine: AnyStateMachine,
-  { value, context, history = {} }: RestoredState,
-): AnyMachineSnapshot {
+export function snapshotOf(machine: AnyStateMachine, restored: RestoredState): AnyMachineSnapshot {
+  const { value, context, history } = restored;
   try {
+    if (history === undefined) return resolvedIn(machine, restored);
     const historyValue = Object.fromEntries(
       Object.entries(history).map(([id, remembered]) => [
         id,

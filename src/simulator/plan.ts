@@ -110,7 +110,7 @@ function definedOf(change: RehearsalPlan["compare"][number]): Partial<Strategy> 
 
 /**
  * What a thread may hold that plays a plan, MiB; ask V8 for it. Unless it is told, its heap grows to several times of what lives in it,
- * and objects that live as long as an update are moved twice. An instance takes 10 KiB, the audit log of a large fleet 100 MiB.
+ * and objects that live as long as an update are moved twice. An instance takes 5 KiB, and as much again while all are claimed or let go at once.
  */
 export function memoryFor(instances: number): { readonly youngMiB: number; readonly oldMiB: number } {
   return { youngMiB: 192, oldMiB: 400 + Math.ceil(instances * 0.0135) };
