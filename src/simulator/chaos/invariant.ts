@@ -83,9 +83,9 @@ export interface Invariant {
 }
 
 /** An instance belongs to an agent of which nothing is kept: a second one under its name, once the first has left. */
-export function isStranger({ ledger, agents }: Witness, instance: string): boolean {
+export function isStranger({ ledger, gone }: Witness, instance: string): boolean {
   const agent = ledger.instances.get(instance)?.agent;
-  return agent !== undefined && agents.get(instance)?.agentId !== agent;
+  return gone.some(({ id, agentId }) => id === instance && agentId !== undefined && agentId === agent);
 }
 
 export type MakeInvariant = (witness: Witness) => Invariant;

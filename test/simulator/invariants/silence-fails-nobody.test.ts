@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import type { AgentNode } from "../../../src/simulator/chaos/agent-node.js";
 import { silenceFailsNobody } from "../../../src/simulator/chaos/invariants/silence-fails-nobody.js";
 import { broken, claimOf, deploymentOf, instanceOf, sightingOf } from "../../machines/samples.js";
 import { event, RollingFleet } from "./rolling-fleet.js";
@@ -25,6 +26,10 @@ function failing(reason: typeof deadline, cause?: string) {
 
 test("an instance that fails without having said anything is noticed", () => {
   expect(() => rolling().store(failing(broken, "clock:silence"))).toThrow(/nothing of it was heard/);
+  // Of a second agent under its name, once the first has left, nothing is kept.
+  const stranger = rolling();
+  stranger.gone.push({ id: "i1", agentId: "a1" } as AgentNode);
+  expect(() => stranger.store(failing(broken, "clock:silence"))).not.toThrow();
 });
 
 test("an instance that fails by a healthy word, or by one about an older command, is noticed", () => {
