@@ -339,6 +339,19 @@ describe("a process that ends", () => {
     records.setFull(false);
     await world.settle(60_000);
   });
+
+  test("an app that was uninstalled while its record could not be written does not run again, though nothing can be read", async () => {
+    const world = await enabled();
+    const { engine, records } = world.instance();
+    records.setFull(true);
+    world.ask("mail", "uninstalled");
+    await world.clock.advance(500);
+    world.ledger.cutOff = true;
+    records.setFull(false);
+    const begun = engine.calls.length;
+    await world.until(() => !engine.running.has("mail") && !engine.files.has("mail"), 60_000);
+    expect(engine.calls.slice(begun).filter((call) => call.startsWith("enable"))).toEqual([]);
+  });
 });
 
 describe("reports", () => {

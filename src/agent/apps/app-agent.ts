@@ -103,6 +103,8 @@ class InstanceApps implements AppAgent {
   readonly #feed: AppFeed;
   readonly #reporter: AppReporter;
   readonly #revivals = new Map<string, Revival>();
+  /** What this process has heard last of each app: its record may not know it, for want of room. */
+  readonly #heard = new Map<string, (runner: AppRunner) => void>();
   readonly #subscriptions: Subscription[] = [];
   /** That the states in the book are compared with. */
   #ledgerId: string | null = null;
@@ -116,7 +118,7 @@ class InstanceApps implements AppAgent {
     this.#book = new AppBook(() => ports.clock.nowMs());
     this.#feed = new AppFeed(this.#parts, {
       desired: (state, revision, heard) => this.#desired(state, revision, heard),
-      missing: (app, ledgerId, revision) => this.#runners.get(app)?.missing(ledgerId, revision),
+      missing: (app, ledgerId, revision) => this.#hear(app, (runner) => runner.missing(ledgerId, revision)),
       known: () => new Map([...this.#runners].map(([app, { known }]) => [app, known] as const)),
       ready: () => this.#wake(),
       moved: () => this.#moved(),
@@ -212,8 +214,15 @@ class InstanceApps implements AppAgent {
       return;
     }
     const runner = known ?? this.#run(app, undefined);
-    runner.desired(state, revision, heard);
+    this.#hear(app, (told) => told.desired(state, revision, heard));
     if (known === undefined && this.#isAwake) runner.resume();
+  }
+
+  #hear(app: string, tell: (runner: AppRunner) => void): void {
+    const runner = this.#runners.get(app);
+    if (runner === undefined) return;
+    this.#heard.set(app, tell);
+    tell(runner);
   }
 
   #wake(): void {
@@ -251,6 +260,7 @@ class InstanceApps implements AppAgent {
     const { records, instance, log } = this.#parts;
     runner.close();
     this.#runners.delete(app);
+    this.#heard.delete(app);
     if (this.#runners.size === 0) this.#whenEmpty?.();
     if (!runner.snapshot.context.dropped) return;
     this.#book.forget(app);
@@ -276,7 +286,9 @@ class InstanceApps implements AppAgent {
     );
     const timer = clock.setTimer(waitMs, () => {
       runner.close();
-      this.#run(app, runner.saved).resume();
+      const next = this.#run(app, runner.saved);
+      this.#heard.get(app)?.(next);
+      next.resume();
       this.#feed.readAgain();
     });
     this.#revivals.set(app, { losses, atMs: clock.monotonicMs() + waitMs, timer });
