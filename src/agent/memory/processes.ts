@@ -34,6 +34,8 @@ export class MemoryProcesses implements Processes {
   readonly #living = new Map<number, Living>();
   readonly #exited = new Map<string, number>();
   readonly #taken = new Set<number>();
+  /** Of each instance, the last that has ended. */
+  readonly #ended = new Map<string, { readonly process: MemoryProcess; readonly atMs: number }>();
   #pid = 1_000;
   #port = firstPort;
   #boot = 1;
@@ -54,6 +56,11 @@ export class MemoryProcesses implements Processes {
 
   livingOf(instance: string): readonly MemoryProcess[] {
     return this.living.filter((process) => process.instance === instance);
+  }
+
+  /** The last process of an instance that has ended, and when, in monotonic time. */
+  lastEnded(instance: string): { readonly process: MemoryProcess; readonly atMs: number } | undefined {
+    return this.#ended.get(instance);
   }
 
   /** The process that listens on a port. */
@@ -199,6 +206,7 @@ export class MemoryProcesses implements Processes {
   #end(process: Living, exit: ProcessExit): void {
     process.end?.cancel();
     this.#living.delete(process.identity.pid);
+    this.#ended.set(process.instance, { process, atMs: this.#clock.monotonicMs() });
     for (const tell of [...process.exits]) tell(exit);
     process.exits.clear();
   }

@@ -7,6 +7,8 @@ import type { AgentNode } from "./agent-node.js";
 export interface RunningThen {
   readonly release: string;
   readonly upForMs: number;
+  /** A moment ago. */
+  readonly hasEnded: boolean;
 }
 
 /** A report as it was sent, beside what was true on its host at that moment. */
@@ -33,6 +35,25 @@ const windowMs = 7_000;
 /** Reports kept of each instance: as many as may wait while a coordinator stands still. */
 const keptMax = 128;
 
+/** So long it may take until an agent knows that a process has ended. */
+const noticedMs = 50;
+
+/** What runs, and what has ended so lately that its agent need not know. */
+function runningFor(
+  host: Pick<AgentNode, "host">["host"],
+  instance: string,
+  monotonicMs: number,
+): RunningThen[] {
+  const ended = host.processes.lastEnded(instance);
+  const unnoticed = ended !== undefined && monotonicMs - ended.atMs <= noticedMs ? [ended.process] : [];
+  const living = host.processes.livingOf(instance);
+  return [...living, ...unnoticed].map((process) => ({
+    release: process.release,
+    upForMs: monotonicMs - process.startedAtMs,
+    hasEnded: unnoticed.includes(process),
+  }));
+}
+
 /** Every report that was sent lately, and who heard whom when. */
 export class ReportLog {
   readonly #clock: Clock;
@@ -51,10 +72,7 @@ export class ReportLog {
     const { instance } = report;
     const host = this.#agents.get(instance)?.host;
     const monotonicMs = this.#clock.monotonicMs();
-    const running = (host?.processes.livingOf(instance) ?? []).map(({ release, startedAtMs }) => ({
-      release,
-      upForMs: monotonicMs - startedAtMs,
-    }));
+    const running = host === undefined ? [] : runningFor(host, instance, monotonicMs);
     const current = host?.files.disk(instance).current ?? null;
     const seen: SeenReport = { atMs: this.#clock.nowMs(), report, current, running, takenBy: [] };
     const kept = this.#kept.get(instance) ?? [];

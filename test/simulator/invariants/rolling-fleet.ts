@@ -56,7 +56,7 @@ export class RollingFleet extends StagedFleet {
       busName: `agent-${instance}-1`,
       agent: { stateOf: () => state },
       host: {
-        processes: { living, livingOf: () => living },
+        processes: { living, livingOf: () => living, lastEnded: () => undefined },
         files: { disk: () => ({ current }) },
         records: { refused: 0 },
       },

@@ -52,7 +52,8 @@ export const realSuccess: MakeInvariant = (witness) => {
     const { running, current } = seen;
     const runs = running.map(({ release, upForMs }) => `${release} for ${upForMs} ms`).join() || "nothing";
     if (version === null) {
-      if (running.length > 0) throw new Violation(`${id} is said to be stopped, and runs ${runs}`);
+      if (running.some(({ hasEnded }) => !hasEnded))
+        throw new Violation(`${id} is said to be stopped, and runs ${runs}`);
       return;
     }
     const isUp = running.some(
