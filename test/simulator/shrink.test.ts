@@ -37,6 +37,8 @@ test("a failure that two happenings make needs those two, one instance, one coor
   expect(small).toMatchObject({
     instances: [{ labels: {}, driftPpm: 0 }],
     coordinators: [{ driftPpm: 0, isNext: false }],
+    apps: [],
+    appInstances: [],
     releases: [{ fails: 0, hangs: 0, unhealthy: 0, sickens: 0, crashes: 0, flaky: 0, minHealthyMs: 0 }],
   });
   expect(small.happenings[0]).toMatchObject({ selector: null, batch: 1, failureThreshold: 1, release: 0 });

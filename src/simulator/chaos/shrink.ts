@@ -60,6 +60,8 @@ class Shrinker {
       // What makes lives cheap first.
       await this.#fewer("coordinators", 1);
       await this.#fewer("instances", 1);
+      await this.#fewer("appInstances", 0);
+      await this.#fewer("apps", 0);
       await this.#fewer("happenings", 0);
       await this.#fewer("releases", 1);
       await this.#shorter();
@@ -96,7 +98,10 @@ class Shrinker {
   }
 
   /** Leaves out half of them, then quarters, and in the end one by one. */
-  async #fewer(what: "happenings" | "instances" | "coordinators" | "releases", min: number): Promise<void> {
+  async #fewer(
+    what: "happenings" | "instances" | "coordinators" | "releases" | "apps" | "appInstances",
+    min: number,
+  ): Promise<void> {
     let size = Math.ceil(this.#plan[what].length / 2);
     while (size >= 1) {
       for (let at = 0; at < this.#plan[what].length; ) {
