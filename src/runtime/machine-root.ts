@@ -57,7 +57,7 @@ interface Shared {
 
 /**
  * States alone, moved by {@link CompiledMachine}, or by XState's transition function where that does not know all of a machine: the same
- * states, commands and timers as live actors come to, in a fifth of their memory. There is no actor to send to: a machine whose code sends
+ * states, commands and timers as live actors come to, in a quarter of their memory. There is no actor to send to: a machine whose code sends
  * anything, be it to itself, fails; it raises or emits.
  */
 export function stateRoots({ scheduler, emitted, logged }: RootPorts): MakeRoot {
