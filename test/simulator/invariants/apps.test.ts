@@ -88,6 +88,15 @@ test("what was granted and is not in the ledger is noticed, then and at the end"
   expect(() => fleet.invariant.atRest?.()).toThrow(/granted as generation 2, and is at 1/);
 });
 
+test("what was overtaken in the batch in which it was written is granted all the same", () => {
+  const { attempt, store, grant, fleet } = led(appsAsked);
+  attempt(2);
+  expect(() => grant(1, "enabled")).toThrow(/granted as generation 1/);
+  fleet.write({ events: [{ ...eventOf("app.enabled"), generation: 1 }] });
+  store(2, "disabled");
+  expect(() => grant(1, "enabled")).not.toThrow();
+});
+
 test("an app that goes back, is not told, that nobody has changed, or that is gone, is noticed", () => {
   const { ask, store, attempt, fleet } = led(appsAsked);
   ask(2, "enabled");
