@@ -227,6 +227,11 @@ export class ClaimIndex {
     };
   }
 
+  /** The ledger does not have all changes of its instances yet. */
+  isUnwritten(deployment: string): boolean {
+    return (this.#tallies.get(deployment)?.unwritten ?? 0) > 0;
+  }
+
   /** The deployment's step has been sent to these instances; it counts as taken once it has taken effect on each. */
   beginStep(
     deployment: string,

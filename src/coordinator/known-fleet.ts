@@ -66,7 +66,7 @@ export function knownBy(leader: Leader): KnownFleet {
     deployment(id) {
       const state = rollOuts.snapshot(id);
       if (state === undefined) return undefined;
-      return { state, observed: rollOuts.observed(id) ?? null, isWritten: rollOuts.isWritten(id) };
+      return { state, observed: rollOuts.looks.observed(id) ?? null, isWritten: rollOuts.isWritten(id) };
     },
   };
 }

@@ -94,9 +94,9 @@ export class Leader {
     this.#ledger = ledger;
     this.selfWatch = parts.selfWatch;
     const index = new ClaimIndex({
-      onChange: (deployment) => this.rollOuts.noteChange(deployment),
-      onMoved: (deployment) => this.rollOuts.noteMoved(deployment),
-      onWritten: (deployment) => this.rollOuts.noteWritten(deployment),
+      onChange: (deployment) => this.rollOuts.looks.noteChange(deployment),
+      onMoved: (deployment) => this.rollOuts.looks.noteMoved(deployment),
+      onWritten: (deployment) => this.rollOuts.looks.noteWritten(deployment),
     });
     const formats = new FleetFormats({
       id: leadership.holder,

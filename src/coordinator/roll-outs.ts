@@ -1,5 +1,4 @@
 import { deploymentMachine } from "../../machines/deployment.js";
-import type { Observed } from "../../machines/deployment-plan.js";
 import {
   type DeploymentCommand,
   type DeploymentEvent,
@@ -42,13 +41,13 @@ export interface RollOutParts {
 
 /** The deployments of the fleet: an actor each while they are not over, and the hands of these actors. */
 export class RollOuts {
+  readonly looks: Looks;
   readonly #term: Term;
   readonly #members: Members;
   readonly #parts: RollOutParts;
   readonly #instructions: Instructions;
   readonly #active = new Map<string, RollOut>();
   readonly #history = new History();
-  readonly #looks: Looks;
   #lastNumber = 0;
   /** Until a deployment begins, ends or is about to. */
   #standing: readonly DeploymentRecord[] | undefined;
@@ -58,7 +57,7 @@ export class RollOuts {
     this.#term = term;
     this.#members = members;
     this.#parts = parts;
-    this.#looks = new Looks(term.clock, (due) => this.#observe(due));
+    this.looks = new Looks(term, { ...parts, actor: (id) => this.#active.get(id)?.actor });
     this.#instructions = new Instructions(term, members, (record) => this.targetsOf(record));
   }
 
@@ -141,9 +140,11 @@ export class RollOuts {
       if (event === undefined && holds(rollOut.actor.snapshot())) done(rollOut.actor.snapshot());
       else rollOut.waiters.add({ holds, done, failed });
     });
-    // What a person ends keeps the numbers of that moment.
-    if (event !== undefined) this.#observe(new Map([[id, true]]));
-    if (event !== undefined) rollOut.actor.send(event);
+    if (event !== undefined) {
+      // What a person ends keeps the numbers of that moment.
+      this.looks.show(id);
+      rollOut.actor.send(event);
+    }
     const snapshot = await reached;
     await rollOut.saved;
     return snapshot;
@@ -154,74 +155,19 @@ export class RollOuts {
     this.#active.get(id)?.actor.send({ type: "left", failed, origin });
   }
 
-  /** The deployment is shown the new numbers in a later turn. */
-  touch(id: string): void {
-    this.#looks.add(id, true);
-  }
-
-  /** Something of its instances changed: who waits for the ledger is shown that once it has all of it. */
-  noteChange(id: string): void {
-    this.#looks.add(id, false);
-  }
-
-  /** The ledger has all that its instances wrote. */
-  noteWritten(id: string): void {
-    if (this.#active.get(id)?.actor.snapshot().hasTag("awaitsLedger")) this.touch(id);
-  }
-
-  /** One of its instances took a step: the next look takes it in, and who is stuck does not wait for that. */
-  noteMoved(id: string): void {
-    if (this.#active.get(id)?.actor.snapshot().context.record.stuckAtMs !== null) this.touch(id);
-  }
-
   touchAll(): void {
-    for (const id of this.#active.keys()) this.touch(id);
+    for (const id of this.#active.keys()) this.looks.touch(id);
   }
 
   stop(reason: unknown): void {
     this.#ended ??= { reason };
-    this.#looks.stop();
+    this.looks.stop();
     for (const rollOut of this.#active.values()) {
       rollOut.wake?.cancel();
       for (const waiter of rollOut.waiters) waiter.failed(reason);
       rollOut.actor.stop();
     }
     this.#active.clear();
-  }
-
-  #observe(due: ReadonlyMap<string, boolean>): void {
-    const nowMs = this.#term.nowMs();
-    const judgeFromMs = this.#parts.judgeFromMs();
-    for (const [id, inAnyCase] of due) {
-      const actor = this.#active.get(id)?.actor;
-      if (actor === undefined || actor.snapshot().context.record.stage === "finished") continue;
-      const observed = this.observed(id);
-      if (observed === undefined) continue;
-      const isPremature = observed.unwritten > 0 && actor.snapshot().hasTag("awaitsLedger");
-      if (inAnyCase || !isPremature)
-        actor.send({
-          type: "observe",
-          observed,
-          ...this.#movement(id),
-          nowMs,
-          judgeFromMs,
-          origin: {
-            actor: `rule:${rolloutRule}`,
-            cause: this.#term.index.causeOf(id) ?? this.#term.ownOrigin.cause,
-          },
-        });
-    }
-  }
-
-  #movement(id: string) {
-    const movedAgoMs = this.#term.index.takeMovedAgoMs(id, this.#term.clock.monotonicMs());
-    return movedAgoMs === null ? { moved: false } : { moved: true, movedAgoMs };
-  }
-
-  /** How far a deployment that is not over is with its instances now. */
-  observed(id: string): Observed | undefined {
-    const record = this.#active.get(id)?.actor.snapshot().context.record;
-    return record && this.#term.index.observe(id, record.batch, this.#parts.silence());
   }
 
   #spawn(
@@ -261,7 +207,7 @@ export class RollOuts {
     if (restored !== undefined) rollOut.written = record;
     this.#active.set(id, rollOut);
     this.#standing = undefined;
-    this.touch(id);
+    this.looks.touch(id);
     return rollOut.actor;
   }
 
@@ -400,7 +346,7 @@ export class RollOuts {
     rollOut.wake = this.#term.clock.setTimer(Math.max(1, atMs - this.#term.nowMs()), () => {
       // A timer may be a little early, and it is not asked for a second time.
       if (this.#term.nowMs() < atMs) this.#wake(id, atMs);
-      else this.touch(id);
+      else this.looks.touch(id);
     });
   }
 }

@@ -10,16 +10,14 @@ import { appRowsMax } from "../../src/contracts/app-api.js";
 import { refusal } from "../../src/contracts/errors.js";
 import { withNats } from "../kit/nats.js";
 import { makeTempDir } from "../kit/temp-dir.js";
-import { appInstance, appState, askedApp, viewNowMs } from "../machines/app-samples.js";
+import { appInstance, appState, askedApp, failedApp, viewNowMs } from "../machines/app-samples.js";
 import { startFakeFleet } from "./fake-fleet.js";
 import { envOf } from "./run-cli.js";
 import { runHere } from "./run-here.js";
 
 const nats = withNats();
 
-const failed = appState({
-  initStatus: "error_disabled",
-  reason: { code: "APP_FAILED", message: "App mail failed: it threw." },
+const failed = failedApp({
   mismatchSinceMs: viewNowMs - 252_000,
   attempts: 3,
   nextAttemptAtMs: viewNowMs + 12_000,

@@ -66,6 +66,18 @@ export function appState(change: Partial<AppState> = {}): AppState {
   };
 }
 
+/** One that has failed twice, and is tried again in 4 s. */
+export function failedApp(change: Partial<AppState> = {}): AppState {
+  return appState({
+    initStatus: "error_disabled",
+    reason: { code: "APP_FAILED", message: "App mail failed: it threw." },
+    mismatchSinceMs: viewNowMs - 20_000,
+    attempts: 2,
+    nextAttemptAtMs: viewNowMs + 4_000,
+    ...change,
+  });
+}
+
 /** An instance that is heard and has heard everything. */
 export function appInstance(
   states: readonly AppState[] = [],

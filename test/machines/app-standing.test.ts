@@ -1,14 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { alertDueAtMs, hasConfirmed, mismatchSinceMs, standingOf } from "../../machines/app-standing.js";
-import { appInstance, appState, askedApp, viewNowMs } from "./app-samples.js";
+import { appInstance, appState, askedApp, failedApp, viewNowMs } from "./app-samples.js";
 
-const failed = appState({
-  initStatus: "error_disabled",
-  reason: { code: "APP_FAILED", message: "App mail failed: it threw." },
-  mismatchSinceMs: viewNowMs - 20_000,
-  attempts: 2,
-  nextAttemptAtMs: viewNowMs + 4_000,
-});
+const failed = failedApp();
 const gone = appState({ initStatus: "disabled", installed: false, version: null });
 
 describe("how an app stands on an instance", () => {

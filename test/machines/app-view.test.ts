@@ -2,15 +2,9 @@ import { describe, expect, test } from "vitest";
 import { tallyOf } from "../../machines/app-look.js";
 import type { AppInstance, AskedApp } from "../../machines/app-standing.js";
 import { appViewOf, conditionsOf, conditionTimes, whyOfApp } from "../../machines/app-view.js";
-import { appInstance, appState, askedApp, viewNowMs } from "./app-samples.js";
+import { appInstance, appState, askedApp, failedApp, viewNowMs } from "./app-samples.js";
 
-const failed = appState({
-  initStatus: "error_disabled",
-  reason: { code: "APP_FAILED", message: "App mail failed: it threw." },
-  mismatchSinceMs: viewNowMs - 20_000,
-  attempts: 2,
-  nextAttemptAtMs: viewNowMs + 4_000,
-});
+const failed = failedApp();
 const named = (instance: string, one: AppInstance): AppInstance => ({ ...one, instance });
 const running = (instance: string) => named(instance, appInstance([appState()]));
 const silent = (instance: string) => named(instance, appInstance([appState()], { hearing: "silent" }));

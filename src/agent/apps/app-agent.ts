@@ -1,8 +1,7 @@
 import { type CallLimits, defaultLimitsMs, type HowHeard } from "../../../machines/app-facts.js";
-import { type BackoffRule, backoffMs } from "../../../machines/backoff.js";
 import { messageOf } from "../../base/errors.js";
 import { byName } from "../../base/name-order.js";
-import type { Subscription, Timer } from "../../base/ports.js";
+import type { Subscription } from "../../base/ports.js";
 import type { DesiredApp } from "../../contracts/app.js";
 import { appsMax } from "../../contracts/app-limits.js";
 import type { AppExplanation, AppReportAsk, AppRetryAnswer, AppState } from "../../contracts/app-report.js";
@@ -24,6 +23,7 @@ import {
 } from "./app-journal.js";
 import type { AppAgentPorts, AppParts } from "./app-parts.js";
 import { AppReporter } from "./app-reporter.js";
+import { AppRevivals } from "./app-revivals.js";
 import { AppRunner, type AppSnapshot } from "./app-runner.js";
 import { AppTurns } from "./app-turns.js";
 
@@ -66,20 +66,9 @@ export interface AppAgent {
 }
 
 const reportIntervalMs = 2_000;
-/** Before an app whose record could not be written is taken up again. */
-const revival: BackoffRule = { firstMs: 1_000, maxMs: 30_000 };
-/** Taken up for so long, earlier losses are forgotten. */
-const sustainedMs = 60_000;
 /** How long a departing instance waits for the control plane to take note. */
 const leaveMaxMs = 2_000;
 const endSlackMs = 1_000;
-
-/** An app that is, or was, taken up again. */
-interface Revival {
-  readonly losses: number;
-  readonly atMs: number;
-  readonly timer: Timer;
-}
 
 /**
  * Makes an agent of the apps of one instance; it does nothing before `start`.
@@ -102,7 +91,7 @@ class InstanceApps implements AppAgent {
   readonly #book: AppBook;
   readonly #feed: AppFeed;
   readonly #reporter: AppReporter;
-  readonly #revivals = new Map<string, Revival>();
+  readonly #revivals: AppRevivals;
   /** What this process has heard last of each app: its record may not know it, for want of room. */
   readonly #heard = new Map<string, (runner: AppRunner) => void>();
   readonly #subscriptions: Subscription[] = [];
@@ -115,6 +104,7 @@ class InstanceApps implements AppAgent {
   constructor(ports: AppAgentPorts, options: AppAgentOptions) {
     this.#ownsHost = ports.host === undefined;
     this.#parts = partsOf(ports, options);
+    this.#revivals = new AppRevivals(ports);
     this.#book = new AppBook(() => ports.clock.nowMs());
     this.#feed = new AppFeed(this.#parts, {
       desired: (state, revision, heard) => this.#desired(state, revision, heard),
@@ -165,7 +155,7 @@ class InstanceApps implements AppAgent {
     this.#feed.close();
     this.#reporter.stop();
     for (const subscription of this.#subscriptions) subscription.unsubscribe();
-    for (const { timer } of this.#revivals.values()) timer.cancel();
+    this.#revivals.stop();
     if (wasRunning && this.#isAwake) await this.#endApps();
     this.#state = "stopped";
     for (const runner of this.#runners.values()) runner.close();
@@ -275,23 +265,17 @@ class InstanceApps implements AppAgent {
   #lost(runner: AppRunner, error: unknown): void {
     const { app } = runner;
     if (this.#runners.get(app) !== runner || this.#state !== "running") return;
-    const { clock, random, log } = this.#parts;
-    const before = this.#revivals.get(app);
-    const isNew = before === undefined || clock.monotonicMs() - before.atMs > sustainedMs;
-    const losses = isNew ? 1 : before.losses + 1;
-    const waitMs = backoffMs(revival, losses, random.unit());
-    log.error(
-      { app, error: messageOf(error), waitMs },
-      "an app is taken up again from what was last written",
-    );
-    const timer = clock.setTimer(waitMs, () => {
+    const waitMs = this.#revivals.lost(app, () => {
       runner.close();
       const next = this.#run(app, runner.saved);
       this.#heard.get(app)?.(next);
       next.resume();
       this.#feed.readAgain();
     });
-    this.#revivals.set(app, { losses, atMs: clock.monotonicMs() + waitMs, timer });
+    this.#parts.log.error(
+      { app, error: messageOf(error), waitMs },
+      "an app is taken up again from what was last written",
+    );
   }
 
   #asked() {

@@ -4,10 +4,7 @@ import { createMemoryHost, type MemoryHost } from "../../agent/memory/memory-hos
 import type { MemoryBus } from "../../bus/memory-connection.js";
 import type { Labels } from "../../contracts/instance.js";
 import { currentFormats } from "../../contracts/record-formats.js";
-import { subjectsOf } from "../../contracts/subjects.js";
-import { openLedgerReader } from "../../ledger/ledger-reader.js";
 import type { ActorHost } from "../../runtime/actor.js";
-import { createActorHost } from "../../runtime/actor-host.js";
 import type { SeededRandom } from "../../runtime/random.js";
 import { NodeClock } from "../node-clock.js";
 import type { SimulatedWorld } from "../world.js";
@@ -15,6 +12,7 @@ import { Dice } from "./dice.js";
 import type { Effect } from "./effect.js";
 import type { Temper } from "./life-plan.js";
 import { nextFormats } from "./next-formats.js";
+import { beginProcess } from "./node-process.js";
 
 export interface AgentNodeOptions {
   readonly id: string;
@@ -118,21 +116,16 @@ export class AgentNode {
   /** Starts an agent on this host; without effect while one runs. @throws RollcallError as the command would end */
   async start(): Promise<void> {
     if (this.#bus !== undefined) return;
-    const { fleet, log, hub } = this.#world;
     const name = `agent-${this.#processName}-${++this.#starts}`;
-    const clock = new NodeClock(this.#world.clock, { driftPpm: this.#driftPpm });
-    const bus = hub.connect(name, { clock });
-    this.#clock = clock;
-    this.#bus = bus;
-    const random = this.#random.fork(name);
-    const host = createActorHost({ node: name, clock, random, log, bus, subjects: subjectsOf(fleet) });
-    this.#onHost(host);
+    const process = beginProcess(this.#world, name, { random: this.#random, driftPpm: this.#driftPpm });
+    this.#clock = process.clock;
+    this.#bus = process.bus;
+    this.#onHost(process.host);
     const { files, processes, probes, records } = this.host;
-    const ledger = openLedgerReader(bus, fleet);
     const agent = createAgent(
-      { clock, random, log, bus, ledger, files, processes, probes, records, host },
+      { ...process, files, processes, probes, records },
       {
-        fleet,
+        fleet: this.#world.fleet,
         agentVersion: "1.0.0",
         formats: this.isNext ? nextFormats : currentFormats,
         instances: [{ id: this.id, labels: this.labels }],

@@ -2,16 +2,14 @@ import type { AppToRun } from "../../agent/app-engine.js";
 import { type AppAgent, createAppAgent } from "../../agent/apps/app-agent.js";
 import { MemoryRecords } from "../../agent/memory/records.js";
 import type { MemoryBus } from "../../bus/memory-connection.js";
-import { subjectsOf } from "../../contracts/subjects.js";
-import { openLedgerReader } from "../../ledger/ledger-reader.js";
 import type { ActorHost } from "../../runtime/actor.js";
-import { createActorHost } from "../../runtime/actor-host.js";
 import type { SeededRandom } from "../../runtime/random.js";
 import { NodeClock } from "../node-clock.js";
 import type { SimulatedWorld } from "../world.js";
 import { Dice } from "./dice.js";
 import type { AppTemper } from "./life-plan.js";
 import { MemoryApps } from "./memory-apps.js";
+import { beginProcess } from "./node-process.js";
 
 /** The longest that a call of an engine may take here: short, so that what hangs is not all there is of a life. */
 const limitsMs = { install: 10_000, initialize: 5_000, enable: 5_000, disable: 5_000, uninstall: 10_000 };
@@ -66,21 +64,16 @@ export class AppNode {
   /** Starts the process; without effect while it runs. @throws RollcallError as its beginning would fail */
   async start(): Promise<void> {
     if (this.#bus !== undefined) return;
-    const { fleet, log, hub } = this.#world;
     const { driftPpm, onHost } = this.#options;
     const name = `apps-${this.id}-${++this.#starts}`;
-    const clock = new NodeClock(this.#world.clock, { driftPpm });
-    const bus = hub.connect(name, { clock });
-    this.#clock = clock;
-    this.#bus = bus;
-    this.engine.begin(clock);
-    const random = this.#random.fork(name);
-    const host = createActorHost({ node: name, clock, random, log, bus, subjects: subjectsOf(fleet) });
-    onHost(host);
-    const ledger = openLedgerReader(bus, fleet);
+    const process = beginProcess(this.#world, name, { random: this.#random, driftPpm });
+    this.#clock = process.clock;
+    this.#bus = process.bus;
+    this.engine.begin(process.clock);
+    onHost(process.host);
     const agent = createAppAgent(
-      { clock, random, log, bus, ledger, engine: this.engine, records: this.records, host },
-      { fleet, instance: this.id, agentVersion: "1.0.0", limitsMs },
+      { ...process, engine: this.engine, records: this.records },
+      { fleet: this.#world.fleet, instance: this.id, agentVersion: "1.0.0", limitsMs },
     );
     this.#agent = agent;
     await agent.start();
