@@ -88,18 +88,15 @@ export class FleetCopy implements KnownFleet, LedgerFollower {
     this.#parts = parts;
     this.#log = log.child({ fleet, part: "copy" });
     this.#waiters = new PlaceWaiters(clock, () => this.place);
+    // The leader takes out of the fleet who was away for too long.
     this.#watch = new SilenceWatch(clock, {
       onSilent: (instance) => this.#members.get(instance)?.send({ type: "silent" }),
-      // The leader takes out of the fleet who was away for too long.
-      onGone: () => undefined,
-      onStall: () => this.#watch.startAfresh(),
       onLook: () => {
         this.#early.clear();
         this.#intake.sweep();
       },
       isInFlight: (instance) => this.#index.isInFlight(instance),
       inFlightCount: () => this.#index.inFlightCount(),
-      unsentAtMs: () => undefined,
     });
     const ledgerId = () => this.ledger().ledgerId;
     this.#apps = new CopiedApps({ ...parts, log: this.#log }, this);

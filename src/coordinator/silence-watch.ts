@@ -12,20 +12,21 @@ export interface Hearing {
   atMs: number;
 }
 
-/** What the watch asks and tells. */
+/** What the watch asks and tells, as far as somebody wants to know. */
 export interface SilenceListener {
   /** An instance has missed its reports. */
-  onSilent(instance: string): void;
+  onSilent?(instance: string): void;
   /** An instance was not heard for a day. */
-  onGone(instance: string): void;
-  /** This process stood still: whatever it has not heard says nothing. */
-  onStall(): void;
+  onGone?(instance: string): void;
+  /** This process stood still: whatever it has not heard says nothing. Default: it starts afresh. */
+  onStall?(): void;
   /** A look was taken. */
-  onLook(): void;
-  isInFlight(instance: string): boolean;
-  inFlightCount(): number;
+  onLook?(): void;
+  /** Default: none is. */
+  isInFlight?(instance: string): boolean;
+  inFlightCount?(): number;
   /** When a report was left out that would have said nothing new, in monotonic time; only rehearsals leave any out. */
-  unsentAtMs(instance: string): number | undefined;
+  unsentAtMs?(instance: string): number | undefined;
 }
 
 /**
@@ -47,7 +48,7 @@ export class SilenceWatch {
   #deaf = false;
   #timer: Timer | undefined;
 
-  constructor(clock: Clock, listener: SilenceListener) {
+  constructor(clock: Clock, listener: SilenceListener = {}) {
     this.#clock = clock;
     this.#listener = listener;
     this.#lookedAtMs = clock.monotonicMs();
@@ -122,11 +123,11 @@ export class SilenceWatch {
     let newlySilent = 0;
     let silent = 0;
     for (const [instance, sinceMs] of this.#silent) {
-      if (this.#listener.isInFlight(instance)) continue;
+      if (this.#listener.isInFlight?.(instance)) continue;
       silent++;
       if (now - sinceMs <= windowMs) newlySilent++;
     }
-    const others = Math.max(0, this.#heard.size - this.#listener.inFlightCount());
+    const others = Math.max(0, this.#heard.size - (this.#listener.inFlightCount?.() ?? 0));
     const calmSinceMs = this.#calmSinceMs === null ? null : nowMs - (now - this.#calmSinceMs);
     return { others, silent, newlySilent, calmSinceMs, windowMs };
   }
@@ -144,13 +145,14 @@ export class SilenceWatch {
     this.#lookedAtMs = now;
     if (this.#deaf) return;
     if (sinceMs > this.intervalMs * stallFactor) {
-      this.#listener.onStall();
+      if (this.#listener.onStall === undefined) this.startAfresh();
+      else this.#listener.onStall();
       return;
     }
     this.#findSilent(now);
     const calm = isCalm(this.silence(0));
     this.#calmSinceMs = calm ? (this.#calmSinceMs ?? now) : null;
-    this.#listener.onLook();
+    this.#listener.onLook?.();
   }
 
   #findSilent(now: number): void {
@@ -160,7 +162,7 @@ export class SilenceWatch {
     let nextDueMs = now + windowMs;
     for (const [instance, hearing] of this.#heard) {
       if (now - hearing.atMs > intervalMs)
-        hearing.atMs = Math.max(hearing.atMs, this.#listener.unsentAtMs(instance) ?? 0);
+        hearing.atMs = Math.max(hearing.atMs, this.#listener.unsentAtMs?.(instance) ?? 0);
       nextDueMs = Math.min(nextDueMs, this.#dueOf(instance, hearing.atMs, now, windowMs));
     }
     this.#nextDueMs = nextDueMs;
@@ -170,10 +172,10 @@ export class SilenceWatch {
   /** Tells what an instance has missed by now. @returns when there may be more of it to tell */
   #dueOf(instance: string, atMs: number, now: number, windowMs: number): number {
     if (now - atMs < windowMs) return atMs + windowMs;
-    if (now - atMs >= goneAfterMs) this.#listener.onGone(instance);
+    if (now - atMs >= goneAfterMs) this.#listener.onGone?.(instance);
     else if (!this.#silent.has(instance)) {
       this.#silent.set(instance, now);
-      this.#listener.onSilent(instance);
+      this.#listener.onSilent?.(instance);
     }
     return Math.max(now, atMs + goneAfterMs);
   }

@@ -30,15 +30,7 @@ const report: AppReport = {
 
 function intakeOf(patienceMs = 0, wants: () => AppAsk | undefined = () => undefined) {
   const clock = createVirtualClock();
-  const watch = new SilenceWatch(clock, {
-    onSilent: () => undefined,
-    onGone: () => undefined,
-    onStall: () => undefined,
-    onLook: () => undefined,
-    isInFlight: () => false,
-    inFlightCount: () => 0,
-    unsentAtMs: () => undefined,
-  });
+  const watch = new SilenceWatch(clock);
   const asked: string[] = [];
   const place = {
     clock,

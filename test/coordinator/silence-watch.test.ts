@@ -15,12 +15,7 @@ test("whoever has missed its reports is told at the look that finds it, however 
       const told: [string, number][] = [];
       const watch = new SilenceWatch(clock, {
         onSilent: (instance) => told.push([instance, clock.monotonicMs()]),
-        onGone: () => undefined,
         onStall: () => undefined,
-        onLook: () => undefined,
-        isInFlight: () => false,
-        inFlightCount: () => 0,
-        unsentAtMs: () => undefined,
       });
       watch.start();
       for (const [at, times] of fleet.entries())

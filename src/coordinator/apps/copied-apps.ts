@@ -50,16 +50,8 @@ export class CopiedApps {
     const subjects = subjectsOf(fleet);
     this.#parts = parts;
     this.#copy = copy;
-    this.#watch = new SilenceWatch(clock, {
-      onSilent: () => undefined,
-      // The leader takes out of the fleet who was away for too long.
-      onGone: () => undefined,
-      onStall: () => this.#watch.startAfresh(),
-      onLook: () => undefined,
-      isInFlight: () => false,
-      inFlightCount: () => 0,
-      unsentAtMs: () => undefined,
-    });
+    // The leader takes out of the fleet who was away for too long.
+    this.#watch = new SilenceWatch(clock);
     const place = {
       get ledgerId() {
         return copy.ledger().ledgerId;

@@ -44,13 +44,7 @@ export class LeaderApps {
     this.instances = new AppInstances(term, catalog);
     this.commands = new AppCommands(term, catalog, () => this.#desiredFormatMax());
     this.#watch = new SilenceWatch(term.clock, {
-      onSilent: () => undefined,
       onGone: (instance) => this.#forgetGone(instance),
-      onStall: () => this.#watch.startAfresh(),
-      onLook: () => undefined,
-      isInFlight: () => false,
-      inFlightCount: () => 0,
-      unsentAtMs: () => undefined,
     });
     const askToReport = (instance: string, how: AppAsk) => this.#askToReport(instance, how);
     this.intake = new AppIntake(term, {
