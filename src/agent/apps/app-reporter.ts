@@ -5,7 +5,7 @@ import { subjectsOf } from "../../contracts/subjects.js";
 import type { AppBook } from "./app-book.js";
 import type { AppParts } from "./app-parts.js";
 
-/** Changes within this time share one report; and those that only lead to another soon, within this longer one. */
+/** Between two reports at least: changes within this time share one; and those that only lead to another soon, within this longer one. */
 const coalesceMs = 20;
 const passingMs = 500;
 /** Of the interval, by how much a report may come earlier, so that instances that started together drift apart. */
@@ -39,6 +39,7 @@ export class AppReporter {
   #regular: Timer | undefined;
   #soon: Timer | undefined;
   #soonAtMs = 0;
+  #sentAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(parts: AppParts, reported: Reported, intervalMs: number) {
     this.#parts = parts;
@@ -76,7 +77,7 @@ export class AppReporter {
   /** The state of an app is another one, or it is here no more. */
   changed(app: string): void {
     this.#changed.add(app);
-    this.#publishSoon(this.#reported.book.isAtRest(app) ? coalesceMs : passingMs);
+    this.#publishSoon(this.#reported.book.isAtRest(app) ? 0 : passingMs);
   }
 
   /** What has been heard may be more. */
@@ -91,11 +92,12 @@ export class AppReporter {
     this.#soon?.cancel();
     this.#soon = undefined;
     bus.publish(this.#subject, JSON.stringify(report));
+    this.#sentAtMs = clock.monotonicMs();
     this.#regular?.cancel();
     if (this.#running) {
       const inMs = this.#intervalMs * (1 - jitter * random.unit());
       this.#regular = clock.setTimer(inMs, () => this.publish({ whole: false }));
-      if (this.#number < this.#reported.book.number) this.#publishSoon(coalesceMs);
+      if (this.#number < this.#reported.book.number) this.#publishSoon(0);
     }
     return report;
   }
@@ -152,11 +154,12 @@ export class AppReporter {
   #publishSoon(inMs: number): void {
     if (!this.#running) return;
     const { clock } = this.#parts;
-    const atMs = clock.monotonicMs() + inMs;
+    const nowMs = clock.monotonicMs();
+    const atMs = Math.max(nowMs + inMs, this.#sentAtMs + coalesceMs);
     if (this.#soon !== undefined && this.#soonAtMs <= atMs) return;
     this.#soon?.cancel();
     this.#soonAtMs = atMs;
-    this.#soon = clock.setTimer(inMs, () => this.publish({ whole: false }));
+    this.#soon = clock.setTimer(atMs - nowMs, () => this.publish({ whole: false }));
   }
 }
 
