@@ -3,8 +3,7 @@ import type { CallLimits } from "../../machines/app-facts.js";
 import { createRecordFiles } from "../agent/adapters/record-files.js";
 import type { AppEngine } from "../agent/app-engine.js";
 import { type AppAgent, createAppAgent } from "../agent/apps/app-agent.js";
-import { MemoryRecords } from "../agent/memory/records.js";
-import type { Bus, Clock, Log, Random } from "../base/ports.js";
+import type { Bus, Clock, Log, Random, RecordStore } from "../base/ports.js";
 import { type FolderLock, lockFolder } from "../base-node/folder-lock.js";
 import { createLateBus } from "../bus/late-bus.js";
 import { connectNatsBus } from "../bus/nats-bus.js";
@@ -71,8 +70,9 @@ export async function embedApps(options: EmbedAppsOptions): Promise<EmbeddedApps
   };
   try {
     const ledger = openLedgerReader(bus, fleet);
+    const records = lock === undefined ? nothingKept : createRecordFiles(join(lock.folder, "journal"));
     const agent = createAppAgent(
-      { clock, random, log, bus, ledger, engine, records: recordsOf(lock, clock) },
+      { clock, random, log, bus, ledger, engine, records },
       {
         fleet,
         instance,
@@ -116,6 +116,9 @@ function busOf(
   return createLateBus({ connect, clock, log });
 }
 
-function recordsOf(lock: FolderLock | undefined, clock: Clock) {
-  return lock === undefined ? new MemoryRecords(clock, 0) : createRecordFiles(join(lock.folder, "journal"));
-}
+/** Without a folder nothing survives the process. */
+const nothingKept: RecordStore = {
+  load: async () => [],
+  save: async () => undefined,
+  remove: async () => undefined,
+};
