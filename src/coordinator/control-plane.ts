@@ -9,6 +9,7 @@ import { createAppWrites } from "./apps/app-plane.js";
 import { DeploymentCommands } from "./deployment-commands.js";
 import { knownBy } from "./known-fleet.js";
 import type { Leader } from "./leader.js";
+import { onceWritten } from "./once-written.js";
 import { type AuditPages, createReads, FleetViews } from "./reads.js";
 import type { CoordinatorFiles } from "./reconciliation-facts.js";
 
@@ -83,13 +84,13 @@ export function createControlPlane(
       );
       return views.instance(instance);
     },
-    "instances.remove": async (request) => {
+    "instances.remove": onceWritten(writer, async (request) => {
       const { instance, by, reason } = request;
       views.memberOf(instance);
       const why = `removed by ${by}${reason === null ? "" : `: ${reason}`}`;
       await leader.remove(instance, why, commands.originOf(request));
       return { instance };
-    },
+    }),
     "instances.takeover": async (request) => {
       const { instance, agent } = request;
       const deadlineMs = rollOuts.deadlineMsFor(views.memberOf(instance).context.record);
@@ -130,9 +131,11 @@ export function createControlPlane(
           ],
         });
       }
+      // What was pushed before may still be being written.
+      else await writer.flushed();
       return views.release(record);
     },
-    "releases.remove": async ({ version, by }) => {
+    "releases.remove": onceWritten(writer, async ({ version, by }) => {
       const { release } = catalog.release(version);
       refuseIfNeeded("Release", version);
       catalog.releases.delete(version);
@@ -144,7 +147,7 @@ export function createControlPlane(
       });
       await dropFile(fileOf(release));
       return { version };
-    },
+    }),
 
     "configs.push": async ({ config, by }) => {
       const { version } = config;
@@ -171,9 +174,11 @@ export function createControlPlane(
           ],
         });
       }
+      // What was pushed before may still be being written.
+      else await writer.flushed();
       return views.config(record);
     },
-    "configs.remove": async ({ version, by }) => {
+    "configs.remove": onceWritten(writer, async ({ version, by }) => {
       const { config } = catalog.config(version);
       refuseIfNeeded("Configuration", version);
       catalog.configs.delete(version);
@@ -185,7 +190,7 @@ export function createControlPlane(
       });
       await dropFile(config.object.name);
       return { version };
-    },
+    }),
   };
 }
 

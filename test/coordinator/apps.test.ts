@@ -90,6 +90,20 @@ describe("what is asked of an app", () => {
     await world.until(() => answered.length === 2);
   });
 
+  test("of an instance that was just taken out is refused only when the ledger has that", async () => {
+    const arrive = world.store.holdNextCommit(fleet);
+    const answered: string[] = [];
+    for (const by of ["ann", "bob"])
+      world.ask("apps.forget", { instance: "web-1", by }).then(
+        () => answered.push(`${by} is told so`),
+        () => answered.push(`${by} is refused`),
+      );
+    await world.advance(2_000);
+    expect(answered).toEqual([]);
+    arrive();
+    await world.until(() => answered.length === 2);
+  });
+
   test("is refused with the reason and the next step", async () => {
     const call = world.ask.bind(world);
     expect((await refused(call("apps.enable", { app: "mail" }))).code).toBe("UNKNOWN_APP");

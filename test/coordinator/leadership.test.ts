@@ -155,6 +155,31 @@ describe("a request whose write the ledger refuses is refused, and nothing of it
   });
 });
 
+describe("what is being written is said to be done only when the ledger has it, also to who asks again:", () => {
+  const object = { name: "x", digest: `sha256:${"0".repeat(64)}`, sizeBytes: 1 };
+  const push = () => world.ask("configs.push", { config: { version: "conf9", object } });
+  const asking: Record<string, () => Promise<unknown>> = {
+    "an instance is removed": () => world.ask("instances.remove", { instance: "web-1" }),
+    "a release is removed": () => world.ask("releases.remove", { version: "v9" }),
+    "a configuration is pushed": push,
+    "a configuration is removed": () => world.ask("configs.remove", { version: "conf9" }),
+  };
+  test.each(Object.entries(asking))("%s", async (what, ask) => {
+    await world.pushRelease("v9");
+    if (what.endsWith("configuration is removed")) await world.during(push());
+    const arrive = world.store.holdNextCommit(fleet);
+    let answered = 0;
+    const note = () => {
+      answered++;
+    };
+    for (let times = 0; times < 2; times++) ask().then(note, note);
+    await world.advance(1_000);
+    expect(answered).toBe(0);
+    arrive();
+    await world.until(() => answered === 2);
+  });
+});
+
 test("what was spent by an instance that left stays spent under another leader", async () => {
   world.behave({ v2: { fails: true } }, ["web-1"]);
   world.behave({ v2: { tookMs: 10_000 } }, ["web-2"]);

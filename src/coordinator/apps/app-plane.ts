@@ -1,6 +1,7 @@
 import type { AppWish } from "../../../machines/app-change.js";
 import type { ControlPlane } from "../../contracts/api.js";
 import { byUser } from "../../contracts/origin.js";
+import { onceWritten } from "../once-written.js";
 import type { Term } from "../term.js";
 import type { AppRequest } from "./app-commands.js";
 import { appView } from "./app-reads.js";
@@ -29,11 +30,11 @@ export function createAppWrites(apps: LeaderApps, term: Term): AppWrites {
     "apps.set": async ({ version, source, settings, ...request }) =>
       changed({ type: "set", change: { version, source, settings } }, request),
     "apps.uninstall": async (request) => changed({ type: "uninstall" }, request),
-    "apps.forget": async ({ instance, by, reason }) => {
+    "apps.forget": onceWritten(term.writer, async ({ instance, by, reason }) => {
       const why = `removed by ${by}${reason === null ? "" : `: ${reason}`}`;
       await apps.forget(instance, why, byUser(by, term.random.id()));
       return { instance };
-    },
+    }),
     "apps.reconcile": async (request) => apps.reconciling.reconcile(request),
   };
 }
