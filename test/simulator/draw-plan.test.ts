@@ -26,7 +26,17 @@ test("everything that can happen is drawn", () => {
     const [kind = ""] = shape.do.values;
     return [kind, ...("how" in shape ? shape.how.options.map((how) => `${kind} ${how}`) : [])];
   });
-  for (const expected of [...kinds, ...misuses, "pause", "resume", "force", "abort", "rollback", "retry"])
+  for (const expected of [
+    ...kinds,
+    ...misuses,
+    "pause",
+    "resume",
+    "force",
+    "abort",
+    "rollback",
+    "retry",
+    "uninstall",
+  ])
     expect(drawn).toContain(expected);
   expect(happenings.some((one) => one.do === "deploy" && one.release === null && one.config !== null)).toBe(
     true,

@@ -19,6 +19,13 @@ export class Administrators {
     this.#ask = ask;
   }
 
+  /** Takes a process with apps in it out of the fleet, of those that the ledger knows. */
+  forget({ instance: nth, by }: HappeningOf<"appForget">): void {
+    const known = [...this.#ledger.apps.instances];
+    const instance = known[nth % Math.max(1, known.length)];
+    if (instance !== undefined) this.#ask("apps.forget", { instance, by });
+  }
+
   wish({ verb, app: nth, version, careful, by }: HappeningOf<"app">): void {
     const { apps } = this.#plan;
     const app = apps[nth % Math.max(1, apps.length)]?.app;

@@ -38,9 +38,11 @@ export class AppFleet {
   }
 
   /** As by SIGTERM. @returns what starts it again: if it has not ended by then, it is killed */
-  stop(node: AppNode): () => void {
+  stop(node: AppNode, options: { readonly leave?: boolean } = {}): () => void {
     const { busName } = node;
-    node.stop().catch((error: unknown) => this.#fail(node, error, "an instance with apps could not end"));
+    node
+      .stop(options)
+      .catch((error: unknown) => this.#fail(node, error, "an instance with apps could not end"));
     return () => {
       if (node.busName === busName) node.kill();
       this.startNode(node);

@@ -44,6 +44,7 @@ export const glyphs: Readonly<Record<string, string>> = {
 const byHow: Readonly<Record<string, string>> = {
   kill: "K",
   stop: "E",
+  leave: "V",
   upgrade: "U",
   stall: "Z",
   cut: "C",

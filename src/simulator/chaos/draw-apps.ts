@@ -12,8 +12,12 @@ const verbs: readonly (readonly [number, HappeningOf<"app">["verb"]])[] = [
 
 type Apps = Pick<LifePlan, "apps" | "appInstances" | "happenings">;
 
-/** Apps, the processes that they run in, who asks something of them, and what goes wrong with those processes: in half of the lives. */
-export function drawApps(dice: Dice, faultsMs: number, drifts: boolean): Apps {
+/**
+ * Apps, the processes that they run in, who asks something of them, and what goes wrong with those processes: in half of the lives.
+ *
+ * @param later draws who leaves and is forgotten
+ */
+export function drawApps(dice: Dice, later: Dice, faultsMs: number, drifts: boolean): Apps {
   if (dice.chance(0.5)) return { apps: [], appInstances: [], happenings: [] };
   const apps = Array.from({ length: dice.int(1, 3) }, (_, at) => temper(dice, `app${at + 1}`));
   const appInstances = Array.from({ length: dice.int(1, 4) }, (_, at) => ({
@@ -24,7 +28,12 @@ export function drawApps(dice: Dice, faultsMs: number, drifts: boolean): Apps {
   return {
     apps,
     appInstances,
-    happenings: [...added, ...series(dice, faultsMs, wish), ...series(dice, faultsMs, fault)],
+    happenings: [
+      ...added,
+      ...series(dice, faultsMs, wish),
+      ...series(dice, faultsMs, fault),
+      ...(later.chance(0.5) ? series(later, faultsMs, leaving) : []),
+    ],
   };
 }
 
@@ -50,6 +59,13 @@ function wish(dice: Dice, atMs: number): HappeningOf<"app"> {
     careful: dice.chance(0.5),
     by: dice.pick(["anna", "bob"]),
   };
+}
+
+/** A process is taken out of the fleet, or says that it leaves; it comes back. */
+function leaving(dice: Dice, atMs: number): Happening {
+  const which = dice.int(0, 99);
+  if (dice.chance(0.7)) return { do: "appForget", atMs, instance: which, by: dice.pick(["anna", "bob"]) };
+  return { do: "appNode", atMs, forMs: dice.int(50, 90_000), which, how: "leave" };
 }
 
 function fault(dice: Dice, atMs: number): Happening {

@@ -209,7 +209,8 @@ export class Faults {
         this.#later(forMs, () => node.records.setFull(false));
         break;
       case "stop":
-        this.#later(forMs, apps.stop(node));
+      case "leave":
+        this.#later(forMs, apps.stop(node, { leave: how === "leave" }));
         break;
       case "kill":
         node.kill();

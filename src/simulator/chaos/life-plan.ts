@@ -116,13 +116,15 @@ export const happeningSchema = z.discriminatedUnion("do", [
     careful: z.boolean(),
     by: z.enum(["anna", "bob"]),
   }),
-  /** Something happens to a process with apps in it. */
+  /** An administrator takes a process with apps in it out of the fleet, as they do with one that is gone for good. */
+  z.strictObject({ do: z.literal("appForget"), atMs, instance: nth, by: z.enum(["anna", "bob"]) }),
+  /** Something happens to a process with apps in it; `leave`: it says that it does not come back, and then it does. */
   z.strictObject({
     do: z.literal("appNode"),
     atMs,
     forMs,
     which: nth,
-    how: z.enum(["kill", "stop", "stall", "diskFull", ...cut.options]),
+    how: z.enum(["kill", "stop", "leave", "stall", "diskFull", ...cut.options]),
   }),
   /** One of the apps that run there ends by itself. */
   z.strictObject({ do: z.literal("appEnds"), atMs, which: nth, app: nth }),

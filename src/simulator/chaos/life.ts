@@ -177,6 +177,7 @@ class Life {
       case "reconcile":
       case "remove":
       case "app":
+      case "appForget":
         this.#people.wish(happening);
         return [];
       case "relabel":

@@ -29,6 +29,7 @@ export const marks = {
   appWorkedWhenRetried: "an app that had failed works when it is tried again",
   appBroken: "an app does not work on an instance in the end, for a permanent cause",
   appCleared: "an app that was uninstalled everywhere is forgotten",
+  appInstanceForgotten: "an instance with apps is taken out of the fleet by somebody",
   formatsRaised: "a newer format is begun",
 } as const satisfies Readonly<Record<string, string>>;
 

@@ -19,7 +19,7 @@ export interface Asked {
 
 export type Wish = Extract<
   Happening,
-  { do: "deploy" | "act" | "reset" | "remove" | "relabel" | "misuse" | "reconcile" | "app" }
+  { do: "deploy" | "act" | "reset" | "remove" | "relabel" | "misuse" | "reconcile" | "app" | "appForget" }
 >;
 
 const digestOf = (version: string) => `sha256:${Buffer.from(version).toString("hex").padEnd(64, "0")}`;
@@ -105,6 +105,9 @@ export class People {
         break;
       case "app":
         this.#administrators.wish(wish);
+        break;
+      case "appForget":
+        this.#administrators.forget(wish);
         break;
       case "relabel":
         break;

@@ -157,9 +157,11 @@ export class Rest {
     return undefined;
   }
 
-  /** An app that is not as asked and still tried, or whose tombstone still stands. */
+  /** A process with apps that is not known, an app that is not as asked and still tried, or whose tombstone still stands. */
   #appsUnsettled(): string | undefined {
     const { ledger, apps } = this.#witness;
+    for (const id of apps.keys())
+      if (!ledger.apps.instances.has(id)) return `${id} has apps and is not in the fleet`;
     for (const record of ledger.apps.records.values()) {
       const { app, generation, desiredStatus } = record;
       const states = new Map([...apps].map(([id, { agent }]) => [id, agent?.stateOf(app)] as const));

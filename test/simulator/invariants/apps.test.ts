@@ -2,6 +2,7 @@ import { expect, test } from "vitest";
 import type { AppRecord, DesiredStatus } from "../../../src/contracts/app.js";
 import { keys } from "../../../src/contracts/keys.js";
 import type { AppNode } from "../../../src/simulator/chaos/app-node.js";
+import { appInstances } from "../../../src/simulator/chaos/invariants/app-instances.js";
 import { appsAsked } from "../../../src/simulator/chaos/invariants/apps-asked.js";
 import { appsReached } from "../../../src/simulator/chaos/invariants/apps-reached.js";
 import { tombstones } from "../../../src/simulator/chaos/invariants/tombstones.js";
@@ -164,4 +165,42 @@ test("an instance that enables an app whose tombstone it has seen is noticed", (
   expect(enable).toThrow(/p1 enables mail 1.0.0, and has seen 2000 ms ago that it is uninstalled/);
   hear(3, "enabled");
   expect(enable).not.toThrow();
+});
+
+test("an instance that was said to be forgotten and never was out of the fleet is noticed", () => {
+  const { fleet } = led(appInstances);
+  const coming = (type: string) => ({ ...eventOf(type), kind: "app-instance", id: "p1" });
+  const at = (nowMs: number, type: string, puts: object, deletes: string[] = []) => {
+    fleet.nowMs = nowMs;
+    fleet.write({ events: [coming(type)], puts: { ...puts }, deletes });
+  };
+  const forgotten = (atMs: number) => () =>
+    fleet.answer({
+      endpoint: "apps.forget",
+      request: { instance: "p1" },
+      answer: { reply: { instance: "p1" } },
+      atMs,
+    });
+  const record = { [keys.appInstance("p1")]: {} };
+  at(1_000, "app-instance.joined", record);
+  expect(forgotten(2_000)).toThrow(/p1 was acknowledged to be forgotten, and is in the ledger/);
+  at(3_000, "app-instance.left", {}, [keys.appInstance("p1")]);
+  expect(forgotten(2_000)).not.toThrow();
+  // It lives, and is heard again.
+  at(3_500, "app-instance.joined", record);
+  expect(forgotten(2_000)).not.toThrow();
+  expect(forgotten(4_000)).toThrow(/is in the ledger/);
+});
+
+test("an app that is forgotten while something of it is where that is known is noticed", () => {
+  const { fleet } = led(appInstances);
+  const engine = { running: new Map<string, string>(), installed: new Map([["mail", "1.0.0"]]) };
+  fleet.apps.set("p1", { id: "p1", engine } as unknown as AppNode);
+  const clear = () => fleet.write({ events: [eventOf("app.cleared")] });
+  // Nobody knows that instance.
+  expect(clear).not.toThrow();
+  fleet.write({ puts: { [keys.appInstance("p1")]: {} } });
+  expect(clear).toThrow(/mail is forgotten, and 1.0.0 of it is on p1/);
+  engine.installed.clear();
+  expect(clear).not.toThrow();
 });

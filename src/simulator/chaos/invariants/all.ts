@@ -1,5 +1,6 @@
 import type { Invariant, MakeInvariant, Witness } from "../invariant.js";
 import { acknowledged } from "./acknowledged.js";
+import { appInstances } from "./app-instances.js";
 import { appsAsked } from "./apps-asked.js";
 import { appsReached } from "./apps-reached.js";
 import { askedOnce } from "./asked-once.js";
@@ -27,6 +28,7 @@ import { tombstones } from "./tombstones.js";
 
 const all: readonly MakeInvariant[] = [
   acknowledged,
+  appInstances,
   appsAsked,
   appsReached,
   askedOnce,

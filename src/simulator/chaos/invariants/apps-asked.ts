@@ -10,6 +10,8 @@ const statusOf: Readonly<Record<string, DesiredStatus>> = {
   "apps.disable": "disabled",
   "apps.uninstall": "uninstalled",
 };
+/** What an app came to on an instance: that may be said in any batch, and explains no record of an app. */
+const ofInstances: ReadonlySet<string> = new Set(["app.status", "app.mismatched", "app.matched"]);
 const changes: ReadonlySet<string> = new Set([...Object.keys(statusOf), "apps.add", "apps.set"]);
 
 /** A1. */
@@ -24,7 +26,9 @@ export const appsAsked: MakeInvariant = (witness) => {
 
   const checkChange = (commit: Commit, app: string): void => {
     const record = apps.records.get(app);
-    const event = commit.events.find(({ kind, id }) => kind === "app" && id === app);
+    const event = commit.events.find(
+      ({ kind, id, type }) => kind === "app" && id === app && !ofInstances.has(type),
+    );
     if (event === undefined) throw new Violation(`${app} is written without an event about it`);
     if (record === undefined) {
       if (event.type !== "app.cleared" || before.get(app)?.desiredStatus !== "uninstalled")
