@@ -9,6 +9,7 @@ import type {
 import { appsMax } from "../src/contracts/app-limits.js";
 import type { Mark } from "../src/contracts/deployment.js";
 import { refusal } from "../src/contracts/errors.js";
+import { contentToRemove, type UnaskedApp, unknownApp } from "./app-unasked.js";
 
 /*
  * What becomes of what administrators ask of an app: a new generation of its record, nothing because it is so already, or a refusal; and what the
@@ -23,12 +24,19 @@ export type AppWish =
       readonly desiredStatus: Exclude<DesiredStatus, "uninstalled">;
       readonly legacyStatus: InitStatus | null;
     }
+  /** An app that an instance has and nobody asked for is asked for as it is there. */
+  | { readonly type: "adopt"; readonly found: Adoptable }
   | { readonly type: "enable" | "disable" | "uninstall" }
   /** What is left out stays. */
   | {
       readonly type: "set";
       readonly change: { readonly [Part in keyof AppContent]?: AppContent[Part] | undefined };
     };
+
+/** What an instance was asked of an app before this ledger was there. */
+export interface Adoptable extends Pick<AppRecord, "desiredStatus" | "content"> {
+  readonly instance?: string;
+}
 
 /** Of which app, by whom, and on what knowledge of it. */
 export interface AppAsking {
@@ -37,6 +45,8 @@ export interface AppAsking {
   readonly requestKey: string | null;
   /** Whatever it is at, if left out. */
   readonly expectedGeneration?: number | undefined;
+  /** Where it is though no record knows it. */
+  readonly found?: readonly UnaskedApp[] | undefined;
 }
 
 /** The apps of a fleet as they stand. */
@@ -67,13 +77,13 @@ const toldCharactersMax = 300;
 /**
  * What becomes of a wish.
  *
- * @throws RollcallError `UNKNOWN_APP`, `APP_EXISTS`, `APP_UNINSTALLED`, `GENERATION_MISMATCH`, `TOO_MANY_APPS`
+ * @throws RollcallError `UNKNOWN_APP`, `APP_UNASKED`, `APP_EXISTS`, `APP_UNINSTALLED`, `GENERATION_MISMATCH`, `TOO_MANY_APPS`
  */
 export function changeOf(now: AppsNow, wish: AppWish, asking: AppAsking): AppChangeOutcome {
-  const { app, requestKey } = asking;
+  const { app, requestKey, found = [] } = asking;
   const record = now.records.get(app);
   if (record === undefined) {
-    if (wish.type !== "add") throw refusal("UNKNOWN_APP", { app });
+    refuseUnknown(wish, app, found);
     if (now.records.size >= appsMax) throw refusal("TOO_MANY_APPS", { max: appsMax });
     return changed(undefined, wish, asking, nextListGeneration(now));
   }
@@ -143,6 +153,8 @@ function isSo({ desiredStatus, content }: AppRecord, wish: AppWish): boolean {
       return false;
     case "set":
       return desiredStatus !== "uninstalled" && sameContent(content, { ...content, ...given(wish.change) });
+    case "adopt":
+      return false;
     default:
       return desiredStatus === statusOf[wish.type];
   }
@@ -169,8 +181,17 @@ function refuseStale(record: AppRecord, { app, expectedGeneration: expected }: A
   });
 }
 
+/** Of what no record knows: it can be added; where it is all the same, it can be adopted and uninstalled. */
+function refuseUnknown(wish: AppWish, app: string, found: readonly UnaskedApp[]): void {
+  const isPossible =
+    wish.type === "add" || wish.type === "adopt" || (wish.type === "uninstall" && found.length > 0);
+  if (!isPossible) throw unknownApp(app, found);
+  if (wish.type === "adopt" && wish.found.desiredStatus === "uninstalled")
+    throw refusal("APP_UNINSTALLED", { app });
+}
+
 function refuseImpossible({ app, desiredStatus }: AppRecord, wish: AppWish): void {
-  if (wish.type === "add" && desiredStatus !== "uninstalled")
+  if ((wish.type === "add" || wish.type === "adopt") && desiredStatus !== "uninstalled")
     throw refusal("APP_EXISTS", { app, desiredStatus });
   if (wish.type !== "add" && desiredStatus === "uninstalled") throw refusal("APP_UNINSTALLED", { app });
 }
@@ -178,10 +199,10 @@ function refuseImpossible({ app, desiredStatus }: AppRecord, wish: AppWish): voi
 function changed(
   before: AppRecord | undefined,
   wish: AppWish,
-  { app, mark, requestKey }: AppAsking,
+  { app, mark, requestKey, found = [] }: AppAsking,
   generation: number,
 ): AppChangeOutcome {
-  const asked = askedBy(wish, before);
+  const asked = askedBy(wish, before, found);
   const different = fields.filter(
     (field) => before === undefined || textOf(partOf(before, field)) !== textOf(partOf(asked, field)),
   );
@@ -201,10 +222,17 @@ function changed(
   return { kind: "changed", record, happening: happeningIn(before, record, wish, different) };
 }
 
-function askedBy(wish: AppWish, before: AppRecord | undefined): Pick<AppRecord, "desiredStatus" | "content"> {
+function askedBy(
+  wish: AppWish,
+  before: AppRecord | undefined,
+  found: readonly UnaskedApp[],
+): Pick<AppRecord, "desiredStatus" | "content"> {
   if (wish.type === "add") return { desiredStatus: wish.desiredStatus, content: wish.content };
-  if (before === undefined) throw refusal("INTERNAL", { problem: "only an app that is there is changed" });
-  const { desiredStatus, content } = before;
+  if (wish.type === "adopt") return { desiredStatus: wish.found.desiredStatus, content: wish.found.content };
+  const { desiredStatus, content } = before ?? {
+    desiredStatus: "uninstalled" as const,
+    content: contentToRemove(found),
+  };
   if (wish.type === "set") return { desiredStatus, content: { ...content, ...given(wish.change) } };
   return { desiredStatus: statusOf[wish.type], content };
 }
@@ -227,8 +255,11 @@ function happeningIn(
   }
   const { desiredStatus: to, content } = record;
   const from = before?.desiredStatus ?? null;
-  if (wish.type === "add") return { type: "app.added", data: { from, to, version: content.version, reason } };
-  return { type: typeOf[wish.type], data: { from, to, reason } };
+  if (wish.type === "add" || wish.type === "adopt") {
+    const adopted = wish.type === "adopt" ? { instance: wish.found.instance } : {};
+    return { type: "app.added", data: { from, to, version: content.version, ...adopted, reason } };
+  }
+  return { type: typeOf[wish.type], data: { from: from ?? "asked for by nobody", to, reason } };
 }
 
 /** Fields of an app for an event. */

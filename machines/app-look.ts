@@ -10,6 +10,14 @@ import {
   mismatchSinceMs,
   standingOf,
 } from "./app-standing.js";
+import {
+  type AskedApps,
+  isUnaskedStill,
+  type UnaskedStanding,
+  unaskedOn,
+  unaskedSinceMs,
+  unaskedStanding,
+} from "./app-unasked.js";
 
 /*
  * A look at all apps on all instances: what each adds up to, which alerts begin and end, which tombstones may go. It is taken anew each
@@ -204,6 +212,38 @@ export function lookAtApp(
   return { tally, begin, more, isClearable };
 }
 
+/** An alert of one that nobody asked for. */
+export type UnaskedAlert = Omit<AlertBegins, "standing"> & { readonly standing: UnaskedStanding };
+
+/** What a look at some instances finds. */
+export interface UnaskedLook {
+  readonly apps: readonly string[];
+  readonly begin: readonly UnaskedAlert[];
+}
+
+/** Looks for what nobody asked for. Who was away is given the time anew: mostly it then removes what is to go. */
+export function lookForUnasked(
+  instances: readonly AppInstance[],
+  asked: AskedApps,
+  nowMs: number,
+  { alertAfterMs, room }: LookRules,
+): UnaskedLook {
+  const apps = new Set<string>();
+  const begin: UnaskedAlert[] = [];
+  for (const one of instances) {
+    if (one.hearing !== "heard") continue;
+    for (const unasked of unaskedOn(one, asked)) {
+      const { app } = unasked.state;
+      apps.add(app);
+      const sinceMs = unaskedSinceMs(unasked, asked);
+      const isDue = nowMs >= Math.max(sinceMs, one.heardSinceMs) + alertAfterMs;
+      if (!isDue || begin.length >= room || Object.hasOwn(one.alertedAtMs, app)) continue;
+      begin.push({ app, instance: one.instance, sinceMs, standing: unaskedStanding(unasked) });
+    }
+  }
+  return { apps: [...apps], begin };
+}
+
 /** Alerts that are over. It costs what there are alerts. @param apps all of them, by name */
 export function alertsThatEnd(
   apps: ReadonlyMap<string, AskedApp>,
@@ -213,7 +253,7 @@ export function alertsThatEnd(
     Object.entries(one.alertedAtMs).flatMap(([app, alertedAtMs]): AlertEnds[] => {
       const asked = apps.get(app);
       const ended = { app, instance: one.instance, alertedAtMs };
-      if (asked === undefined) return [{ ...ended, because: "gone" }];
+      if (asked === undefined) return isUnaskedStill(app, one) ? [] : [{ ...ended, because: "gone" }];
       return standingOf(asked, one) === "inSync" ? [{ ...ended, because: "inSync" }] : [];
     }),
   );

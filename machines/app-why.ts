@@ -48,11 +48,9 @@ interface Pair {
 const sentences: Readonly<Record<AppStanding, (pair: Pair) => string>> = {
   inSync: inSyncSentence,
   silent: ({ asked, one, state }) => {
-    const { instance, reportAgeMs } = one;
-    const heard = reportAgeMs === null ? "" : `, heard last ${ageText(reportAgeMs)}`;
     const then =
       state === undefined ? `had nothing of ${asked.record.app}` : `had it ${statusText(state.initStatus)}`;
-    return `${instance} is silent${heard}; it ${then} then. It catches up by itself when it is back.`;
+    return `${silentText(one)}; it ${then} then. It catches up by itself when it is back.`;
   },
   unheard: ({ one: { instance } }) =>
     `${instance} has not reported since this coordinator listens, so what it has is not known. It catches up by itself when it is back; one that left for good is taken out by rollcall apps forget ${instance}.`,
@@ -73,14 +71,7 @@ const sentences: Readonly<Record<AppStanding, (pair: Pair) => string>> = {
     const { record } = pair.asked;
     return `${pair.one.instance} is at it: ${record.app} is ${wanted[record.desiredStatus]}, and is ${statusText(initStatus)} so far, for ${forText(pair)}.${failed}`;
   },
-  retrying: (pair) => {
-    const nextMs = nextAttemptAtMs(pair.one, pair.state);
-    const next =
-      nextMs === null || nextMs <= pair.nowMs
-        ? "The next try is due."
-        : `The next is in ${durationText(nextMs - pair.nowMs)}.`;
-    return `${failedText(pair)} ${triesText(pair.state?.attempts ?? 0)} ${next}${linkText(pair.state)}`;
-  },
+  retrying: (pair) => `${failedText(pair)} ${triesText(pair)}${linkText(pair.state)}`,
   stopped: (pair) => {
     const { app } = pair.asked.record;
     return `${failedText(pair)} It is not tried again by itself: change it by rollcall apps set ${app}, or take the cause away and run rollcall apps reconcile --app ${app} --instance ${pair.one.instance}.${linkText(pair.state)}`;
@@ -108,7 +99,13 @@ function statusText(status: InitStatus): string {
   return status.replaceAll("_", " ");
 }
 
-function hereText(state: AppState | undefined): string {
+export function silentText({ instance, reportAgeMs }: AppInstance): string {
+  const heard = reportAgeMs === null ? "" : `, heard last ${ageText(reportAgeMs)}`;
+  return `${instance} is silent${heard}`;
+}
+
+/** How it is there. */
+export function hereText(state: AppState | undefined): string {
   if (state === undefined) return "nothing of it";
   const runs = isEnabled(state.initStatus) ? `, which runs${ofVersion(state)}` : "";
   return `it ${statusText(state.initStatus)}${runs}`;
@@ -129,20 +126,43 @@ function failedText({ asked, one, state }: Pair): string {
     desiredStatus !== "enabled" && state !== undefined && isEnabled(state.initStatus)
       ? `${app} still runs on ${one.instance} though it is ${wanted[desiredStatus]}`
       : `${one.instance} has not ${desiredStatus} ${app}`;
-  const message = state?.reason?.message.trim() ?? "";
-  if (message === "") return `${lead}.`;
-  return `${lead}: ${/[.!?…]$/.test(message) ? message : `${message}…`}`;
+  const message = messageText(state);
+  return message === "" ? `${lead}.` : `${lead}: ${message}`;
 }
 
-function triesText(attempts: number): string {
-  return attempts === 1 ? "1 try has failed." : `${attempts} tries have failed.`;
+/** What went wrong with an app that is not measured by what is asked; nothing if nothing did. */
+export function failureText(
+  { one, state }: { readonly one: AppInstance; readonly state: AppState },
+  nowMs: number,
+): string {
+  const message = messageText(state);
+  if (message === "") return "";
+  const tries = state.nextAttemptAtMs === null ? "" : ` ${triesText({ one, state, nowMs })}`;
+  return ` It has failed there: ${message}${tries}`;
+}
+
+function messageText(state: AppState | undefined): string {
+  const message = state?.reason?.message.trim() ?? "";
+  return message === "" || /[.!?…]$/.test(message) ? message : `${message}…`;
+}
+
+/** How often it was tried, and when it is tried next. */
+function triesText({ one, state, nowMs }: Omit<Pair, "asked">): string {
+  const attempts = state?.attempts ?? 0;
+  const nextMs = nextAttemptAtMs(one, state);
+  const next =
+    nextMs === null || nextMs <= nowMs
+      ? "The next try is due."
+      : `The next is in ${durationText(nextMs - nowMs)}.`;
+  return `${attempts === 1 ? "1 try has failed." : `${attempts} tries have failed.`} ${next}`;
 }
 
 function linkText(state: AppState | undefined): string {
   return state?.reason ? ` See ${troubleshootingOf(state.reason.code)}.` : "";
 }
 
-function nextAttemptAtMs({ clockOffsetMs }: AppInstance, state: AppState | undefined): number | null {
+/** In ledger time. */
+export function nextAttemptAtMs({ clockOffsetMs }: AppInstance, state: AppState | undefined): number | null {
   const nextMs = state?.nextAttemptAtMs ?? null;
   return nextMs === null ? null : nextMs + clockOffsetMs;
 }

@@ -12,7 +12,7 @@ import { readContext } from "./context.js";
 import type { GlobalOptions } from "./global-options.js";
 import { type Session, withSession } from "./session.js";
 import { findTarget, type Target } from "./target.js";
-import { agoText, countText, sizeText } from "./words.js";
+import { agoText, countText, oddAppsText, sizeText } from "./words.js";
 
 /** One thing that was looked at. */
 export interface Check {
@@ -207,13 +207,10 @@ function appsCheck({ apps }: FleetStatus): Check {
   if (apps === undefined)
     return other("apps", "skipped", "the coordinator is of a version that does not say");
   const found = `${countText(apps.apps, "app")} on ${countText(apps.instances, "instance")}`;
-  if (apps.alerts === 0) return other("apps", "good", found);
-  return other(
-    "apps",
-    "bad",
-    `${found}; not as asked for too long: ${apps.alerts}`,
-    "see which and why by rollcall apps status",
-  );
+  const odd = oddAppsText(apps);
+  if (odd === "") return other("apps", "good", found);
+  const verdict = apps.alerts > 0 ? "bad" : "odd";
+  return other("apps", verdict, `${found}; ${odd}`, "see which and why by rollcall apps status");
 }
 
 function rolloutsCheck({ active, latest }: FleetStatus): Check {

@@ -1,5 +1,6 @@
 import { ageText } from "../contracts/duration.js";
 import { sameVersion, type VersionPair } from "../contracts/version.js";
+import type { FleetStatus } from "../contracts/views.js";
 
 const secondMs = 1_000;
 
@@ -37,6 +38,15 @@ export function sizeText(bytes: number | null): string {
 /** `1 instance`, `2 instances`. */
 export function countText(count: number, one: string, many = `${one}s`): string {
   return `${count} ${count === 1 ? one : many}`;
+}
+
+/** What is to be said of a fleet's apps besides how many there are; nothing of those that are as asked. */
+export function oddAppsText({ alerts, unasked = 0 }: NonNullable<FleetStatus["apps"]>): string {
+  const parts = [
+    ...(unasked === 0 ? [] : [`${unasked} more that nobody asked for`]),
+    ...(alerts === 0 ? [] : [`not as asked for too long: ${alerts}`]),
+  ];
+  return parts.join("; ");
 }
 
 /** `tier=web,zone=a`; a dash for none. */

@@ -46,9 +46,11 @@ export type AppView = z.infer<typeof appViewSchema>;
 export const appRowSchema = z.object({
   app: idSchema,
   instanceId: idSchema,
-  desiredStatus: desiredStatusSchema,
+  /** `null`: nobody asked for it in this ledger, and the instance has it all the same. */
+  desiredStatus: desiredStatusSchema.nullable(),
   /** What it said last; of one that has said nothing yet the status that was migrated, or `unknown`. */
   initStatus: initStatusSchema,
+  /** 0 for one that nobody asked for. */
   generation: z.number(),
   observedGeneration: z.number().nullable(),
   /** `null` for a silent instance. */
@@ -129,6 +131,19 @@ export const appEndpoints = {
     }),
     reply: appViewSchema,
   },
+  "apps.adopt": {
+    kind: "write",
+    summary: "Makes an app that instances have and nobody asked for one of the fleet, as it is there",
+    request: z.strictObject({
+      app: idSchema,
+      /** Whose version, settings and status; `null`: those of any, if all have the same version. */
+      instance: idSchema.nullable().default(null),
+      by,
+      reason,
+      requestKey,
+    }),
+    reply: appViewSchema,
+  },
   "apps.enable": {
     kind: "write",
     summary: "Has every instance enable an app",
@@ -173,7 +188,11 @@ export const appEndpoints = {
       /** Tombstones too. */
       uninstalled: z.boolean().default(false),
     }),
-    reply: listOf(appViewSchema).extend({ next: idSchema.nullable() }),
+    reply: listOf(appViewSchema).extend({
+      next: idSchema.nullable(),
+      /** On the first page: the first of those that instances have and nobody asked for. Coordinators of earlier versions do not say. */
+      unasked: z.array(idSchema).max(appRowsMax).optional(),
+    }),
   },
   "apps.get": {
     kind: "read",
@@ -197,6 +216,8 @@ export const appEndpoints = {
     }),
     reply: listOf(appRowSchema).extend({
       counts: countsSchema,
+      /** Heard instances that have an app nobody asked for, counted for each such app. Coordinators of earlier versions do not say. */
+      unasked: z.number().optional(),
       next: z.object({ app: idSchema, instance: idSchema }).nullable(),
     }),
   },

@@ -13,6 +13,24 @@ export const appCodes = {
     status: 404,
     sentence: "There is no app {app}: see rollcall apps ls, or add it by rollcall apps add {app} VERSION.",
   },
+  APP_UNASKED: {
+    retry: "never",
+    status: 409,
+    sentence:
+      "Nobody asked for app {app} in this ledger, yet it is on {holders}: keep it by rollcall apps adopt {app}, or remove it everywhere by rollcall apps uninstall {app}.",
+  },
+  APP_VERSIONS_DIFFER: {
+    retry: "never",
+    status: 409,
+    sentence:
+      "App {app} is not the same everywhere: {one} has version {version}, {other} has {otherVersion}. Say whose is to be kept, by rollcall apps adopt {app} --instance {one}.",
+  },
+  APP_NOT_EXPLAINED: {
+    retry: "later",
+    status: 409,
+    sentence:
+      "{instance} did not say what it has of app {app} ({problem}): ask another by --instance, or say it yourself by rollcall apps add {app} VERSION --enable.",
+  },
   APP_EXISTS: {
     retry: "never",
     status: 409,

@@ -1,8 +1,8 @@
 /** The types of events of apps, a part of `eventTypes`. */
 export const appEventTypes = {
   "app.added": {
-    sentence: "is added, version {version}, to be {to}[: {reason}]",
-    when: "somebody adds an app, or brings one back that was uninstalled",
+    sentence: "is added, version {version}, to be {to}[, as {instance} had it][: {reason}]",
+    when: "somebody adds an app, brings one back that was uninstalled, or adopts one that an instance has",
   },
   "app.enabled": {
     sentence: "is to be enabled; it was {from}[: {reason}]",
@@ -18,7 +18,7 @@ export const appEventTypes = {
   },
   "app.uninstalled": {
     sentence: "is to be uninstalled; it was {from}[: {reason}]",
-    when: "somebody has every instance remove it",
+    when: "somebody has every instance remove it, known before or not",
   },
   "app.told": {
     sentence: "is told to the instances of this ledger[: {reason}]",
@@ -31,7 +31,7 @@ export const appEventTypes = {
   },
   "app.mismatched": {
     sentence: "is not as asked on {instance}: {reason}; see {link}",
-    when: "an instance that is heard has not had it as asked for long; once",
+    when: "an instance that is heard has not had it as asked for long, or has it though nobody asked for it; once",
   },
   "app.matched": {
     sentence: "is as asked on {instance} again, or not asked of it any more",

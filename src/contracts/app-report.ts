@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { initStatusSchema } from "./app.js";
+import { appContentSchema, desiredStatusSchema, initStatusSchema } from "./app.js";
 import { appChangesMax, appsMax } from "./app-limits.js";
 import { idSchema, versionSchema } from "./names.js";
 
@@ -156,5 +156,7 @@ export const appExplanationSchema = z.object({
   doing: z.string().max(256),
   /** Of its last failure, the whole. */
   reason: z.object({ code: z.string().max(64), message: z.string().max(4_096) }).nullable(),
+  /** What this instance was asked last, by whichever ledger; agents of earlier versions do not say. */
+  asked: z.object({ desiredStatus: desiredStatusSchema, content: appContentSchema }).nullable().default(null),
 });
 export type AppExplanation = z.infer<typeof appExplanationSchema>;

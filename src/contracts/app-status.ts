@@ -102,6 +102,9 @@ export const desiredOfLegacy: Readonly<
 /** The code of the alert that an app has not been in sync on an instance for long. */
 export const appMismatchCode = "APP_MISMATCH";
 
+/** The code of the alert, and of the refusal, about an app that instances have and no record asks for. */
+export const appUnaskedCode = "APP_UNASKED";
+
 /**
  * Where it is told what to do about an alert, a reason's code or an init status of an app.
  *

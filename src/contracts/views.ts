@@ -228,6 +228,8 @@ export const fleetStatusSchema = z.object({
       instances: z.number(),
       /** Pairs of both of which it is alerted that one is not as asked. */
       alerts: z.number(),
+      /** Apps that instances have and nobody asked for, as of the newest look. Coordinators of earlier versions do not say. */
+      unasked: z.number().optional(),
     })
     .optional(),
   /** The last one that was not a dry run. */

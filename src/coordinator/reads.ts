@@ -172,7 +172,7 @@ export class FleetViews {
       ledger: ledgerView(this.#known),
       stuck: this.stuck().length,
       broken: this.#known.broken(),
-      apps: this.#known.apps.catalog.summary(),
+      apps: this.#known.apps.summary(),
       reconciliation: this.#known.catalog.reconciliation,
       active: this.deployments(active.map(({ id }) => id)),
       latest: newest === undefined ? null : this.deployment(newest.id),

@@ -3,11 +3,12 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { tallyOf } from "../../machines/app-look.js";
 import type { AppInstance, AskedApp } from "../../machines/app-standing.js";
+import { unaskedRowOf } from "../../machines/app-unasked.js";
 import { appViewOf, conditionTimes } from "../../machines/app-view.js";
 import { appRowOf, whyOfPair } from "../../machines/app-why.js";
 import type { ControlPlane, EndpointName, ParsedRequestOf, ReplyOf } from "../../src/contracts/api.js";
 import { appRowsMax } from "../../src/contracts/app-api.js";
-import { refusal } from "../../src/contracts/errors.js";
+import { type ErrorCode, refusal } from "../../src/contracts/errors.js";
 import { withNats } from "../kit/nats.js";
 import { makeTempDir } from "../kit/temp-dir.js";
 import { appInstance, appState, askedApp, failedApp, viewNowMs } from "../machines/app-samples.js";
@@ -154,6 +155,45 @@ describe("what administrators ask of an app", () => {
     expect(JSON.parse(stdout)).toMatchObject({ error: { code: "GENERATION_MISMATCH", retry: "never" } });
   });
 
+  test("adopt keeps what an instance has, of that one if it is named", async () => {
+    const { asked, stdout } = await asks("apps.adopt", viewOf(), "adopt", "mail", "--instance", "web-2");
+    expect(asked).toEqual([
+      { app: "mail", instance: "web-2", by: "ann", reason: null, requestKey: expect.any(String) },
+    ]);
+    expect(stdout).toContain("mail 1.0.0 is to be enabled");
+  });
+
+  test.each<[code: ErrorCode, details: object, said: string]>([
+    [
+      "TOO_MANY_APPS",
+      { max: 1_000 },
+      "The fleet has 1000 apps, and cannot have more: uninstall one; its place is free when every instance has confirmed that.",
+    ],
+    [
+      "APP_UNASKED",
+      { app: "mail", holders: "web-1 and 2 more" },
+      "Nobody asked for app mail in this ledger, yet it is on web-1 and 2 more: keep it by rollcall apps adopt mail, or remove it everywhere by rollcall apps uninstall mail.",
+    ],
+    [
+      "APP_NOT_EXPLAINED",
+      { app: "mail", instance: "web-1", problem: "no answer" },
+      "web-1 did not say what it has of app mail (no answer): ask another by --instance, or say it yourself by rollcall apps add mail VERSION --enable.",
+    ],
+  ])("what is refused by %s ends with 3 and says what to do", async (code, details, said) => {
+    const refuse = async () => {
+      throw refusal(code, { ...details });
+    };
+    const plane = { "apps.add": refuse, "apps.disable": refuse, "apps.adopt": refuse };
+    for (const args of [
+      ["add", "mail", "1.0.0"],
+      ["disable", "mail"],
+      ["adopt", "mail"],
+    ]) {
+      const ended = await run(plane, ...args);
+      expect(ended).toMatchObject({ code: 3, stderr: `rollcall: ${said}\n` });
+    }
+  });
+
   test("reconcile has to be told what it is about", async () => {
     const { code, stderr } = await run({}, "reconcile");
     expect(code).toBe(2);
@@ -289,6 +329,44 @@ describe("what is shown of apps", () => {
     expect(stdout).toContain("There are more than are shown");
     const one = await asks("apps.status", { ...listed, items: pairs[0], counts }, "status", "app-0");
     expect(one.stdout).toContain("web-29");
+  });
+
+  test("status and ls show what instances have though nobody asked for it, with the two ways out", async () => {
+    const state = appState({ app: "news", generation: 0, version: "2.0.0" });
+    const asked = { records: new Map(), sinceMs: viewNowMs - 7_200_000 };
+    const alertedAtMs = { news: viewNowMs - 6_000_000 };
+    const items = ["web-1", "web-2"].map((id) =>
+      unaskedRowOf({ one: on(id, appInstance([state], { alertedAtMs })), state }, asked, viewNowMs),
+    );
+    const counts = { total: 0, inSync: 0, mismatched: 0, unheard: 0 };
+    const reply = { ...listed, items, counts, unasked: 2 };
+    const { stdout } = await asks("apps.status", reply, "status");
+    expect(stdout).toMatchInlineSnapshot(`
+      "news: nobody asked for it
+      INSTANCE   IS                 NOT SO FOR   TRIES   NEXT
+      web-1      manually_enabled   2h               0      -   alert
+      web-2      manually_enabled   2h               0      -   alert
+      web-1, web-2: APP_UNASKED: Nobody asked for it: keep it by rollcall apps adopt, or remove it by rollcall apps uninstall.
+
+      0 pairs of app and instance: 0 as asked, 0 not, 0 not heard. Besides, 2 pairs that nobody asked for.
+      "
+    `);
+    const plane: Partial<ControlPlane> = {
+      "apps.list": async () => ({ ...listed, items: [], unasked: ["news"] }),
+      "apps.status": async () => reply,
+    };
+    expect((await run(plane, "ls")).stdout).toMatchInlineSnapshot(`
+      "There are no apps yet: rollcall apps add APP VERSION
+
+      Nobody asked for news, yet there are instances that have it: rollcall apps status
+      "
+    `);
+    expect(JSON.parse((await run(plane, "status", "--json")).stdout)).toEqual({
+      news: [
+        { instanceId: "web-1", desiredStatus: null, initStatus: "manually_enabled" },
+        { instanceId: "web-2", desiredStatus: null, initStatus: "manually_enabled" },
+      ],
+    });
   });
 
   test("status without apps or instances says so", async () => {

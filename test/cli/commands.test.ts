@@ -162,6 +162,9 @@ describe("in words", () => {
       "3 instances: 2 healthy, 1 unknown",
       "2 apps on 20 instances",
     ]);
+    expect((await said({ apps: { apps: 2, instances: 20, alerts: 3, unasked: 1 } }))[1]).toBe(
+      "2 apps on 20 instances, 1 more that nobody asked for; not as asked for too long: 3, see rollcall apps status",
+    );
     expect(await said({ instances: nobody, apps: { apps: 1, instances: 1, alerts: 3 } })).toEqual([
       "1 app on 1 instance, not as asked for too long: 3, see rollcall apps status",
       "",

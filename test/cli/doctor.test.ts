@@ -93,6 +93,12 @@ test.each([
     0,
   ],
   ["apps that are not as asked", { apps: { apps: 2, instances: 3, alerts: 1 } }, { apps: "bad" }, 1],
+  [
+    "apps that nobody asked for",
+    { apps: { apps: 2, instances: 3, alerts: 0, unasked: 1 } },
+    { apps: "odd" },
+    0,
+  ],
   ["a leader that knows of no apps", { apps: undefined }, { apps: "skipped" }, 0],
   ["nobody who leads", { leader: null }, { leader: "bad" }, 7],
   [

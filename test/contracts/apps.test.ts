@@ -219,7 +219,7 @@ describe("each request about apps", () => {
 
   test("changes may name the generation that they are based on", () => {
     for (const [name, { request, kind }] of Object.entries(appEndpoints)) {
-      const isChange = kind === "write" && !["apps.reconcile", "apps.forget"].includes(name);
+      const isChange = kind === "write" && !["apps.adopt", "apps.reconcile", "apps.forget"].includes(name);
       expect("expectedGeneration" in request.shape).toBe(isChange);
     }
   });

@@ -1,8 +1,14 @@
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
+import { unaskedRules } from "../../machines/app-unasked.js";
 import { whyRules } from "../../machines/app-why.js";
 import { initStatusSchema } from "../../src/contracts/app.js";
-import { appMismatchCode, failureMeanings, troubleshootingOf } from "../../src/contracts/app-status.js";
+import {
+  appMismatchCode,
+  appUnaskedCode,
+  failureMeanings,
+  troubleshootingOf,
+} from "../../src/contracts/app-status.js";
 
 const codes = Object.values(failureMeanings).map(({ code }) => code);
 /** Reasons that no cause of an engine leads to. */
@@ -13,9 +19,11 @@ test("there is a section for each alert, cause, init status and rule of apps, an
   const found = headings.map(([, heading = ""]) => `docs/troubleshooting.md#${heading.toLowerCase()}`);
   const expected = [
     appMismatchCode,
+    appUnaskedCode,
     ...reasons,
     ...initStatusSchema.options,
     ...Object.values(whyRules),
+    ...Object.values(unaskedRules),
     "tombstone",
     "no-instances",
   ].map(troubleshootingOf);

@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import { AppError } from "../../src/agent/app-engine.js";
+import { appsMax } from "../../src/contracts/app-limits.js";
 import { keys } from "../../src/contracts/keys.js";
 import { subjectsOf } from "../../src/contracts/subjects.js";
 import { AppFleet } from "../kit/app-fleet.js";
@@ -139,6 +140,22 @@ describe("what is asked of an app", () => {
     expect((await world.call("apps.get", { app: "mail" })).content.version).toBe("1.0.0");
     await world.call("apps.set", { ...request, expectedGeneration: 2 });
   });
+});
+
+test("a fleet holds a thousand apps, and whoever adds one more is told how a place is made free", async () => {
+  world = await AppFleet.ready(0);
+  const client = world.client("ann");
+  const add = (app: string) => client.apps.add({ app, version: "1.0.0", by: "ann" });
+  const adding = Array.from({ length: appsMax }, (_, n) => add(`app-${n}`));
+  await world.during(Promise.all(adding));
+  expect(await refused(add("one-more"))).toMatchObject({
+    code: "TOO_MANY_APPS",
+    message:
+      "The fleet has 1000 apps, and cannot have more: uninstall one; its place is free when every instance has confirmed that.",
+  });
+  await world.during(client.apps.uninstall({ app: "app-7", by: "ann" }));
+  await world.advance(31_000);
+  expect(await world.during(add("one-more"))).toMatchObject({ app: "one-more" });
 });
 
 test("a list whose settings are too large for one message comes in pages, and history in short", async () => {

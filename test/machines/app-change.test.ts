@@ -12,6 +12,7 @@ import {
 import { RollcallError } from "../../src/base/errors.js";
 import { type AppList, type AppRecord, appRecordSchema } from "../../src/contracts/app.js";
 import { appsMax } from "../../src/contracts/app-limits.js";
+import { appInstance, appState } from "./app-samples.js";
 
 const teller = { ledgerId: "l1", epoch: 1 };
 const content = { version: "1.0.0", source: null, settings: {} };
@@ -42,6 +43,68 @@ class Apps implements AppsNow {
     this.list = undefined;
   }
 }
+
+const found = [{ one: appInstance([appState()]), state: appState({ version: "2.0.0" }) }];
+
+describe("what becomes of what is asked of an app that no record knows, and that is on an instance all the same", () => {
+  const wanted = { version: "2.0.0", source: "./mail", settings: { a: 1 } };
+  const adopt = { desiredStatus: "enabled", content: wanted, instance: "web-1" } as const;
+
+  test("it is adopted as it is there, and asked for from then on", () => {
+    const apps = new Apps();
+    apps.ask(add, { app: "chat" });
+    expect(apps.ask({ type: "adopt", found: adopt }, { found, requestKey: "k" })).toMatchObject({
+      kind: "changed",
+      record: { generation: 2, desiredStatus: "enabled", content: wanted },
+      happening: { type: "app.added", data: { from: null, to: "enabled", instance: "web-1" } },
+    });
+    expect(apps.ask({ type: "adopt", found: adopt }, { requestKey: "k" }).kind).toBe("same");
+    expect(() => apps.ask({ type: "adopt", found: adopt })).toThrow(/is there already, enabled/);
+    apps.ask({ type: "uninstall" });
+    expect(() => apps.ask({ type: "adopt", found: adopt })).toThrow(/is uninstalled/);
+  });
+
+  test("it is uninstalled by a tombstone, of the version that is there", () => {
+    const apps = new Apps();
+    const outcome = apps.ask({ type: "uninstall" }, { found });
+    expect(outcome).toMatchObject({
+      kind: "changed",
+      record: { generation: 1, desiredStatus: "uninstalled", content: { version: "2.0.0", source: null } },
+      happening: { type: "app.uninstalled", data: { from: "asked for by nobody", to: "uninstalled" } },
+    });
+    expect(appRecordSchema.parse(outcome.record)).toEqual(outcome.record);
+    expect(apps.list).toMatchObject({ apps: { mail: 1 } });
+    apps.clear("mail");
+    expect(() => apps.ask({ type: "uninstall" })).toThrow(/There is no app mail/);
+  });
+
+  test("its version need not be known for that", () => {
+    const state = appState({ version: null });
+    const { record } = new Apps().ask(
+      { type: "uninstall" },
+      { found: [{ one: appInstance([state]), state }] },
+    );
+    expect(appRecordSchema.parse(record)).toEqual(record);
+  });
+
+  test("one that an instance removes already is not adopted, nor one for which there is no place", () => {
+    const apps = new Apps();
+    const gone = { ...adopt, desiredStatus: "uninstalled" } as const;
+    expect(() => apps.ask({ type: "adopt", found: gone }, { found })).toThrow(/is uninstalled/);
+    for (let n = 0; n < appsMax; n++) apps.ask(add, { app: `a${n}` });
+    for (const wish of [{ type: "adopt", found: adopt }, { type: "uninstall" }] as const)
+      expect(() => apps.ask(wish, { found })).toThrow(expect.objectContaining({ code: "TOO_MANY_APPS" }));
+  });
+
+  test.each(["enable", "disable"] as const)("to %s it is refused with where it is", (type) => {
+    expect(() => new Apps().ask({ type }, { found })).toThrow(
+      expect.objectContaining({
+        code: "APP_UNASKED",
+        message: expect.stringContaining("yet it is on web-1:"),
+      }),
+    );
+  });
+});
 
 describe("what becomes of what is asked of an app", () => {
   test("each change is a generation more, with its previous value in its event", () => {

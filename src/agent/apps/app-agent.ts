@@ -312,10 +312,12 @@ class InstanceApps implements AppAgent {
   #explain(app: string): AppExplanation {
     const snapshot = this.#runners.get(app)?.snapshot;
     const failure = snapshot?.context.failure ?? null;
+    const wanted = snapshot?.context.wanted ?? null;
     return {
       state: this.#book.state(app) ?? null,
       doing: snapshot === undefined ? "nothing is known of it" : doingOf(snapshot),
       reason: failure === null ? null : { code: failure.code, message: failure.message },
+      asked: wanted && { desiredStatus: wanted.desiredStatus, content: wanted.content },
     };
   }
 

@@ -16,7 +16,22 @@ const namesShownMax = 3;
 /** Changes of a long settings text are not for a terminal. */
 const settingsCharactersMax = 200;
 
-export function appsTable(apps: readonly AppView[], asOf: number, paint: Paint): string {
+/** @param unasked names of apps that instances have and nobody asked for */
+export function appsText(
+  apps: readonly AppView[],
+  unasked: readonly string[],
+  asOf: number,
+  paint: Paint,
+): string {
+  const none = "There are no apps yet: rollcall apps add APP VERSION";
+  const table = apps.length === 0 ? none : appsTable(apps, asOf, paint);
+  if (unasked.length === 0) return table;
+  const names = unasked.slice(0, appsShownMax).join(", ");
+  const others = unasked.length > appsShownMax ? ` and ${unasked.length - appsShownMax} more` : "";
+  return `${table}\n\n${paint("yellow", `Nobody asked for ${names}${others}, yet there are instances that have it: rollcall apps status`)}`;
+}
+
+function appsTable(apps: readonly AppView[], asOf: number, paint: Paint): string {
   return tableText(
     apps,
     [
@@ -80,13 +95,19 @@ function timeText(atMs: number): string {
 export interface StatusPage {
   readonly items: readonly AppRow[];
   readonly counts: AppView["counts"];
+  readonly unasked?: number | undefined;
   readonly asOf: number;
   readonly more: boolean;
 }
 
 /** Apps × instances: a table an app, its reasons under it, and what all comes to at the end. */
-export function statusText({ items, counts, asOf, more }: StatusPage, all: boolean, paint: Paint): string {
-  if (counts.total === 0) return "There is nothing to show: no app, or no instance with apps yet.";
+export function statusText(
+  { items, counts, unasked = 0, asOf, more }: StatusPage,
+  all: boolean,
+  paint: Paint,
+): string {
+  if (counts.total + items.length === 0)
+    return "There is nothing to show: no app, or no instance with apps yet.";
   const byApp = new Map<string, AppRow[]>();
   for (const row of items) byApp.set(row.app, [...(byApp.get(row.app) ?? []), row]);
   const apps = [...byApp.values()];
@@ -94,22 +115,30 @@ export function statusText({ items, counts, asOf, more }: StatusPage, all: boole
   const tables = apps
     .slice(0, appsShownMax)
     .map((rows) => appStatusText(rows, isOne ? rows.length : rowsShownMax, asOf, paint));
-  const sum = `${countText(counts.total, "pair")} of app and instance: ${counts.inSync} as asked, ${counts.mismatched} not, ${counts.unheard} not heard.`;
+  const sum = `${countText(counts.total, "pair")} of app and instance: ${counts.inSync} as asked, ${counts.mismatched} not, ${counts.unheard} not heard.${unaskedText(unasked)}`;
   const isCut =
     more || apps.length > appsShownMax || (!isOne && apps.some((rows) => rows.length > rowsShownMax));
   const left = isCut
     ? " There are more than are shown: narrow it by APP or --instance, or take --json."
-    : !all && counts.total > items.length
+    : !all && counts.total + unasked > items.length
       ? " --all shows all."
       : "";
   return [...tables, `${sum}${left}`].join("\n\n");
+}
+
+function unaskedText(unasked: number): string {
+  if (unasked === 0) return "";
+  return ` Besides, ${countText(unasked, "pair")} that nobody asked for.`;
 }
 
 function appStatusText(all: readonly AppRow[], rowsMax: number, asOf: number, paint: Paint): string {
   const [first] = all;
   if (first === undefined) return "";
   const rows = all.slice(0, rowsMax);
-  const lead = `${first.app} is to be ${first.desiredStatus}, generation ${first.generation}`;
+  const lead =
+    first.desiredStatus === null
+      ? `${first.app}: nobody asked for it`
+      : `${first.app} is to be ${first.desiredStatus}, generation ${first.generation}`;
   const table = tableText(
     rows,
     [

@@ -14,6 +14,7 @@ interface ChangeFlags {
 
 export function addChangeCommands(group: Command, cli: Cli): void {
   addAdd(group, cli);
+  addAdopt(group, cli);
   addAct(group, cli, "enable", "have every instance enable an app");
   addAct(group, cli, "disable", "have every instance disable an app");
   addAct(
@@ -73,6 +74,29 @@ function addAdd(group: Command, cli: Cli): void {
     command,
     "rollcall apps add mail 1.0.0 --enable",
     "rollcall apps add mail 1.0.0 --source ./apps/mail --settings greeting=hello --settings retries=3",
+  );
+}
+
+function addAdopt(group: Command, cli: Cli): void {
+  const command = group
+    .command("adopt <app>")
+    .description("keep an app that instances have and nobody asked for, as it was before a restore")
+    .option("--instance <id>", "as this instance has it, when they differ")
+    .option("--reason <text>", "kept in the audit log")
+    .action(async (app: string, flags: ChangeFlags & { instance?: string }, command: Command) => {
+      await cli.session(command, async ({ client }) => {
+        const request = { app, instance: flags.instance ?? null, ...markOf(cli, flags) };
+        cli.show(command, await client.apps.adopt(request), askedText);
+      });
+    });
+  withExamples(
+    command,
+    "rollcall apps adopt mail",
+    'rollcall apps adopt mail --instance web-1 --reason "added after the backup was taken"',
+  );
+  command.addHelpText(
+    "after",
+    "\nVersion, source, settings and whether it is enabled are taken from the instance, and hold for all.",
   );
 }
 

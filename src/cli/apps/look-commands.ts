@@ -4,7 +4,7 @@ import type { ReplyOf } from "../../contracts/api.js";
 import { type AppHistoryItem, type AppRow, appRowsMax } from "../../contracts/app-api.js";
 import { type Cli, withExamples } from "../cli.js";
 import { parseCount } from "../values.js";
-import { appsTable, appText, historyLine, statusText } from "./apps-text.js";
+import { appsText, appText, historyLine, statusText } from "./apps-text.js";
 
 /** What shows apps, and changes nothing. */
 
@@ -23,10 +23,8 @@ function addLs(group: Command, cli: Cli): void {
     .option("--uninstalled", "also those that are uninstalled and not yet gone from everywhere")
     .action(async ({ uninstalled = false }: { uninstalled?: boolean }, command: Command) => {
       await cli.session(command, async ({ client }) => {
-        cli.show(command, await allApps(client, uninstalled), ({ items, asOf }) =>
-          items.length === 0
-            ? "There are no apps yet: rollcall apps add APP VERSION"
-            : appsTable(items, asOf, cli.paint),
+        cli.show(command, await allApps(client, uninstalled), ({ items, unasked, asOf }) =>
+          appsText(items, unasked, asOf, cli.paint),
         );
       });
     });
@@ -39,7 +37,12 @@ export async function allApps(client: Client, uninstalled: boolean) {
   for (let after: string | null = null; ; ) {
     const page: ReplyOf<"apps.list"> = await client.apps.list({ uninstalled, after });
     pages.push(page);
-    if (page.next === null) return { ...page, items: pages.flatMap(({ items }) => items) };
+    if (page.next === null)
+      return {
+        ...page,
+        items: pages.flatMap(({ items }) => items),
+        unasked: pages.flatMap(({ unasked = [] }) => unasked),
+      };
     after = page.next;
   }
 }
@@ -82,8 +85,8 @@ function addStatus(group: Command, cli: Cli): void {
           return;
         }
         const page = await client.apps.status({ ...scope, all });
-        cli.show(command, page, ({ items, counts, asOf, next }) =>
-          statusText({ items, counts, asOf, more: next !== null }, all, cli.paint),
+        cli.show(command, page, (found) =>
+          statusText({ ...found, more: found.next !== null }, all, cli.paint),
         );
       });
     });
@@ -95,7 +98,7 @@ function addStatus(group: Command, cli: Cli): void {
   );
   command.addHelpText(
     "after",
-    '\n--json gives all, those as asked too: {"<app>": [{"instanceId", "desiredStatus", "initStatus"}]}.',
+    '\n--json gives all, those as asked too: {"<app>": [{"instanceId", "desiredStatus", "initStatus"}]};\ndesiredStatus is null of what nobody asked for.',
   );
 }
 
@@ -126,7 +129,7 @@ async function allRows(client: Client, scope: Scope) {
 /** The report of old clients: by app, who has it how. */
 async function seedReport(client: Client, { app, instance }: Omit<Scope, "all">): Promise<string> {
   // One app after the other: a page of all costs a look at all.
-  const apps = app === null ? (await allApps(client, true)).items.map((view) => view.app) : [app];
+  const apps = app === null ? await appNames(client) : [app];
   const report: Record<string, Pick<AppRow, "instanceId" | "desiredStatus" | "initStatus">[]> = {};
   for (const one of apps) {
     report[one] = [];
@@ -140,6 +143,12 @@ async function seedReport(client: Client, { app, instance }: Omit<Scope, "all">)
     }
   }
   return JSON.stringify(report, null, 2);
+}
+
+/** Also of those that nobody asked for. */
+async function appNames(client: Client): Promise<string[]> {
+  const { items, unasked } = await allApps(client, true);
+  return [...items.map(({ app }) => app), ...unasked];
 }
 
 function addWhy(group: Command, cli: Cli): void {

@@ -5,7 +5,7 @@ import { type Cli, withExamples } from "../cli.js";
 import type { Paint } from "../paint.js";
 import { stateText, titleText } from "../rollout-picture.js";
 import { tableText } from "../table.js";
-import { agoText, countText, plainText, versionCell } from "../words.js";
+import { agoText, countText, oddAppsText, plainText, versionCell } from "../words.js";
 import { countsText } from "./reconcile.js";
 
 export function addStatusCommand(program: Command, cli: Cli): void {
@@ -84,8 +84,8 @@ function instancesText({ instances: counts, apps }: FleetStatus, paint: Paint): 
 function appsText({ apps }: FleetStatus, paint: Paint): string[] {
   if (apps === undefined || apps.apps + apps.instances === 0) return [];
   const found = `${countText(apps.apps, "app")} on ${countText(apps.instances, "instance")}`;
-  if (apps.alerts === 0) return [found];
-  return [`${found}, ${paint("red", `not as asked for too long: ${apps.alerts}, see rollcall apps status`)}`];
+  const odd = oddAppsText(apps);
+  return odd === "" ? [found] : [`${found}, ${paint("red", `${odd}, see rollcall apps status`)}`];
 }
 
 function rolloutsText({ active, latest, ledgerNowMs }: FleetStatus, paint: Paint): string[] {

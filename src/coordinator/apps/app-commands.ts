@@ -13,6 +13,7 @@ import { byClock, byUser, type Origin } from "../../contracts/origin.js";
 import type { Term } from "../term.js";
 import type { Put } from "../writer.js";
 import type { AppCatalog } from "./app-catalog.js";
+import type { KnownApps } from "./known-apps.js";
 
 /** What every change of an app carries. */
 export interface AppRequest {
@@ -27,14 +28,16 @@ export interface AppRequest {
 export class AppCommands {
   readonly #term: Term;
   readonly #catalog: AppCatalog;
+  readonly #known: Pick<KnownApps, "unaskedApp">;
   /** The newest format of a desired app that all instances read. */
   readonly #formatMax: () => number;
   /** The newest write of each app that is under way. */
   readonly #writing = new Map<string, Promise<void>>();
 
-  constructor(term: Term, catalog: AppCatalog, formatMax: () => number) {
+  constructor(term: Term, known: Pick<KnownApps, "catalog" | "unaskedApp">, formatMax: () => number) {
     this.#term = term;
-    this.#catalog = catalog;
+    this.#catalog = known.catalog;
+    this.#known = known;
     this.#formatMax = formatMax;
   }
 
@@ -46,7 +49,8 @@ export class AppCommands {
     const { by, reason, requestKey = null } = request;
     const { app, expectedGeneration } = request;
     const mark = { by, reason, atMs: this.#term.nowMs() };
-    const asking: AppAsking = { app, mark, requestKey, expectedGeneration };
+    const found = this.#known.unaskedApp(app);
+    const asking: AppAsking = { app, mark, requestKey, expectedGeneration, found };
     const outcome = changeOf(this.#catalog, wish, asking);
     const { record } = outcome;
     // Whoever is told that it is so already is told so of what cannot be lost.

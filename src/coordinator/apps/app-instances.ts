@@ -1,5 +1,5 @@
 import { auditingOf, toAskAfter } from "../../../machines/app-audit.js";
-import type { AlertBegins, AlertEnds } from "../../../machines/app-look.js";
+import type { AlertBegins, AlertEnds, UnaskedAlert } from "../../../machines/app-look.js";
 import { messageOf } from "../../base/errors.js";
 import type { AppInstanceRecord } from "../../contracts/app.js";
 import { appInstancesMax } from "../../contracts/app-limits.js";
@@ -18,9 +18,9 @@ import type { HeardApps } from "./heard-apps.js";
 const unwrittenMax = 8;
 
 /** An alert with the words that go with it. */
-export interface RaisedAlert extends AlertBegins {
+export type RaisedAlert = (AlertBegins | UnaskedAlert) & {
   readonly reason: { readonly code: string; readonly message: string };
-}
+};
 
 /** What a leader writes of instances with apps: that they come and go, what became of their apps, and which alerts are raised. */
 export class AppInstances {

@@ -1,4 +1,4 @@
-import { type AppLook, lookAtApp } from "../../../machines/app-look.js";
+import { type AppLook, lookAtApp, lookForUnasked, type UnaskedAlert } from "../../../machines/app-look.js";
 import type { AppInstance, AskedApp } from "../../../machines/app-standing.js";
 import type { Clock, Timer } from "../../base/ports.js";
 import type { KnownApps } from "./known-apps.js";
@@ -7,6 +7,8 @@ import type { KnownApps } from "./known-apps.js";
 const pairsAtOnceMax = 20_000;
 /** Alerts that begin in one go, so that their words cost little and their events fit some batches. */
 const alertsAtOnceMax = 250;
+/** Names that are remembered of apps that nobody asked for. */
+const unaskedMax = 1_000;
 
 /** Some apps and what was found of them, a moment ago. */
 export interface Looked {
@@ -23,6 +25,8 @@ export interface AppLooksParts {
   nowMs(): number;
   /** Some apps were looked at: what follows is done in the same turn, while it is so. */
   onLooked(looked: Looked): void;
+  /** The same of what instances have that nobody asked for. */
+  onUnasked(begin: readonly UnaskedAlert[]): void;
   /** All were. */
   onRound(): void;
 }
@@ -46,7 +50,7 @@ export class AppLooks {
   }
 
   #look(apps: readonly string[]): void {
-    const { known, clock, alertAfterMs, onLooked, onRound, nowMs } = this.#parts;
+    const { known, clock, alertAfterMs, onLooked, nowMs } = this.#parts;
     const instances = known.instances();
     const atOnce = Math.max(1, Math.floor(pairsAtOnceMax / Math.max(1, instances.length)));
     const now = nowMs();
@@ -63,9 +67,28 @@ export class AppLooks {
     onLooked({ looks, instances });
     const left = apps.slice(atOnce);
     if (left.length > 0) this.#timer = clock.setTimer(0, () => this.#look(left));
-    else {
-      onRound();
-      this.start();
+    else this.#lookForUnasked([...known.catalog.instances.keys()], new Set(), alertsAtOnceMax);
+  }
+
+  #lookForUnasked(ids: readonly string[], found: Set<string>, room: number): void {
+    const { known, clock, alertAfterMs, onUnasked, onRound, nowMs } = this.#parts;
+    const instances: AppInstance[] = [];
+    let at = 0;
+    for (let pairs = 0; at < ids.length && pairs < pairsAtOnceMax; at++) {
+      const one = known.find(ids[at] ?? "");
+      pairs += 1 + (one?.states.size ?? 0);
+      if (one !== undefined) instances.push(one);
     }
+    const rules = { alertAfterMs, room };
+    const { apps, begin } = lookForUnasked(instances, known.askedApps(), nowMs(), rules);
+    for (const app of apps) if (found.size < unaskedMax) found.add(app);
+    onUnasked(begin);
+    if (at < ids.length) {
+      this.#timer = clock.setTimer(0, () => this.#lookForUnasked(ids.slice(at), found, room - begin.length));
+      return;
+    }
+    known.noteUnasked(found);
+    onRound();
+    this.start();
   }
 }

@@ -3,6 +3,7 @@ import type { ControlPlane } from "../../contracts/api.js";
 import { byUser } from "../../contracts/origin.js";
 import { onceWritten } from "../once-written.js";
 import type { Term } from "../term.js";
+import { askWhatToAdopt } from "./app-adopting.js";
 import type { AppRequest } from "./app-commands.js";
 import { appView } from "./app-reads.js";
 import type { LeaderApps } from "./leader-apps.js";
@@ -10,6 +11,7 @@ import type { LeaderApps } from "./leader-apps.js";
 export type AppWrites = Pick<
   ControlPlane,
   | "apps.add"
+  | "apps.adopt"
   | "apps.enable"
   | "apps.disable"
   | "apps.set"
@@ -25,6 +27,13 @@ export function createAppWrites(apps: LeaderApps, term: Term): AppWrites {
   return {
     "apps.add": async ({ version, source, settings, desiredStatus, legacyStatus, ...request }) =>
       changed({ type: "add", content: { version, source, settings }, desiredStatus, legacyStatus }, request),
+    "apps.adopt": async ({ instance, ...request }) => {
+      const { app } = request;
+      const record = apps.known.catalog.records.get(app);
+      // What there is already is refused, or is what this request has made.
+      const found = record ?? (await askWhatToAdopt(term, apps.known, { app, instance }));
+      return changed({ type: "adopt", found }, request);
+    },
     "apps.enable": async (request) => changed({ type: "enable" }, request),
     "apps.disable": async (request) => changed({ type: "disable" }, request),
     "apps.set": async ({ version, source, settings, ...request }) =>

@@ -1,12 +1,14 @@
 import { tallyOf } from "../../../machines/app-look.js";
-import { type AppInstance, isMismatch, standingOf } from "../../../machines/app-standing.js";
+import type { AppInstance } from "../../../machines/app-standing.js";
+import { unaskedApp, unaskedRowOf, unknownApp, whyUnasked } from "../../../machines/app-unasked.js";
 import { appViewOf, conditionTimes } from "../../../machines/app-view.js";
 import { appRowOf, whyOfPair } from "../../../machines/app-why.js";
 import { byName } from "../../base/name-order.js";
-import type { ControlPlane, ParsedRequestOf, ReplyOf } from "../../contracts/api.js";
+import type { ControlPlane } from "../../contracts/api.js";
 import type { AppRecord } from "../../contracts/app.js";
-import type { AppRow, AppView } from "../../contracts/app-api.js";
+import { type AppView, appRowsMax } from "../../contracts/app-api.js";
 import { appHistory } from "./app-history.js";
+import { matrixOf, unaskedNames } from "./app-matrix.js";
 import type { KnownApps } from "./known-apps.js";
 import { Page } from "./page.js";
 
@@ -36,6 +38,18 @@ export function appView(
   return appViewOf(asked, tally, times, nowMs);
 }
 
+/** Why an app is on an instance what it is, asked for or not. @throws RollcallError `UNKNOWN_APP`, `APP_UNASKED` */
+export function whyOnInstance(known: KnownApps, app: string, one: AppInstance, nowMs: number) {
+  const record = known.catalog.records.get(app);
+  if (record !== undefined) {
+    const asked = known.askedOf(record);
+    return { ...whyOfPair(asked, one, nowMs), row: appRowOf(asked, one, nowMs) };
+  }
+  const [unasked] = unaskedApp(app, [one]);
+  if (unasked === undefined) throw unknownApp(app, known.unaskedApp(app));
+  return { ...whyUnasked(unasked, nowMs), row: unaskedRowOf(unasked, known.askedApps(), nowMs) };
+}
+
 /** Answers what is asked about apps, by the leader or by a follower. */
 export function createAppReads(
   known: KnownApps,
@@ -56,53 +70,17 @@ export function createAppReads(
         if (!page.take(() => appView(known, record, asOf.nowMs(), instances))) break;
       const { items } = page;
       const next = page.isFull ? (items.at(-1)?.app ?? null) : null;
-      return { items, next, asOf: asOf.asOfMs(), epoch: asOf.epoch() };
+      const unasked = after === null ? unaskedNames(known, instances).slice(0, appRowsMax) : [];
+      return { items, next, unasked, asOf: asOf.asOfMs(), epoch: asOf.epoch() };
     },
-    "apps.get": async ({ app }) => appView(known, known.catalog.record(app), asOf.nowMs()),
+    "apps.get": async ({ app }) => appView(known, known.record(app), asOf.nowMs()),
     "apps.status": async (request) => ({
-      ...statusOf(known, request, asOf.nowMs()),
+      ...matrixOf(known, request, asOf.nowMs()),
       asOf: asOf.asOfMs(),
       epoch: asOf.epoch(),
     }),
-    "apps.why": async ({ app, instance }) => {
-      const asked = known.askedOf(known.catalog.record(app));
-      const one = known.instance(instance);
-      const nowMs = asOf.nowMs();
-      return { ...whyOfPair(asked, one, nowMs), row: appRowOf(asked, one, nowMs) };
-    },
+    "apps.why": async ({ app, instance }) =>
+      whyOnInstance(known, app, known.instance(instance), asOf.nowMs()),
     "apps.history": async (request) => appHistory(audit, request),
   };
-}
-
-type StatusRequest = ParsedRequestOf<"apps.status">;
-type StatusReply = Pick<ReplyOf<"apps.status">, "items" | "counts" | "next">;
-
-/** @throws RollcallError `UNKNOWN_APP`, `UNKNOWN_INSTANCE` */
-function statusOf(known: KnownApps, request: StatusRequest, nowMs: number): StatusReply {
-  const { app, instance, all, after, limit } = request;
-  const apps = app === null ? [...known.asked()] : [known.askedOf(known.catalog.record(app))];
-  const instances = instance === null ? known.instances() : [known.instance(instance)];
-  apps.sort((one, other) => byName(one.record.app, other.record.app));
-  instances.sort((one, other) => byName(one.instance, other.instance));
-  const page = new Page<AppRow>(limit);
-  const counts = { total: 0, inSync: 0, mismatched: 0, unheard: 0 };
-  for (const asked of apps) {
-    const order = after === null ? 1 : byName(asked.record.app, after.app);
-    for (const one of instances) {
-      const standing = standingOf(asked, one);
-      const isWrong = isMismatch(standing);
-      counts.total++;
-      if (isWrong) counts.mismatched++;
-      else if (standing === "inSync") counts.inSync++;
-      else counts.unheard++;
-      if (!(all || isWrong)) continue;
-      const isAfter = order > 0 || (order === 0 && byName(one.instance, after?.instance ?? "") > 0);
-      if (!isAfter) continue;
-      page.take(() => appRowOf(asked, one, nowMs));
-    }
-  }
-  const { items, isFull } = page;
-  const last = items.at(-1);
-  const next = isFull && last !== undefined ? { app: last.app, instance: last.instanceId } : null;
-  return { items, counts, next };
 }

@@ -46,7 +46,7 @@ export class AppReconciling {
   async reconcile(request: ParsedRequestOf<"apps.reconcile">): Promise<AppReconciled> {
     const { term, known, commands } = this.#parts;
     const { app, instance, by, reason, requestKey } = request;
-    if (app !== null) known.catalog.record(app);
+    if (app !== null) known.record(app);
     const instances = instance === null ? known.instances() : [known.instance(instance)];
     const plan = planRetries([...known.asked()], instances, { app, instance });
     const origin = byUser(by, requestKey ?? term.random.id());

@@ -1,12 +1,12 @@
-import { type AlertBegins, alertsThatEnd } from "../../../machines/app-look.js";
-import { whyOfPair } from "../../../machines/app-why.js";
+import { type AlertBegins, alertsThatEnd, type UnaskedAlert } from "../../../machines/app-look.js";
 import { messageOf } from "../../base/errors.js";
 import { shortReasonMax } from "../../contracts/app-report.js";
-import { appMismatchCode } from "../../contracts/app-status.js";
+import { appMismatchCode, appUnaskedCode } from "../../contracts/app-status.js";
 import type { Term } from "../term.js";
 import type { AppCommands } from "./app-commands.js";
 import type { AppInstances, RaisedAlert } from "./app-instances.js";
 import { AppLooks, type Looked } from "./app-looks.js";
+import { whyOnInstance } from "./app-reads.js";
 import type { KnownApps } from "./known-apps.js";
 
 /** Tombstones that one batch clears; the others follow with the next round. */
@@ -38,6 +38,9 @@ export class AppUpkeep {
       clock: term.clock,
       nowMs: term.nowMs,
       onLooked: (looked) => this.#looked(looked),
+      onUnasked: (begin) => {
+        if (!parts.isDeaf()) this.#raiseAll(begin);
+      },
       onRound: () => {
         known.sweep();
         if (!parts.isDeaf()) this.#endAlerts();
@@ -55,13 +58,16 @@ export class AppUpkeep {
 
   #looked({ looks }: Looked): void {
     if (this.#parts.isDeaf()) return;
-    const begin = looks.flatMap(({ look }) => look.begin);
-    for (const [instance, alerts] of grouped(begin)) this.#raise(instance, alerts);
+    this.#raiseAll(looks.flatMap(({ look }) => look.begin));
     const clearable = looks.filter(({ look }) => look.isClearable).map(({ asked }) => asked.record.app);
     this.#clear(clearable.slice(0, clearedMax));
   }
 
-  #raise(instance: string, alerts: readonly AlertBegins[]): void {
+  #raiseAll(begin: readonly (AlertBegins | UnaskedAlert)[]): void {
+    for (const [instance, alerts] of grouped(begin)) this.#raise(instance, alerts);
+  }
+
+  #raise(instance: string, alerts: readonly (AlertBegins | UnaskedAlert)[]): void {
     const { instances, term } = this.#parts;
     const raised = alerts.map((alert) => this.#inWords(alert));
     for (const { app, reason } of raised)
@@ -77,11 +83,12 @@ export class AppUpkeep {
       instances.alert(instance, [], over);
   }
 
-  #inWords(alert: AlertBegins): RaisedAlert {
+  #inWords(alert: AlertBegins | UnaskedAlert): RaisedAlert {
     const { known, term } = this.#parts;
     const one = known.instance(alert.instance);
-    const { sentence } = whyOfPair(known.askedOf(known.catalog.record(alert.app)), one, term.nowMs());
-    const code = one.states.get(alert.app)?.reason?.code ?? appMismatchCode;
+    const { sentence } = whyOnInstance(known, alert.app, one, term.nowMs());
+    const isAsked = known.catalog.records.has(alert.app);
+    const code = isAsked ? (one.states.get(alert.app)?.reason?.code ?? appMismatchCode) : appUnaskedCode;
     return { ...alert, reason: { code, message: sentence.slice(0, 4 * shortReasonMax) } };
   }
 

@@ -79,6 +79,7 @@ export class CopiedApps {
       alertAfterMs: Number.POSITIVE_INFINITY,
       nowMs: () => copy.nowMs(),
       onLooked: () => undefined,
+      onUnasked: () => undefined,
       onRound: () => {
         this.known.sweep();
         void this.#readList();

@@ -1,9 +1,11 @@
 import type { AppTally } from "../../../machines/app-look.js";
 import type { AppInstance, AskedApp } from "../../../machines/app-standing.js";
+import { type AskedApps, type UnaskedApp, unaskedApp, unknownApp } from "../../../machines/app-unasked.js";
 import { type ConditionTimes, conditionTimes } from "../../../machines/app-view.js";
 import { mintedAtMsOf } from "../../base/ledger-id.js";
 import type { AppRecord } from "../../contracts/app.js";
 import { refusal } from "../../contracts/errors.js";
+import type { FleetStatus } from "../../contracts/views.js";
 import { AppCatalog } from "./app-catalog.js";
 import type { AppIntake } from "./app-intake.js";
 
@@ -20,6 +22,7 @@ export class KnownApps {
   readonly #intake: () => AppIntake;
   readonly #times = new Map<string, ConditionTimes>();
   #listensSinceMs: number | undefined;
+  #unasked: ReadonlySet<string> = new Set();
 
   constructor(place: AppsPlace, intake: () => AppIntake) {
     this.#place = place;
@@ -36,7 +39,44 @@ export class KnownApps {
   }
 
   askedOf(record: AppRecord): AskedApp {
-    return this.catalog.asked(record, mintedAtMsOf(this.#place.ledgerId) ?? 0);
+    return this.catalog.asked(record, this.#ledgerSinceMs);
+  }
+
+  /** @throws RollcallError `UNKNOWN_APP`; `APP_UNASKED` if instances have it all the same */
+  record(app: string): AppRecord {
+    const record = this.catalog.records.get(app);
+    if (record === undefined) throw unknownApp(app, this.unaskedApp(app));
+    return record;
+  }
+
+  /** There is such an app: it is asked for, or is on some instance all the same. */
+  has(app: string): boolean {
+    return this.catalog.records.has(app) || this.unaskedApp(app).length > 0;
+  }
+
+  /** What is asked, to be compared with what instances have. */
+  askedApps(): AskedApps {
+    return { records: this.catalog.records, sinceMs: this.#ledgerSinceMs };
+  }
+
+  /** Where an app is that no record knows; nowhere if one does. */
+  unaskedApp(app: string): readonly UnaskedApp[] {
+    return this.catalog.records.has(app) ? [] : unaskedApp(app, this.instances());
+  }
+
+  /** Remembers which apps a round of looks has found that nobody asked for. */
+  noteUnasked(apps: ReadonlySet<string>): void {
+    this.#unasked = apps;
+  }
+
+  summary(): NonNullable<FleetStatus["apps"]> {
+    const { records } = this.catalog;
+    const unasked = [...this.#unasked].filter((app) => !records.has(app)).length;
+    return { ...this.catalog.summary(), unasked };
+  }
+
+  get #ledgerSinceMs(): number {
+    return mintedAtMsOf(this.#place.ledgerId) ?? 0;
   }
 
   instances(): AppInstance[] {
@@ -45,9 +85,14 @@ export class KnownApps {
 
   /** @throws RollcallError `UNKNOWN_INSTANCE` */
   instance(instance: string): AppInstance {
+    const found = this.find(instance);
+    if (found === undefined) throw refusal("UNKNOWN_INSTANCE", { instance });
+    return found;
+  }
+
+  find(instance: string): AppInstance | undefined {
     const record = this.catalog.instances.get(instance);
-    if (record === undefined) throw refusal("UNKNOWN_INSTANCE", { instance });
-    return this.#intake().viewOf(record);
+    return record && this.#intake().viewOf(record);
   }
 
   /** Remembers since when each condition is what it is. */

@@ -42,7 +42,7 @@ export class LeaderApps {
     this.known = new KnownApps(term, () => this.intake);
     const { catalog } = this.known;
     this.instances = new AppInstances(term, catalog);
-    this.commands = new AppCommands(term, catalog, () => this.#desiredFormatMax());
+    this.commands = new AppCommands(term, this.known, () => this.#desiredFormatMax());
     this.#watch = new SilenceWatch(term.clock, {
       onGone: (instance) => this.#forgetGone(instance),
     });
