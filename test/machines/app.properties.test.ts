@@ -146,7 +146,7 @@ describe("whatever happened, once everything works", () => {
         const world = new World();
         for (const next of steps) take(world, next);
         world.calm();
-        const { context, running, files } = world;
+        const { context, running } = world;
         const wanted = context.wanted?.desiredStatus;
         if (world.value === "stopped") {
           expect(context.failure?.permanent).toBe(true);
@@ -156,7 +156,7 @@ describe("whatever happened, once everything works", () => {
         }
         expect(isAsAsked(world.context)).toBe(true);
         expect(world.running).toEqual(wanted === "enabled" ? world.context.wanted?.content : null);
-        if (wanted === "uninstalled") expect(files).toBeNull();
+        if (wanted === "uninstalled") expect(world.files).toBeNull();
       }),
       { numRuns: 500 },
     );

@@ -83,6 +83,9 @@ test("an app that is still tried is unrest, and so is a tombstone that all have 
   const { fleet, rest } = calm();
   const state = { generation: 3, initStatus: "error_disabled", installed: true, stopped: false };
   fleet.apps.set("p1", { id: "p1", agent: { stateOf: () => state } } as unknown as AppNode);
+  expect(rest.unrest()).toBe("p1 has apps and is not in the fleet");
+  const p1 = { format: 1, instance: "p1", joinedAtMs: 0, audited: [], alertedAtMs: {} };
+  fleet.write({ puts: { [keys.appInstance("p1")]: p1 } });
   const ask = (desiredStatus: "enabled" | "uninstalled") => {
     fleet.write({ puts: { [keys.app("mail")]: askedApp(desiredStatus).record } });
     return rest.unrest();
