@@ -2,11 +2,12 @@ import type {
   AppContent,
   AppList,
   AppRecord,
+  AppRequestMade,
   DesiredApp,
   DesiredStatus,
   InitStatus,
 } from "../src/contracts/app.js";
-import { appsMax } from "../src/contracts/app-limits.js";
+import { appRequestsMax, appsMax } from "../src/contracts/app-limits.js";
 import type { Mark } from "../src/contracts/deployment.js";
 import { refusal } from "../src/contracts/errors.js";
 import { contentToRemove, type UnaskedApp, unknownApp } from "./app-unasked.js";
@@ -63,10 +64,15 @@ export interface AppHappening {
 }
 
 export type AppChangeOutcome =
-  /** It is so already, and was told. */
-  | { readonly kind: "same"; readonly record: AppRecord }
-  /** It is so already, and this ledger's instances were never told. */
-  | { readonly kind: "untold"; readonly record: AppRecord }
+  /**
+   * It is so already, and was told (`same`), or this ledger's instances were never told (`untold`).
+   * `repeated`: the request was carried out before, whatever has become of the app since.
+   */
+  | {
+      readonly kind: "same" | "untold";
+      readonly record: AppRecord;
+      readonly repeated: AppRequestMade | undefined;
+    }
   | { readonly kind: "changed"; readonly record: AppRecord; readonly happening: AppHappening };
 
 type Field = keyof AppRecord["changedIn"];
@@ -87,8 +93,9 @@ export function changeOf(now: AppsNow, wish: AppWish, asking: AppAsking): AppCha
     if (now.records.size >= appsMax) throw refusal("TOO_MANY_APPS", { max: appsMax });
     return changed(undefined, wish, asking, nextListGeneration(now));
   }
-  const isRepeat = requestKey !== null && record.requestKey === requestKey;
-  if (isRepeat || isSo(record, wish)) return { kind: isTold(now, app) ? "same" : "untold", record };
+  const repeated = record.requests.find(({ key }) => key === requestKey);
+  if (repeated !== undefined || isSo(record, wish))
+    return { kind: isTold(now, app) ? "same" : "untold", record, repeated };
   refuseStale(record, asking);
   refuseImpossible(record, wish);
   return changed(record, wish, asking, record.generation + 1);
@@ -216,10 +223,19 @@ function changed(
     added: before === undefined || wish.type === "add" ? mark : before.added,
     changed: mark,
     changedIn: { ...(before?.changedIn ?? fresh), ...now },
-    requestKey,
+    requests: requestsWith(before?.requests ?? [], requestKey, { generation, ...asked }),
     legacyStatus: wish.type === "add" ? wish.legacyStatus : (before?.legacyStatus ?? null),
   };
   return { kind: "changed", record, happening: happeningIn(before, record, wish, different) };
+}
+
+function requestsWith(
+  earlier: AppRecord["requests"],
+  key: string | null,
+  { generation, desiredStatus, content }: Pick<AppRecord, "generation" | "desiredStatus" | "content">,
+): AppRecord["requests"] {
+  if (key === null) return earlier;
+  return [{ key, generation, desiredStatus, version: content.version }, ...earlier].slice(0, appRequestsMax);
 }
 
 function askedBy(

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { appsMax, auditedLogsMax } from "./app-limits.js";
+import { appRequestsMax, appsMax, auditedLogsMax } from "./app-limits.js";
 import { markSchema } from "./deployment.js";
 import { idSchema, versionSchema } from "./names.js";
 
@@ -55,6 +55,15 @@ const asked = {
   content: appContentSchema,
 };
 
+/** A request that has changed an app, and what its answer said: repeats carry the same key and get the same answer. */
+const appRequestSchema = z.strictObject({
+  key: z.string().max(64),
+  generation,
+  desiredStatus: desiredStatusSchema,
+  version: versionSchema,
+});
+export type AppRequestMade = z.infer<typeof appRequestSchema>;
+
 /** `app.<app>`: an app of the fleet; an uninstalled one is a tombstone. It comes back with a restored ledger, what was told does not. */
 export const appRecordSchema = z.strictObject({
   format: z.literal(1),
@@ -69,8 +78,8 @@ export const appRecordSchema = z.strictObject({
     source: generation,
     settings: generation,
   }),
-  /** Repeats of the request that made it carry the same key. */
-  requestKey: z.string().max(64).nullable(),
+  /** The newest requests that have changed it, the newest first. */
+  requests: z.array(appRequestSchema).max(appRequestsMax),
   /** What the single status of old said, if it was migrated from there. */
   legacyStatus: initStatusSchema.nullable(),
 });

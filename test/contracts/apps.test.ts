@@ -48,7 +48,7 @@ const record: AppRecord = {
   added: mark,
   changed: mark,
   changedIn,
-  requestKey: "r1",
+  requests: [{ key: "r1", generation: 2, desiredStatus: "enabled", version: "1.0.0" }],
   legacyStatus: null,
 };
 const statuses = initStatusSchema.options;

@@ -58,7 +58,8 @@ test("over a real server twenty instances come to what is asked, whoever leads, 
   await allEnabled();
 
   await startPlane(nats(), "c2");
-  await client.apps.disable({ app: "mail", by: "ann" });
+  const disable = { app: "mail", by: "ann", requestKey: "disable-once" };
+  await client.apps.disable(disable);
   await inSync(20);
   const restarts = Promise.all(instances.map(restart));
   await client.apps.enable({ app: "mail", by: "ann" });
@@ -66,6 +67,8 @@ test("over a real server twenty instances come to what is asked, whoever leads, 
   await restarts;
   await allEnabled();
 
+  // The other leader knows the request again, which came before somebody's change.
+  expect(await client.apps.disable(disable)).toMatchObject({ generation: 2, desiredStatus: "disabled" });
   expect((await client.apps.get({ app: "mail" })).generation).toBe(3);
   // The audit log follows the ledger.
   const history = await eventually(async () => {

@@ -158,6 +158,53 @@ test("a fleet holds a thousand apps, and whoever adds one more is told how a pla
   expect(await world.during(add("one-more"))).toMatchObject({ app: "one-more" });
 });
 
+describe("a request that is repeated", () => {
+  test("is answered as at first and changes nothing, whoever leads and whatever others have asked since", async () => {
+    await world.addApp("mail", { requestKey: "k1" });
+    const disable = { app: "mail", by: "ann", requestKey: "k2", expectedGeneration: 1 };
+    const first = await world.call("apps.disable", disable);
+    await world.call("apps.enable", { app: "mail", by: "bob" });
+    await world.call("apps.set", { app: "mail", version: "2.0.0", by: "bob" });
+    const answer = {
+      generation: first.generation,
+      desiredStatus: "disabled",
+      content: first.content,
+      changed: { by: "bob" },
+    };
+    expect(await world.call("apps.disable", disable)).toMatchObject(answer);
+    await world.startCoordinator("c2");
+    world.serve("c2");
+    await world.stopCoordinator("c1");
+    await world.untilLed();
+    expect(await world.call("apps.disable", disable)).toMatchObject(answer);
+    expect(await world.call("apps.add", { app: "mail", version: "1.0.0", requestKey: "k1" })).toMatchObject({
+      generation: 1,
+      desiredStatus: "enabled",
+    });
+    expect(await world.call("apps.get", { app: "mail" })).toMatchObject({
+      generation: 4,
+      desiredStatus: "enabled",
+    });
+    expect(world.events("app.disabled")).toHaveLength(1);
+  });
+
+  test("to try everything again is carried out once, also while the first is under way", async () => {
+    world.instance("web-2").engine.fates.set("mail enable", new AppError("license", "it is over"));
+    await world.addApp();
+    await world.advance(5_000);
+    const ask = () => world.ask("apps.reconcile", { by: "ann", requestKey: "k" });
+    const [first, second] = await world.during(Promise.all([ask(), ask()]));
+    expect(first).toMatchObject({ found: 1, retried: 1 });
+    expect(second).toEqual(first);
+    await world.advance(1_000);
+    world.instance("web-2").engine.fates.delete("mail enable");
+    await world.call("apps.reconcile", { by: "ann" });
+    await world.settled();
+    expect(await world.call("apps.reconcile", { by: "ann", requestKey: "k" })).toEqual(first);
+    expect(world.events("app.reconciled")).toHaveLength(2);
+  });
+});
+
 test("a list whose settings are too large for one message comes in pages, and history in short", async () => {
   const settings = { text: "漢".repeat(16_000) };
   for (let n = 0; n < 30; n++) await world.addApp(`app-${n}`, { settings, desiredStatus: "disabled" });

@@ -11,7 +11,7 @@ import {
 } from "../../machines/app-change.js";
 import { RollcallError } from "../../src/base/errors.js";
 import { type AppList, type AppRecord, appRecordSchema } from "../../src/contracts/app.js";
-import { appsMax } from "../../src/contracts/app-limits.js";
+import { appRequestsMax, appsMax } from "../../src/contracts/app-limits.js";
 import { appInstance, appState } from "./app-samples.js";
 
 const teller = { ledgerId: "l1", epoch: 1 };
@@ -147,6 +147,33 @@ describe("what becomes of what is asked of an app", () => {
     expect(() => apps.ask(add, { requestKey: "other" })).toThrow(/is there already, disabled/);
   });
 
+  test("a repeat of an older request is answered as it was, whatever others have asked since", () => {
+    const apps = new Apps();
+    apps.ask(add, { requestKey: "k1" });
+    apps.ask({ type: "enable" }, { requestKey: "k2", expectedGeneration: 1 });
+    apps.ask({ type: "disable" }, { requestKey: "k3" });
+    apps.ask({ type: "set", change: { version: "2.0.0" } });
+    const repeated = apps.ask({ type: "enable" }, { requestKey: "k2", expectedGeneration: 1 });
+    expect(repeated).toMatchObject({
+      kind: "same",
+      record: { generation: 4, desiredStatus: "disabled" },
+      repeated: { key: "k2", generation: 2, desiredStatus: "enabled", version: "1.0.0" },
+    });
+    apps.ask({ type: "uninstall" });
+    apps.ask(add);
+    expect(apps.ask(add, { requestKey: "k1" })).toMatchObject({ kind: "same", repeated: { generation: 1 } });
+  });
+
+  test("so many requests of an app are known again, and the oldest is the first to be forgotten", () => {
+    const apps = new Apps();
+    for (let n = 1; n <= appRequestsMax + 1; n++)
+      apps.ask(n === 1 ? add : { type: "set", change: { version: `1.${n}` } }, { requestKey: `k${n}` });
+    expect(apps.records.get("mail")?.requests).toHaveLength(appRequestsMax);
+    const set: AppWish = { type: "set", change: { version: "9" } };
+    expect(apps.ask(set, { requestKey: "k2" })).toMatchObject({ kind: "same", repeated: { generation: 2 } });
+    expect(apps.ask(set, { requestKey: "k1" })).toMatchObject({ kind: "changed" });
+  });
+
   test("who knows an older generation is told who changed what since, and why", () => {
     const apps = new Apps();
     apps.ask(add);
@@ -192,6 +219,47 @@ test("long settings are cut in events, so that a page of them fits a message", (
   expect(JSON.stringify(outcome).includes("x".repeat(16_000))).toBe(true);
   if (outcome.kind !== "changed") throw new Error("it is another one");
   expect(JSON.stringify(outcome.happening).length).toBeLessThan(600);
+});
+
+test("whoever asks what in which order, each of the newest requests that is repeated changes nothing and is answered as at first", () => {
+  const wish = fc.constantFrom<AppWish>(
+    add,
+    { type: "enable" },
+    { type: "disable" },
+    { type: "uninstall" },
+    { type: "set", change: { version: "2.0.0" } },
+    { type: "set", change: { version: "3.0.0" } },
+  );
+  const act = fc.record({ wish, stale: fc.boolean(), again: fc.option(fc.nat(appRequestsMax - 1)) });
+  fc.assert(
+    fc.property(fc.array(act, { maxLength: 60, size: "max" }), (acts) => {
+      const apps = new Apps();
+      const made: { key: string; asked: AppWish; expectedGeneration: number | undefined; answer: object }[] =
+        [];
+      for (const [at, { wish: asked, stale, again }] of acts.entries()) {
+        const earlier = again === null ? undefined : made.at(-1 - again);
+        if (earlier !== undefined) {
+          const before = apps.records.get("mail");
+          const { key: requestKey, expectedGeneration } = earlier;
+          const outcome = apps.ask(earlier.asked, { requestKey, expectedGeneration });
+          expect(outcome).toMatchObject({ kind: "same", repeated: earlier.answer });
+          expect(apps.records.get("mail")).toBe(before);
+          continue;
+        }
+        const key = `k${at}`;
+        const expectedGeneration = stale ? 1 : undefined;
+        try {
+          const { kind, record } = apps.ask(asked, { requestKey: key, expectedGeneration });
+          if (kind !== "changed") continue;
+          const { generation, desiredStatus, content: has } = record;
+          const answer = { generation, desiredStatus, version: has.version };
+          made.push({ key, asked, expectedGeneration, answer });
+        } catch (error) {
+          if (!(error instanceof RollcallError)) throw error;
+        }
+      }
+    }),
+  );
 });
 
 test("whatever is asked, cleared and restored, no generation of an app comes twice, and none is above that of the list", () => {

@@ -41,7 +41,7 @@ export function askedApp(
     added: mark,
     changed: mark,
     changedIn: { desiredStatus: 3, version: 1, source: 1, settings: 1 },
-    requestKey: null,
+    requests: [],
     legacyStatus: null,
     ...change,
   };

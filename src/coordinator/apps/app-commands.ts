@@ -6,7 +6,7 @@ import {
   listWithout,
   tellingOf,
 } from "../../../machines/app-change.js";
-import type { AppRecord } from "../../contracts/app.js";
+import type { AppRecord, AppRequestMade } from "../../contracts/app.js";
 import type { FleetEvent } from "../../contracts/event-types.js";
 import { keys } from "../../contracts/keys.js";
 import { byClock, byUser, type Origin } from "../../contracts/origin.js";
@@ -22,6 +22,13 @@ export interface AppRequest {
   readonly reason: string | null;
   readonly requestKey?: string | undefined;
   readonly expectedGeneration?: number | undefined;
+}
+
+/** What came of a request. */
+export interface AppChanged {
+  readonly record: AppRecord;
+  /** It was carried out before, and this is what it was answered then. */
+  readonly repeated: AppRequestMade | undefined;
 }
 
 /** Writes what people ask of apps: the record, what instances are told, the list and the event are one unit. */
@@ -45,7 +52,7 @@ export class AppCommands {
    * Changes an app, or leaves it where it is so already.
    * @throws RollcallError as `changeOf` of machines/app-change.ts; what the ledger said
    */
-  async change(wish: AppWish, request: AppRequest): Promise<AppRecord> {
+  async change(wish: AppWish, request: AppRequest): Promise<AppChanged> {
     const { by, reason, requestKey = null } = request;
     const { app, expectedGeneration } = request;
     const mark = { by, reason, atMs: this.#term.nowMs() };
@@ -57,10 +64,9 @@ export class AppCommands {
     if (outcome.kind === "same") await this.#writing.get(app);
     const origin = byUser(by, requestKey ?? this.#term.random.id());
     if (outcome.kind === "untold") await this.#tellAnew(record, reason, origin);
-    if (outcome.kind === "changed") {
-      await this.#tell(record, [{ key: keys.app(app), value: record }], outcome.happening, origin);
-    }
-    return record;
+    if (outcome.kind !== "changed") return { record, repeated: outcome.repeated };
+    await this.#tell(record, [{ key: keys.app(app), value: record }], outcome.happening, origin);
+    return { record, repeated: undefined };
   }
 
   /** Has this ledger's instances told of apps as they stand. @returns of how many */

@@ -1,5 +1,7 @@
 import type { AppWish } from "../../../machines/app-change.js";
 import type { ControlPlane } from "../../contracts/api.js";
+import type { AppRequestMade } from "../../contracts/app.js";
+import type { AppView } from "../../contracts/app-api.js";
 import { byUser } from "../../contracts/origin.js";
 import { onceWritten } from "../once-written.js";
 import type { Term } from "../term.js";
@@ -20,10 +22,18 @@ export type AppWrites = Pick<
   | "apps.reconcile"
 >;
 
+/** What somebody else has changed since is found by the generation, which is that of then. */
+function asAnsweredThen(now: AppView, { generation, desiredStatus, version }: AppRequestMade): AppView {
+  return { ...now, generation, desiredStatus, content: { ...now.content, version } };
+}
+
 /** Answers everything about apps that changes something. */
 export function createAppWrites(apps: LeaderApps, term: Term): AppWrites {
-  const changed = async (wish: AppWish, request: AppRequest) =>
-    appView(apps.known, await apps.commands.change(wish, request), term.nowMs());
+  const changed = async (wish: AppWish, request: AppRequest): Promise<AppView> => {
+    const { record, repeated } = await apps.commands.change(wish, request);
+    const view = appView(apps.known, record, term.nowMs());
+    return repeated === undefined ? view : asAnsweredThen(view, repeated);
+  };
   return {
     "apps.add": async ({ version, source, settings, desiredStatus, legacyStatus, ...request }) =>
       changed({ type: "add", content: { version, source, settings }, desiredStatus, legacyStatus }, request),

@@ -17,6 +17,8 @@ const answerMaxMs = 2_000;
 const allMaxMs = 6_000;
 /** Events of one batch. */
 const eventsMax = 300;
+/** Answers that are kept for repeats, by their request keys. */
+const answersMax = 100;
 
 export interface AppReconcilingParts {
   readonly term: Term;
@@ -37,13 +39,31 @@ interface Asked {
 /** Has instances do what `planRetries` says: try again, read what they have missed, be told what they never were. */
 export class AppReconciling {
   readonly #parts: AppReconcilingParts;
+  readonly #answers = new Map<string, Promise<AppReconciled>>();
 
   constructor(parts: AppReconcilingParts) {
     this.#parts = parts;
   }
 
-  /** @throws RollcallError `UNKNOWN_APP`, `UNKNOWN_INSTANCE`; what the ledger said */
-  async reconcile(request: ParsedRequestOf<"apps.reconcile">): Promise<AppReconciled> {
+  /**
+   * Does it, or answers a repeat as the first was or will be.
+   * @throws RollcallError `UNKNOWN_APP`, `UNKNOWN_INSTANCE`; what the ledger said
+   */
+  reconcile(request: ParsedRequestOf<"apps.reconcile">): Promise<AppReconciled> {
+    const { requestKey: key } = request;
+    if (key === undefined) return this.#reconcile(request);
+    const known = this.#answers.get(key);
+    if (known !== undefined) return known;
+    const answer = this.#reconcile(request);
+    this.#answers.set(key, answer);
+    const [oldest = key] = this.#answers.keys();
+    if (this.#answers.size > answersMax) this.#answers.delete(oldest);
+    // What was refused may be granted another time.
+    answer.catch(() => this.#answers.delete(key));
+    return answer;
+  }
+
+  async #reconcile(request: ParsedRequestOf<"apps.reconcile">): Promise<AppReconciled> {
     const { term, known, commands } = this.#parts;
     const { app, instance, by, reason, requestKey } = request;
     if (app !== null) known.record(app);

@@ -9,6 +9,13 @@ import { tombstones } from "../../../src/simulator/chaos/invariants/tombstones.j
 import { desiredApp } from "../../machines/app-samples.js";
 import { StagedFleet } from "./staged-fleet.js";
 
+function madeIn(
+  generation: number,
+  desiredStatus: DesiredStatus = "disabled",
+): AppRecord["requests"][number] {
+  return { key: `r${generation}`, generation, desiredStatus, version: "1.0.0" };
+}
+
 function recordOf(generation: number, desiredStatus: DesiredStatus): AppRecord {
   const mark = { by: "anna", reason: null, atMs: 0 };
   return {
@@ -20,7 +27,7 @@ function recordOf(generation: number, desiredStatus: DesiredStatus): AppRecord {
     added: mark,
     changed: mark,
     changedIn: { desiredStatus: generation, version: 1, source: 1, settings: 1 },
-    requestKey: `r${generation}`,
+    requests: [madeIn(generation, desiredStatus)],
     legacyStatus: null,
   };
 }
@@ -105,9 +112,17 @@ test("an app that goes back, is not told, that nobody has changed, or that is go
   attempt(3);
   expect(() => store(3, "disabled", 2)).toThrow(/not told in the same batch/);
   expect(() => store(4, "disabled")).toThrow(/r4, which nobody asked/);
+  const twice = { ...recordOf(5, "disabled"), requests: [madeIn(5), madeIn(5)] };
+  attempt(5);
+  expect(() =>
+    fleet.write({
+      events: [eventOf("app.disabled")],
+      puts: { [keys.app("mail")]: twice, [keys.desiredApp("mail")]: desiredApp(5, "disabled") },
+    }),
+  ).toThrow(/changed by r5 twice/);
   const clear = () => fleet.write({ events: [eventOf("app.cleared")], deletes: [keys.app("mail")] });
   expect(clear).toThrow(/mail is gone, it was disabled/);
-  ask(5, "uninstalled");
+  ask(6, "uninstalled");
   expect(clear).not.toThrow();
   expect(fleet.marks).toContain("appCleared");
 });

@@ -36,7 +36,8 @@ export const appsAsked: MakeInvariant = (witness) => {
       before.delete(app);
       return;
     }
-    const { generation, requestKey } = record;
+    const { generation } = record;
+    const [made] = record.requests;
     if (generation <= (stored.get(app) ?? 0))
       throw new Violation(`${app} is asked in generation ${generation} after ${stored.get(app)}`);
     stored.set(app, generation);
@@ -44,9 +45,12 @@ export const appsAsked: MakeInvariant = (witness) => {
     if (apps.told.get(app)?.generation !== generation)
       throw new Violation(`${app} is asked in generation ${generation}, and not told in the same batch`);
     const isAsked = witness.asked.some(
-      ({ request }) => (request as { requestKey?: string }).requestKey === requestKey,
+      ({ request }) => (request as { requestKey?: string }).requestKey === made?.key,
     );
-    if (!isAsked) throw new Violation(`${app} was changed by ${requestKey}, which nobody asked`);
+    if (made?.generation !== generation || !isAsked)
+      throw new Violation(`${app} was changed by ${made?.key}, which nobody asked`);
+    if (record.requests.slice(1).some(({ key }) => key === made.key))
+      throw new Violation(`${app} was changed by ${made.key} twice`);
   };
 
   return {
