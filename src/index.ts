@@ -100,7 +100,8 @@ export { plainStateOf } from "./runtime/machine-runner.js";
 export { createRealRandom, createSeededRandom } from "./runtime/random.js";
 export { createRealClock } from "./runtime/real-clock.js";
 export { createVirtualClock, type VirtualClock } from "./runtime/virtual-clock.js";
-export { type EmbedAppsOptions, type EmbeddedApps, embedApps } from "./sdk/embed-apps.js";
+export { type EmbeddedApps, embedApps } from "./sdk/embed-apps.js";
+export type { EmbedAppsOptions } from "./sdk/embed-options.js";
 export {
   createModuleEngine,
   createProcessEngine,
@@ -132,7 +133,9 @@ export function connectNatsBus(options: NatsBusOptions): Promise<NatsBus> {
   });
 }
 
-export interface ClientOptions extends Omit<ClientParts, "clock" | "random"> {
+export interface ClientOptions extends Omit<ClientParts, "fleet" | "clock" | "random"> {
+  /** Default: `default`. */
+  readonly fleet?: string;
   /** Default: the machine's. */
   readonly clock?: Clock;
   readonly random?: Random;
@@ -142,10 +145,15 @@ export interface ClientOptions extends Omit<ClientParts, "clock" | "random"> {
  * A typed client of a fleet's control plane. The bus stays the caller's: close it when done.
  *
  * @example
- * const client = createClient({ bus, fleet: "default" });
+ * const client = createClient({ bus });
  * const { id } = await client.deployments.create({ release: "v2", selector: "tier=web", batch: 2 });
  * for await (const { deployment } of client.watchDeployment(id)) console.log(deployment.why.sentence);
  */
 export function createClient(options: ClientOptions): Client {
-  return createClientOf({ clock: createRealClock(), random: createRealRandom(), ...options });
+  return createClientOf({
+    fleet: "default",
+    clock: createRealClock(),
+    random: createRealRandom(),
+    ...options,
+  });
 }

@@ -1,7 +1,7 @@
-// A service whose apps administrators switch on and off while it runs. Try it in the folder of the repository, beside `rollcall up`:
-//   NATS_URL=nats://… node dist/examples/plugin-host/host.js web-1
-//   rollcall apps add hello 1.0.0 --enable
-//   curl localhost:3000        which apps this instance has, and what they have come to
+// A service whose apps administrators switch on and off while it runs. Try it in the folder of the repository, beside `rollcall up`,
+// which keeps the address of NATS, user and password in .rollcall/context.json:
+//   NATS_URL=nats://USER:PASSWORD@127.0.0.1:PORT node dist/examples/plugin-host/host.js web-1
+//   rollcall apps add hello 1.0.0 --enable; curl localhost:3000        which apps it has, and what they have come to
 import { createServer } from "node:http";
 import { createModuleEngine, embedApps } from "../../src/index.js";
 
@@ -23,7 +23,8 @@ const server = createServer((_, response) => {
 });
 server.listen(Number(process.env.PORT ?? 3000), "127.0.0.1");
 
-process.once("SIGTERM", async () => {
-  await apps.stop();
-  server.close();
-});
+for (const signal of ["SIGTERM", "SIGINT"] as const)
+  process.once(signal, async () => {
+    await apps.stop();
+    server.close();
+  });

@@ -12,16 +12,23 @@ interface Wish {
   granted: Subscription | undefined;
 }
 
+/** A bus that may not be there yet. */
+export interface LateBus extends Bus {
+  /** Resolves when its first try has ended, well or not: from then on it is known whether anybody can be asked. */
+  readonly tried: Promise<void>;
+}
+
 /**
  * A bus whose first connection may take as long as it likes: until then it is disconnected, loses what is sent, as a
  * disconnected one does, and remembers what is subscribed. For an agent, which runs its instances with or
  * without a control plane.
  */
-export function createLateBus(parts: { connect: () => Promise<Bus>; clock: Clock; log: Log }): Bus {
-  return new LateBus(parts);
+export function createLateBus(parts: { connect: () => Promise<Bus>; clock: Clock; log: Log }): LateBus {
+  return new BusComingLate(parts);
 }
 
-class LateBus implements Bus {
+class BusComingLate implements LateBus {
+  readonly tried: Promise<void>;
   readonly #parts: { connect: () => Promise<Bus>; clock: Clock; log: Log };
   readonly #wishes = new Set<Wish>();
   readonly #listeners = new Set<(status: BusStatus) => void>();
@@ -31,7 +38,7 @@ class LateBus implements Bus {
 
   constructor(parts: { connect: () => Promise<Bus>; clock: Clock; log: Log }) {
     this.#parts = parts;
-    void this.#connect(firstWaitMs);
+    this.tried = this.#connect(firstWaitMs);
   }
 
   publish(subject: string, data: Uint8Array | string, headers?: Readonly<Record<string, string>>): void {

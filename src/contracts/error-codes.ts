@@ -12,6 +12,11 @@ export const errorCodes = {
     sentence: "The request is not valid: {problem}. Correct it and send it again.",
   },
   BAD_NAME: { retry: "never", status: 400, sentence: "{what} {name} is not allowed: {rule}." },
+  BAD_OPTION: {
+    retry: "never",
+    status: 400,
+    sentence: "The option {option} cannot be used: {problem}. Correct it.",
+  },
   BAD_BATCH: {
     retry: "never",
     status: 400,

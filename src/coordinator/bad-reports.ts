@@ -66,6 +66,11 @@ export class BadReports {
 
   drop(subject: string, problem: string): void {
     this.#count++;
+    this.tell(subject, problem);
+  }
+
+  /** Logs that a report was dropped that could have been taken. */
+  tell(subject: string, problem: string): void {
     const now = this.#clock.monotonicMs();
     const last = this.#loggedAtMs.get(subject);
     if (last !== undefined && now - last < badLogEveryMs) return;

@@ -51,7 +51,8 @@ export class DeadLetters {
     const letter: DeadLetter = { kind: cut(kind), id: cut(id), eventType: cut(eventType), why };
     this.#newest.push(letter);
     if (this.#newest.length > this.#keptMax) this.#newest.shift();
-    this.#logNowAndThen(letter);
+    // Whoever stops an actor that saves means it, and a save that failed is an error with a line of its own.
+    if (why !== "notPerformed") this.#logNowAndThen(letter);
   }
 
   #logNowAndThen(letter: DeadLetter): void {

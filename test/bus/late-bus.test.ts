@@ -31,6 +31,14 @@ describe("a bus whose server comes later", () => {
     expect(statuses).toEqual(["reconnected"]);
   });
 
+  test.each([0, 1])("says when its first try has ended, of which %i fail", async (failing) => {
+    const { bus, seen } = unreachableFor(failing);
+    await bus.tried;
+    expect(seen.tries).toBe(1);
+    const [code] = failing === 1 ? ["NO_RESPONDERS"] : ["REQUEST_TIMEOUT"];
+    if (failing === 1) await expect(bus.request("x", "", { timeoutMs: 10 })).rejects.toMatchObject({ code });
+  });
+
   test("remembers what was subscribed, and forgets what was given up before", async () => {
     const { clock, hub, bus } = unreachableFor(1);
     const heard: string[] = [];

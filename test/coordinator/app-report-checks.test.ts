@@ -28,14 +28,14 @@ const report: AppReport = {
   atMs: 5,
 };
 
-function intakeOf(patienceMs = 0, wants: () => AppAsk | undefined = () => undefined) {
+function intakeOf(patienceMs = 0, wants: () => AppAsk | undefined = () => undefined, log = quietLog) {
   const clock = createVirtualClock();
   const watch = new SilenceWatch(clock);
   const asked: string[] = [];
   const place = {
     clock,
     subjects,
-    log: quietLog,
+    log,
     ledgerId: "l1",
     bus: { subscribe: () => ({ unsubscribe: () => undefined }) },
     formats: { known: currentFormats },
@@ -53,6 +53,21 @@ function intakeOf(patienceMs = 0, wants: () => AppAsk | undefined = () => undefi
     intake.take(asMessage(on, typeof said === "string" ? said : JSON.stringify(said)));
   return { intake, asked, take, clock };
 }
+
+test("two processes that go on reporting under one name are told of, a late report of the one before is not", () => {
+  const told: string[] = [];
+  const warn = (facts: object) => void told.push((facts as { problem: string }).problem);
+  const { intake, take } = intakeOf(0, () => undefined, { ...quietLog, warn });
+  const older = (seq: number) => take({ ...report, seq });
+  older(1);
+  take({ ...report, incarnation: "second", changes: { log: "second", number: 0 } });
+  for (let seq = 2; seq <= 5; seq++) older(seq);
+  expect(told).toEqual([]);
+  older(6);
+  older(7);
+  expect(told).toEqual([expect.stringContaining("two processes report under the same instance name")]);
+  expect(intake.bad).toBe(0);
+});
 
 /** What may stand in a report's place: another number, another word, a field too many or too few. */
 const change = fc.oneof(

@@ -18,6 +18,9 @@ const statesPerSecondMax = 100_000;
 /** Strings that are kept once. */
 const internedMax = 10_000;
 
+const rivalProblem =
+  "two processes report under the same instance name, and the one that started first is not listened to: give each a name of its own";
+
 /** What an instance is asked besides its whole report. */
 export type AppAsk = Omit<AppReportAsk, "epoch" | "ledgerId">;
 
@@ -164,7 +167,10 @@ export class AppIntake {
     const { watch } = this.#parts;
     const { instance } = report;
     const known = this.#heard.get(instance);
-    if (known?.isLate(report, watch.isSilent(instance))) return;
+    if (known?.isLate(report, watch.isSilent(instance))) {
+      if (known.hasRival(report)) this.#bad.tell(subject, rivalProblem);
+      return;
+    }
     const problem = known === undefined ? this.#parts.join(report) : undefined;
     if (problem !== undefined) {
       this.#bad.drop(subject, problem);

@@ -22,6 +22,9 @@ export type LastAppReport = Pick<
 /** Strings that many instances say: kept once. */
 export type Intern = (text: string) => string;
 
+/** Reports of a process that has ended, which may still be on their way. */
+const lateMax = 4;
+
 /** What one instance has said of its apps since this coordinator listens. */
 export class HeardApps {
   readonly instance: string;
@@ -30,8 +33,9 @@ export class HeardApps {
   /** In ledger time, without a gap since then. */
   heardSinceMs: number;
   last: LastAppReport;
-  /** The incarnation before it: its reports are late ones. */
+  /** The incarnation before it: its reports are late ones. So many came since. */
   formerly: string | null = null;
+  #late = 0;
   seq = -1;
   clockOffsetMs = 0;
   /** Reports in a row that were behind what was asked. */
@@ -73,11 +77,17 @@ export class HeardApps {
     return incarnation === this.formerly && !isSilent;
   }
 
+  /** Whether so many late reports come from the process before that it has not ended: two live under one name. */
+  hasRival({ incarnation }: Pick<AppReport, "incarnation">): boolean {
+    return incarnation === this.formerly && ++this.#late > lateMax;
+  }
+
   /** Takes in what a report says that is not late. */
   take(report: AppReport, intern: Intern): void {
     if (report.incarnation !== this.last.incarnation) {
       this.formerly = this.last.incarnation;
       this.behind = 0;
+      this.#late = 0;
     }
     this.last = lastOf(report);
     if (report.apps !== undefined) this.#takeStates(report.apps, intern);
