@@ -41,7 +41,7 @@ export interface WriterParts {
   readonly toStore: (key: string, record: unknown, formatMax?: number) => unknown;
   /** True while actors have events to handle, whose decisions may join the batch. */
   readonly isBusy: () => boolean;
-  /** Told of each batch before it is written, with its records as the program works with them, and after. */
+  /** Told of each batch before it is written, with its records as the program works with them, and after, unless it is closed by then. */
   readonly onWriting: (puts: readonly Put[], deletes: readonly string[]) => void;
   readonly onWritten: (revision: number) => void;
   readonly onFailed: (error: unknown) => void;
@@ -124,7 +124,8 @@ export class Writer {
       try {
         const { revisions } = await this.#leadership.commit(this.#batchOf(batch));
         const revision = Math.max(...revisions.values());
-        this.#onWritten(revision);
+        // Once it is closed somebody else may have written since, and told so: an answer may come that late.
+        if (this.#failure === undefined) this.#onWritten(revision);
         this.#revision = Math.max(this.#revision, revision);
         for (const { done } of batch) done();
       } catch (error) {

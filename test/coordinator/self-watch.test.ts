@@ -1,6 +1,10 @@
 import { expect, test } from "vitest";
+import type { Leadership } from "../../src/base/ports.js";
 import { keys } from "../../src/contracts/keys.js";
+import { byClock } from "../../src/contracts/origin.js";
 import { type BrokenRule, SelfWatch } from "../../src/coordinator/self-watch.js";
+import { Writer } from "../../src/coordinator/writer.js";
+import { createVirtualClock } from "../../src/runtime/virtual-clock.js";
 import { FleetWorld } from "../kit/fleet.js";
 import { quietLog } from "../kit/quiet-log.js";
 import { deploymentOf, instanceOf } from "../machines/samples.js";
@@ -110,4 +114,36 @@ test("a ledger that has lost what it had confirmed is said to have: in the log, 
     /^RULE_BROKEN ledgerGrows, once: /,
   );
   expect(logged).toContainEqual(expect.objectContaining({ code: "RULE_BROKEN", rule: "ledgerGrows" }));
+});
+
+test("what a leader wrote last, and is told of once it leads no more, is not looked at: another one may have written since", async () => {
+  const clock = createVirtualClock();
+  const written: number[] = [];
+  let confirm: (revision: number) => void = () => undefined;
+  const writer = new Writer({
+    leadership: {
+      commit: () =>
+        new Promise((resolve) => {
+          confirm = (revision) => resolve({ revisions: new Map([["x", revision]]) });
+        }),
+    } as unknown as Leadership,
+    clock,
+    toStore: (_, record) => record,
+    isBusy: () => false,
+    onWriting: () => undefined,
+    onWritten: (revision) => void written.push(revision),
+    onFailed: () => undefined,
+  });
+  const event = { kind: "app", id: "mail", type: "app.cleared", data: { confirmed: 1 } } as const;
+  const add = () => writer.add({ events: [{ ...event, ...byClock("apps", "tombstone") }] });
+  const first = add();
+  await clock.advance(10);
+  confirm(5);
+  await first;
+  const last = add();
+  await clock.advance(10);
+  writer.close(new Error("the term is over"));
+  confirm(6);
+  await last;
+  expect(written).toEqual([5]);
 });
