@@ -218,6 +218,14 @@ export function achieved(
   }
 }
 
+/** Whether it is what is asked already, by the same ledger under the same generation. */
+export function isRepeat(
+  { accepted, wanted, unlisted, dropped }: AppContext,
+  { ledgerId, generation }: Pick<DesiredApp, "ledgerId" | "generation">,
+): boolean {
+  return accepted?.ledgerId === ledgerId && wanted?.generation === generation && !unlisted && !dropped;
+}
+
 /** What the call works towards is not asked any more, so it may as well end. */
 export function isOvertaken(
   call: Call,

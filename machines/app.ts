@@ -11,6 +11,7 @@ import {
   deathOf,
   freshApp,
   isOvertaken,
+  isRepeat,
   isStarting,
   nextVerb,
   retryInMs,
@@ -76,6 +77,11 @@ export const appMachine = setup({
   guards: {
     isNewer: ({ context, event }) =>
       event.type === "desired" && isNewer(context, event.state.ledgerId, event.revision),
+    /** The same once more, written so that others can read it too. */
+    isRepeated: ({ context, event }) =>
+      event.type === "desired" &&
+      isNewer(context, event.state.ledgerId, event.revision) &&
+      isRepeat(context, event.state),
     /** It makes the call under way needless. */
     overtakes: ({ context, event }) =>
       event.type === "desired" &&
@@ -130,6 +136,9 @@ export const appMachine = setup({
         attempts: 0,
       };
     }),
+    acceptAgain: assign(({ context, event }) =>
+      event.type === "desired" ? accept(context, event.state.ledgerId, event.revision) : {},
+    ),
     drop: assign(({ context }) => ({
       wanted: context.wanted === null ? null : { ...context.wanted, desiredStatus: "uninstalled" as const },
       dropped: true,
@@ -188,7 +197,10 @@ export const appMachine = setup({
   context: ({ input }) => freshApp(input.app, input.limitsMs),
   initial: "asleep",
   on: {
-    desired: { guard: "isNewer", actions: "accept" },
+    desired: [
+      { guard: "isRepeated", actions: "acceptAgain" },
+      { guard: "isNewer", actions: "accept" },
+    ],
     missing: [
       { guard: "wasCleared", actions: "drop" },
       { guard: "isStranger", actions: "unlist" },
@@ -226,6 +238,7 @@ export const appMachine = setup({
       initial: "choosing",
       on: {
         desired: [
+          { guard: "isRepeated", actions: "acceptAgain" },
           { guard: "overtakes", actions: ["accept", "cancel"] },
           { guard: "isNewer", actions: "accept" },
         ],

@@ -22,7 +22,7 @@ export const appEventTypes = {
   },
   "app.told": {
     sentence: "is told to the instances of this ledger[: {reason}]",
-    when: "after a restore, when somebody reconciles apps or asks for what is so already",
+    when: "after a restore, when somebody reconciles apps or asks for what is so already; and when an instance comes that reads only older formats",
   },
   "app.status": {
     sentence:

@@ -6,6 +6,7 @@ import type {
   InstanceRecord,
   ReleaseRecord,
 } from "../contracts/deployment.js";
+import { formatOf } from "../contracts/formats.js";
 import { keys, parseKey } from "../contracts/keys.js";
 import { type ReconciliationRecord, reconciliationRecordSchema } from "../contracts/reconciliation.js";
 import type { Formats } from "../contracts/record-formats.js";
@@ -23,9 +24,9 @@ export type FleetRecord =
 export type FleetAppRecord =
   | { readonly kind: "app"; readonly record: AppRecord }
   | { readonly kind: "app-instance"; readonly record: AppInstanceRecord }
-  | { readonly kind: "desired"; readonly record: AppList }
-  /** When its instances were told of an app. */
-  | { readonly kind: "desired.app"; readonly app: string; readonly atMs: number };
+  | { readonly kind: "desired"; readonly record: AppList; readonly format: number }
+  /** When its instances were told of an app, and in which format. */
+  | { readonly kind: "desired.app"; readonly app: string; readonly atMs: number; readonly format: number };
 
 export function isOfApps(found: FleetRecord): found is FleetAppRecord {
   const { kind } = found;
@@ -61,9 +62,9 @@ export function fleetRecordIn(
     case "app-instance":
       return { kind, record: known["app-instance"].readAt(place, value) };
     case "desired":
-      return { kind, record: known.desired.readAt(place, value) };
+      return { kind, record: known.desired.readAt(place, value), format: formatOf(value) ?? 1 };
     case "desired.app":
-      return { kind, app: name, atMs: writtenAtMs };
+      return { kind, app: name, atMs: writtenAtMs, format: formatOf(value) ?? 1 };
     default:
       return undefined;
   }

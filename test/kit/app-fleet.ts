@@ -4,6 +4,7 @@ import type { MemoryBus } from "../../src/bus/memory-connection.js";
 import type { RequestOf } from "../../src/contracts/api.js";
 import type { InitStatus } from "../../src/contracts/app.js";
 import type { AppRow } from "../../src/contracts/app-api.js";
+import type { Formats } from "../../src/contracts/record-formats.js";
 import type { AuditEvent } from "../../src/ledger/event-chain.js";
 import { openLedgerReader } from "../../src/ledger/ledger-reader.js";
 import { NodeClock } from "../../src/simulator/node-clock.js";
@@ -44,10 +45,11 @@ export class AppFleet extends CoordinatorsWorld {
     return world;
   }
 
-  async join(id: string): Promise<AppInstanceInWorld> {
+  /** @param formats those that its program knows; undefined: those of this version */
+  async join(id: string, formats?: Formats): Promise<AppInstanceInWorld> {
     const engine = new FakeEngine(this.clock);
     const records = new MemoryRecords(this.clock, 0);
-    const instance = { engine, records, ...this.#newLife(id, engine, records) };
+    const instance = { engine, records, ...this.#newLife(id, engine, records, formats) };
     this.instances.set(id, instance);
     await this.during(instance.agent.start());
     return instance;
@@ -63,9 +65,9 @@ export class AppFleet extends CoordinatorsWorld {
   }
 
   /** The process of an instance that was killed or stopped starts again. */
-  async startInstance(id: string): Promise<void> {
+  async startInstance(id: string, formats?: Formats): Promise<void> {
     const instance = this.instance(id);
-    Object.assign(instance, this.#newLife(id, instance.engine, instance.records));
+    Object.assign(instance, this.#newLife(id, instance.engine, instance.records, formats));
     await this.during(instance.agent.start());
   }
 
@@ -115,7 +117,7 @@ export class AppFleet extends CoordinatorsWorld {
       .map((event) => ({ ...event, data: JSON.parse(event.body) as Record<string, unknown> }));
   }
 
-  #newLife(id: string, engine: FakeEngine, records: MemoryRecords) {
+  #newLife(id: string, engine: FakeEngine, records: MemoryRecords, formats?: Formats) {
     const clock = new NodeClock(this.clock);
     const bus = this.hub.connect(`${id}-${++this.#lives}`, { clock });
     const agent = createAppAgent(
@@ -128,7 +130,7 @@ export class AppFleet extends CoordinatorsWorld {
         engine,
         records,
       },
-      { fleet, instance: id, agentVersion: "1.2.3" },
+      { fleet, instance: id, agentVersion: "1.2.3", ...(formats && { formats }) },
     );
     return { agent, clock, bus };
   }

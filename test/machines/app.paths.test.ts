@@ -39,12 +39,20 @@ function changes({ wanted }: AppContext): AppEvent[] {
     desiredApp(generation, "enabled", { version: "2.0.0" }),
     desiredApp(generation, "disabled"),
     desiredApp(generation, "uninstalled"),
-  ].map((state) => ({ type: "desired", state, revision: generation, heard: "told" }));
+  ].map((state) => ({ type: "desired", state, revision: 10 * generation, heard: "told" }));
+}
+
+/** What is asked already, written anew. */
+function repeats({ wanted }: AppContext): AppEvent[] {
+  if (wanted === null) return [];
+  const { generation, desiredStatus, content } = wanted;
+  const state = desiredApp(generation, desiredStatus, { content });
+  return [{ type: "desired", state, revision: 10 * generation + 1, heard: "told" }];
 }
 
 const restored: AppContext = {
   ...freshApp("mail", defaultLimitsMs),
-  accepted: { ledgerId: "m1000000000000-a", revision: 1 },
+  accepted: { ledgerId: "m1000000000000-a", revision: 10 },
   wanted: { generation: 1, desiredStatus: "enabled", content: desiredApp(1, "enabled").content },
   mayRun: true,
   mayBeHere: true,
@@ -72,6 +80,7 @@ const generated = generatePaths(appMachine, {
   ],
   events: ({ context }: Snapshot): AppEvent[] => [
     ...changes(context),
+    ...repeats(context),
     // Old news.
     { type: "desired", state: desiredApp(1, "disabled"), revision: 0, heard: "told" },
     { type: "missing", ledgerId: "m1000000000000-a", revision: 0 },

@@ -11,6 +11,7 @@ export class AppCatalog implements AppsNow {
   readonly instances = new Map<string, AppInstanceRecord>();
   readonly #toldAtMs = new Map<string, number>();
   #list: AppList | undefined;
+  #toldFormat = 1;
 
   clear(): void {
     this.records.clear();
@@ -27,16 +28,33 @@ export class AppCatalog implements AppsNow {
         break;
       case "desired":
         this.#list = found.record;
+        this.#noteFormat(found.format);
         break;
       case "desired.app":
         this.#toldAtMs.set(found.app, found.atMs);
+        this.#noteFormat(found.format);
     }
   }
 
-  /** Instances are told of an app, by a list that has it. */
-  tell(app: string, list: AppList, atMs: number): void {
+  /** Instances are told of an app, by a list that has it, in a format. */
+  tell(app: string, list: AppList, { atMs, format }: { atMs: number; format: number }): void {
     this.#list = list;
     this.#toldAtMs.set(app, atMs);
+    this.#noteFormat(format);
+  }
+
+  /** The newest format in which anything is told now. */
+  get toldFormat(): number {
+    return this.#toldFormat;
+  }
+
+  /** Everything is told anew from now on: what was told before in a newer format counts no more. */
+  tellAllAgain(): void {
+    this.#toldFormat = 1;
+  }
+
+  #noteFormat(format: number): void {
+    this.#toldFormat = Math.max(this.#toldFormat, format);
   }
 
   /** What instances were told; `undefined` while nothing is known of it. */
@@ -48,6 +66,7 @@ export class AppCatalog implements AppsNow {
   forgetTold(): void {
     this.#list = undefined;
     this.#toldAtMs.clear();
+    this.#toldFormat = 1;
   }
 
   /** How many there are, and of how many it is alerted that they are not as asked. */

@@ -7,9 +7,10 @@ import {
   tellingOf,
 } from "../../../machines/app-change.js";
 import type { AppRecord, AppRequestMade } from "../../contracts/app.js";
+import type { AppReport } from "../../contracts/app-report.js";
 import type { FleetEvent } from "../../contracts/event-types.js";
 import { keys } from "../../contracts/keys.js";
-import { byClock, byUser, type Origin } from "../../contracts/origin.js";
+import { byClock, byReport, byUser, type Origin } from "../../contracts/origin.js";
 import type { Term } from "../term.js";
 import type { Put } from "../writer.js";
 import type { AppCatalog } from "./app-catalog.js";
@@ -36,16 +37,16 @@ export class AppCommands {
   readonly #term: Term;
   readonly #catalog: AppCatalog;
   readonly #known: Pick<KnownApps, "unaskedApp">;
-  /** The newest format of a desired app that all instances read. */
-  readonly #formatMax: () => number;
+  /** In which format all instances read what they are told. */
+  readonly #format: () => number;
   /** The newest write of each app that is under way. */
   readonly #writing = new Map<string, Promise<void>>();
 
-  constructor(term: Term, known: Pick<KnownApps, "catalog" | "unaskedApp">, formatMax: () => number) {
+  constructor(term: Term, known: Pick<KnownApps, "catalog" | "unaskedApp">, format: () => number) {
     this.#term = term;
     this.#catalog = known.catalog;
     this.#known = known;
-    this.#formatMax = formatMax;
+    this.#format = format;
   }
 
   /**
@@ -77,6 +78,20 @@ export class AppCommands {
     return untold.length;
   }
 
+  /**
+   * Has everything that was told told once more, as it stands, if an instance cannot read it: it has come since, with a program that
+   * reads less than those that were there.
+   */
+  async tellReadably(report: AppReport): Promise<void> {
+    const { instance, desiredFormat } = report;
+    if (desiredFormat >= this.#catalog.toldFormat) return;
+    this.#catalog.tellAllAgain();
+    const reason = `${instance} reads format ${desiredFormat} of it at most`;
+    const origin = byReport({ ...report, agent: instance });
+    const told = [...this.#catalog.records.values()].filter(({ app }) => isTold(this.#catalog, app));
+    await Promise.all(told.map((record) => this.#tellAnew(record, reason, origin)));
+  }
+
   /** Forgets apps of which nothing is left anywhere. @param confirmed instances that have said so */
   async clear(apps: readonly string[], confirmed: number): Promise<void> {
     const { leadership, ledgerId, writer } = this.#term;
@@ -88,9 +103,10 @@ export class AppCommands {
     });
     if (first === undefined) return;
     for (const app of apps) this.#catalog.remove(app);
-    this.#catalog.put({ kind: "desired", record: list });
+    const format = this.#format();
+    this.#catalog.put({ kind: "desired", record: list, format });
     await writer.add({
-      puts: [{ key: keys.desiredApps, value: list, formatMax: this.#formatMax() }],
+      puts: [{ key: keys.desiredApps, value: list, formatMax: format }],
       deletes: apps.flatMap((app) => [keys.app(app), keys.desiredApp(app)]),
       events: [first, ...rest],
     });
@@ -108,15 +124,15 @@ export class AppCommands {
   ): Promise<void> {
     const { leadership, ledgerId, writer } = this.#term;
     const { app, generation } = record;
+    const format = this.#format();
     const { desired, list } = tellingOf(this.#catalog, record, { ledgerId, epoch: leadership.epoch });
     this.#catalog.put({ kind: "app", record });
-    this.#catalog.tell(app, list, this.#term.nowMs());
-    const formatMax = this.#formatMax();
+    this.#catalog.tell(app, list, { atMs: this.#term.nowMs(), format });
     const written = writer.add({
       puts: [
         ...puts,
-        { key: keys.desiredApp(app), value: desired, formatMax },
-        { key: keys.desiredApps, value: list, formatMax },
+        { key: keys.desiredApp(app), value: desired, formatMax: format },
+        { key: keys.desiredApps, value: list, formatMax: format },
       ],
       events: [{ kind: "app", id: app, ...event, generation, ...origin }],
     });

@@ -1,6 +1,7 @@
 import { messageOf } from "../../base/errors.js";
 import type { Bus, Clock, Ledger, LedgerEntry, Log, Subscription } from "../../base/ports.js";
 import { appInstancesMax } from "../../contracts/app-limits.js";
+import { formatOf } from "../../contracts/formats.js";
 import { keys } from "../../contracts/keys.js";
 import type { Formats } from "../../contracts/record-formats.js";
 import { subjectsOf } from "../../contracts/subjects.js";
@@ -160,6 +161,6 @@ export class CopiedApps {
     if (!("record" in read) || read.record.ledgerId !== ledgerId) return;
     const { list } = this.known.catalog;
     if (list?.ledgerId === ledgerId && list.generation > read.record.generation) return;
-    this.known.catalog.put({ kind: "desired", record: read.record });
+    this.known.catalog.put({ kind: "desired", record: read.record, format: formatOf(value) ?? 1 });
   }
 }

@@ -1,6 +1,7 @@
 import { defaultAlertAfterMs } from "../../../machines/app-look.js";
 import { isOtherInterval } from "../../../machines/liveness.js";
 import { messageOf } from "../../base/errors.js";
+import type { AppReport } from "../../contracts/app-report.js";
 import { byClock } from "../../contracts/origin.js";
 import type { FleetAppRecord } from "../fleet-records.js";
 import { SilenceWatch } from "../silence-watch.js";
@@ -42,7 +43,7 @@ export class LeaderApps {
     this.known = new KnownApps(term, () => this.intake);
     const { catalog } = this.known;
     this.instances = new AppInstances(term, catalog);
-    this.commands = new AppCommands(term, this.known, () => this.#desiredFormatMax());
+    this.commands = new AppCommands(term, this.known, () => this.#desiredFormat());
     this.#watch = new SilenceWatch(term.clock, {
       onGone: (instance) => this.#forgetGone(instance),
     });
@@ -54,7 +55,10 @@ export class LeaderApps {
         this.#watch.start();
         return this.instances.join(report);
       },
-      onNews: (_, report) => this.instances.audit(report),
+      onNews: (_, report) => {
+        this.instances.audit(report);
+        this.#tellReadably(report);
+      },
       wants: (heard) => this.#wants(heard),
       ask: askToReport,
     });
@@ -144,10 +148,21 @@ export class LeaderApps {
     bus.publish(subjects.appsAsk(instance, "report"), JSON.stringify(ask));
   }
 
-  /** What all instances read, also those that have not said so yet. */
-  #desiredFormatMax(): number {
-    const { oldest, newest } = this.#term.formats.known["desired.app"];
-    let max = newest;
+  #tellReadably(report: AppReport): void {
+    const { instance } = report;
+    this.commands
+      .tellReadably(report)
+      // The term ends with a write that failed.
+      .catch((error: unknown) =>
+        this.#term.log.debug({ instance, error: messageOf(error) }, "what it can read was not written"),
+      );
+  }
+
+  /** What is written, or less where an instance reads less, or has not said yet what it reads. */
+  #desiredFormat(): number {
+    const { formats } = this.#term;
+    const { oldest } = formats.known["desired.app"];
+    let max = formats.writtenOf("desired.app");
     for (const instance of this.known.catalog.instances.keys())
       max = Math.min(max, this.intake.find(instance)?.last.desiredFormat ?? oldest);
     return Math.max(oldest, max);
