@@ -56,5 +56,8 @@ test("coordinators and agents of the next version are among the first, and a sma
     true,
   );
   expect(plans.some(({ instances }) => instances.some(({ isNext }) => isNext))).toBe(true);
+  const processes = plans.flatMap(({ appInstances }) => appInstances);
+  expect(new Set(processes.map(({ isNext }) => isNext)).size).toBe(2);
+  expect(processes.some(({ startsAtMs }) => startsAtMs > 0)).toBe(true);
   expect(drawPlan("12", { instancesMax: 2 }).instances.length).toBeLessThanOrEqual(2);
 });

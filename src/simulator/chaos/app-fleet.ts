@@ -21,11 +21,12 @@ export class AppFleet {
   /** @param onHost told of what runs the actors of each */
   start(onHost: (host: ActorHost) => void): void {
     const { appInstances, apps } = this.#plan;
-    for (const { id, driftPpm } of appInstances) {
+    for (const { id, driftPpm, isNext, startsAtMs } of appInstances) {
       const onEnabled: AppFleet["onEnabled"] = (node, app) => this.onEnabled(node, app);
-      const node = new AppNode(this.#world, { id, driftPpm, apps, onHost, onEnabled });
+      const node = new AppNode(this.#world, { id, driftPpm, isNext, apps, onHost, onEnabled });
       this.nodes.set(id, node);
-      this.startNode(node);
+      if (startsAtMs > 0) this.#world.clock.setTimer(startsAtMs, () => this.startNode(node));
+      else this.startNode(node);
     }
   }
 
@@ -47,6 +48,13 @@ export class AppFleet {
       if (node.busName === busName) node.kill();
       this.startNode(node);
     };
+  }
+
+  /** It starts again as the next version. */
+  upgrade(node: AppNode): void {
+    node.kill();
+    node.isNext = true;
+    this.startNode(node);
   }
 
   /** One of the apps that run there ends by itself. @returns whether one did */

@@ -2,6 +2,7 @@ import type { AppToRun } from "../../agent/app-engine.js";
 import { type AppAgent, createAppAgent } from "../../agent/apps/app-agent.js";
 import { MemoryRecords } from "../../agent/memory/records.js";
 import type { MemoryBus } from "../../bus/memory-connection.js";
+import { currentFormats } from "../../contracts/record-formats.js";
 import type { ActorHost } from "../../runtime/actor.js";
 import type { SeededRandom } from "../../runtime/random.js";
 import { NodeClock } from "../node-clock.js";
@@ -9,6 +10,7 @@ import type { SimulatedWorld } from "../world.js";
 import { Dice } from "./dice.js";
 import type { AppTemper } from "./life-plan.js";
 import { MemoryApps } from "./memory-apps.js";
+import { nextFormats } from "./next-formats.js";
 import { beginProcess } from "./node-process.js";
 
 /** The longest that a call of an engine may take here: short, so that what hangs is not all there is of a life. */
@@ -17,6 +19,8 @@ const limitsMs = { install: 10_000, initialize: 5_000, enable: 5_000, disable: 5
 export interface AppNodeOptions {
   readonly id: string;
   readonly driftPpm: number;
+  /** Its program is made with the next version. */
+  readonly isNext: boolean;
   readonly apps: readonly AppTemper[];
   /** An app runs there from now on. */
   readonly onEnabled: (node: AppNode, app: AppToRun) => void;
@@ -28,6 +32,7 @@ export class AppNode {
   readonly id: string;
   readonly engine: MemoryApps;
   readonly records: MemoryRecords;
+  isNext: boolean;
   readonly #world: SimulatedWorld;
   readonly #options: AppNodeOptions;
   readonly #random: SeededRandom;
@@ -37,8 +42,9 @@ export class AppNode {
   #starts = 0;
 
   constructor(world: SimulatedWorld, options: AppNodeOptions) {
-    const { id, apps, driftPpm, onEnabled } = options;
+    const { id, apps, driftPpm, isNext, onEnabled } = options;
     this.id = id;
+    this.isNext = isNext;
     this.#world = world;
     this.#options = options;
     this.#random = world.random.fork(`apps/${id}`);
@@ -73,7 +79,13 @@ export class AppNode {
     onHost(process.host);
     const agent = createAppAgent(
       { ...process, engine: this.engine, records: this.records },
-      { fleet: this.#world.fleet, instance: this.id, agentVersion: "1.0.0", limitsMs },
+      {
+        fleet: this.#world.fleet,
+        instance: this.id,
+        agentVersion: "1.0.0",
+        limitsMs,
+        formats: this.isNext ? nextFormats : currentFormats,
+      },
     );
     this.#agent = agent;
     await agent.start();

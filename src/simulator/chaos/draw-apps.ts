@@ -1,4 +1,5 @@
-import { cutOf, type Dice } from "./dice.js";
+import type { SeededRandom } from "../../runtime/random.js";
+import { cutOf, Dice } from "./dice.js";
 import type { AppTemper, Happening, HappeningOf, LifePlan } from "./life-plan.js";
 
 const verbs: readonly (readonly [number, HappeningOf<"app">["verb"]])[] = [
@@ -10,29 +11,49 @@ const verbs: readonly (readonly [number, HappeningOf<"app">["verb"]])[] = [
   [0.5, "reconcile"],
 ];
 
-type Apps = Pick<LifePlan, "apps" | "appInstances" | "happenings">;
+/** What of the life that they are in goes for them too. */
+export interface LifeAround {
+  readonly faultsMs: number;
+  readonly drifts: boolean;
+  readonly upgrades: boolean;
+}
 
-/**
- * Apps, the processes that they run in, who asks something of them, and what goes wrong with those processes: in half of the lives.
- *
- * @param later draws who leaves and is forgotten
- */
-export function drawApps(dice: Dice, later: Dice, faultsMs: number, drifts: boolean): Apps {
-  if (dice.chance(0.5)) return { apps: [], appInstances: [], happenings: [] };
+interface Apps extends Pick<LifePlan, "apps" | "appInstances" | "happenings"> {
+  /** All coordinators are of the next version from the beginning: newer formats are written after minutes in which all read them. */
+  readonly areNext: boolean;
+}
+
+/** Apps, the processes that they run in, who asks something of them, and what goes wrong with those processes: in half of the lives. */
+export function drawApps(random: SeededRandom, around: LifeAround): Apps {
+  const { faultsMs, drifts, upgrades } = around;
+  // What was added later has streams of its own, so that what was drawn before stays as it was.
+  const dice = new Dice(random.fork("apps"));
+  const leavers = new Dice(random.fork("apps/later"));
+  const versions = new Dice(random.fork("apps/versions"));
+  if (dice.chance(0.5)) return { apps: [], appInstances: [], happenings: [], areNext: false };
   const apps = Array.from({ length: dice.int(1, 3) }, (_, at) => temper(dice, `app${at + 1}`));
-  const appInstances = Array.from({ length: dice.int(1, 4) }, (_, at) => ({
-    id: `p${at + 1}`,
-    driftPpm: drifts ? dice.int(-500, 500) : 0,
-  }));
+  const areNext = upgrades && versions.chance(0.5);
+  const nextShare = upgrades ? versions.pick(areNext ? [0.5, 1, 1] : [0, 0.5, 1]) : 0;
+  const appInstances = Array.from({ length: dice.int(1, 4) }, (_, at) => {
+    const isLate = versions.chance(0.15);
+    return {
+      id: `p${at + 1}`,
+      driftPpm: drifts ? dice.int(-500, 500) : 0,
+      isNext: versions.chance(isLate ? nextShare / 2 : nextShare),
+      startsAtMs: isLate ? versions.int(1, faultsMs) : 0,
+    };
+  });
   const added = apps.map((_, at) => ({ ...wish(dice, dice.int(500, 5_000)), verb: "add" as const, app: at }));
   return {
     apps,
     appInstances,
+    areNext,
     happenings: [
       ...added,
       ...series(dice, faultsMs, wish),
       ...series(dice, faultsMs, fault),
-      ...(later.chance(0.5) ? series(later, faultsMs, leaving) : []),
+      ...(leavers.chance(0.5) ? series(leavers, faultsMs, leaving) : []),
+      ...(upgrades ? appInstances.flatMap((_, at) => upgrade(versions, faultsMs, at)) : []),
     ],
   };
 }
@@ -59,6 +80,11 @@ function wish(dice: Dice, atMs: number): HappeningOf<"app"> {
     careful: dice.chance(0.5),
     by: dice.pick(["anna", "bob"]),
   };
+}
+
+function upgrade(dice: Dice, faultsMs: number, which: number): Happening[] {
+  if (dice.chance(0.5)) return [];
+  return [{ do: "appNode", atMs: dice.int(5_000, faultsMs - 1), forMs: 0, which, how: "upgrade" }];
 }
 
 /** A process is taken out of the fleet, or says that it leaves; it comes back. */

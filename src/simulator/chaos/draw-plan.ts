@@ -28,7 +28,7 @@ export function drawPlan(seed: string, options: { readonly instancesMax?: number
   const drifts = swarm.has("clocks");
   const drift = () => (drifts ? dice.int(-500, 500) : 0);
   const isNext = () => swarm.has("upgrades") && dice.chance(0.25);
-  const apps = drawApps(new Dice(random.fork("apps")), new Dice(random.fork("apps/later")), faultsMs, drifts);
+  const apps = drawApps(random, { faultsMs, drifts, upgrades: swarm.has("upgrades") });
   return {
     seed,
     leaseMs,
@@ -45,7 +45,7 @@ export function drawPlan(seed: string, options: { readonly instancesMax?: number
       },
       () => ({
         driftPpm: drift(),
-        isNext: isNext(),
+        isNext: isNext() || apps.areNext,
       }),
     ),
     instances: Array.from({ length: size }, (_, at) => ({

@@ -212,6 +212,9 @@ export class Faults {
       case "leave":
         this.#later(forMs, apps.stop(node, { leave: how === "leave" }));
         break;
+      case "upgrade":
+        apps.upgrade(node);
+        break;
       case "kill":
         node.kill();
         this.#later(forMs, () => apps.startNode(node));

@@ -124,7 +124,7 @@ export const happeningSchema = z.discriminatedUnion("do", [
     atMs,
     forMs,
     which: nth,
-    how: z.enum(["kill", "stop", "leave", "stall", "diskFull", ...cut.options]),
+    how: z.enum(["kill", "stop", "leave", "upgrade", "stall", "diskFull", ...cut.options]),
   }),
   /** One of the apps that run there ends by itself. */
   z.strictObject({ do: z.literal("appEnds"), atMs, which: nth, app: nth }),
@@ -193,7 +193,15 @@ export const lifePlanSchema = z.strictObject({
   apps: z.array(appTemperSchema).max(8).default([]),
   /** Processes with apps in them. */
   appInstances: z
-    .array(z.strictObject({ id: idSchema, driftPpm: z.int() }))
+    .array(
+      z.strictObject({
+        id: idSchema,
+        driftPpm: z.int(),
+        isNext: z.boolean().default(false),
+        /** It is new to the fleet then. */
+        startsAtMs: ms.default(0),
+      }),
+    )
     .max(20)
     .default([]),
   happenings: z.array(happeningSchema).max(2_000),

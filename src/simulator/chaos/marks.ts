@@ -30,6 +30,7 @@ export const marks = {
   appBroken: "an app does not work on an instance in the end, for a permanent cause",
   appCleared: "an app that was uninstalled everywhere is forgotten",
   appInstanceForgotten: "an instance with apps is taken out of the fleet by somebody",
+  appsToldInNewer: "instances with apps are told in a newer format",
   formatsRaised: "a newer format is begun",
 } as const satisfies Readonly<Record<string, string>>;
 

@@ -1,7 +1,9 @@
 import { expect, test } from "vitest";
 import { keys } from "../../../src/contracts/keys.js";
+import type { AppNode } from "../../../src/simulator/chaos/app-node.js";
 import { formats } from "../../../src/simulator/chaos/invariants/formats.js";
 import { nextFormats } from "../../../src/simulator/chaos/next-formats.js";
+import { desiredApp } from "../../machines/app-samples.js";
 import { deploymentOf, sightingOf } from "../../machines/samples.js";
 import { desiredOf, StagedFleet } from "./staged-fleet.js";
 
@@ -48,4 +50,20 @@ test("an agent that is told something in a format which it does not read is noti
   fleet.write({ puts: desired(2) });
   fleet.report({ state: sightingOf({ desiredFormat: 1 }).state });
   expect(() => fleet.write({ puts: desired(2) })).toThrow(/in format 2, its agent reads 1/);
+});
+
+test("apps that are told in a format that an instance of the fleet does not read, or nobody agreed on, are noticed", () => {
+  const tell = (fleet: StagedFleet, format: number) => () =>
+    fleet.write({ puts: { [keys.desiredApp("mail")]: { ...toldApp, format } } });
+  const fleet = led();
+  const agree = (written: object) => fleet.write({ puts: { formats: { format: 1, written } } });
+  const toldApp = nextFormats["desired.app"].write(desiredApp(1, "enabled"), 2) as object;
+  expect(tell(fleet, 2)).toThrow(/desired.app.mail in format 2, agreed is 1/);
+  agree({ "desired.app": 2, app: 2 });
+  fleet.apps.set("p1", { isNext: false } as AppNode);
+  // It is not in the fleet.
+  expect(tell(fleet, 2)).not.toThrow();
+  expect(fleet.marks).toContain("appsToldInNewer");
+  fleet.write({ puts: { [keys.appInstance("p1")]: {} } });
+  expect(tell(fleet, 2)).toThrow(/in format 2, which p1 does not read/);
 });

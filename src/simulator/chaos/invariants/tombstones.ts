@@ -1,5 +1,7 @@
+import { currentFormats } from "../../../contracts/record-formats.js";
 import { subjectsOf } from "../../../contracts/subjects.js";
 import { type MakeInvariant, Violation } from "../invariant.js";
+import { nextFormats } from "../next-formats.js";
 
 /** From what is heard to what is done: a call that is under way is told to end, and a record is written. */
 const underWayMs = 1_000;
@@ -22,12 +24,12 @@ export const tombstones: MakeInvariant = (witness) => {
     taken({ from, subject, data }, by) {
       if (from !== "ledger-store" || !by.startsWith("apps-") || data.length === 0) return;
       if (!subject.startsWith(desiredBegin) && subject.startsWith("rollcall.")) return;
-      const { app, generation, desiredStatus } = JSON.parse(decoder.decode(data)) as {
-        app?: string;
-        generation?: number;
-        desiredStatus?: string;
-      };
-      if (app === undefined || generation === undefined || desiredStatus === undefined) return;
+      const node = [...witness.apps.values()].find(({ busName }) => busName === by);
+      // What a process cannot read it has not seen.
+      const formats = node?.isNext === false ? currentFormats : nextFormats;
+      const read = formats["desired.app"].read(JSON.parse(decoder.decode(data)));
+      if (!("record" in read)) return;
+      const { app, generation, desiredStatus } = read.record;
       const key = `${by} ${app}`;
       if (generation <= (heard.get(key)?.generation ?? 0)) return;
       heard.set(key, { generation, isTombstone: desiredStatus === "uninstalled", atMs: witness.nowMs() });
