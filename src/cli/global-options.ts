@@ -1,6 +1,6 @@
 import { type Command, Option } from "commander";
+import { isLogLevel, type LogLevel, logLevels } from "../base-node/log.js";
 import type { CliIo } from "./cli-io.js";
-import { isLogLevel, type LogLevel, logLevels } from "./log.js";
 import { usageError } from "./usage-error.js";
 
 /** The options that every command takes, before or after its name. */

@@ -1,11 +1,11 @@
 import { createClient } from "../api/client.js";
 import type { Client } from "../api/client-types.js";
 import type { Log } from "../base/ports.js";
+import { createLog } from "../base-node/log.js";
 import { connectNatsBus, type NatsBus } from "../bus/nats-bus.js";
 import { refusal } from "../contracts/errors.js";
 import type { CliIo } from "./cli-io.js";
 import { type GlobalOptions, logLevelOf } from "./global-options.js";
-import { createLog } from "./log.js";
 import { findTarget, type Target } from "./target.js";
 
 /** A connection to a fleet's control plane, for one command. */

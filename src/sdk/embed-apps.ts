@@ -3,13 +3,13 @@ import { createRecordFiles } from "../agent/adapters/record-files.js";
 import { type AppAgent, createAppAgent } from "../agent/apps/app-agent.js";
 import type { Bus, Clock, Log, RecordStore } from "../base/ports.js";
 import { lockFolder } from "../base-node/folder-lock.js";
+import { createLog } from "../base-node/log.js";
 import { createLateBus, type LateBus } from "../bus/late-bus.js";
 import { connectNatsBus } from "../bus/nats-bus.js";
 import { openLedgerReader } from "../ledger/ledger-reader.js";
 import { createRealRandom } from "../runtime/random.js";
 import { createRealClock } from "../runtime/real-clock.js";
 import { checkEmbedOptions, type EmbedAppsOptions, isBus } from "./embed-options.js";
-import { createStderrLog } from "./stderr-log.js";
 
 /** The apps of this process's instance. */
 export type EmbeddedApps = Pick<AppAgent, "stateOf" | "states" | "stats" | "stop">;
@@ -37,7 +37,7 @@ export async function embedApps(options: EmbedAppsOptions): Promise<EmbeddedApps
   } = options;
   checkEmbedOptions(options);
   const { clock = createRealClock(), random = createRealRandom() } = options;
-  const { log = createStderrLog(clock, "rollcall apps") } = options;
+  const { log = createLog({ level: "warn", name: "rollcall apps" }) } = options;
   const lock = data === undefined ? undefined : await lockFolder(data);
   const owned = isBus(nats) ? undefined : busOf(nats, { instance, clock, log });
   const bus = owned ?? (nats as Bus);

@@ -1,3 +1,4 @@
+import fs from "node:fs";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { createModuleEngine, type EmbedAppsOptions, type EmbeddedApps, embedApps } from "../../src/index.js";
 import { startClient, startPlane } from "../kit/control-plane.js";
@@ -71,11 +72,11 @@ describe("what cannot be embedded is refused at once, by the name of the option"
 
 test("where NATS does not let it in, it runs all the same and says why on the standard error", async () => {
   const written: string[] = [];
-  vi.spyOn(process.stderr, "write").mockImplementation((text) => {
-    written.push(String(text));
-    return true;
+  const stderr = vi.spyOn(fs, "writeSync").mockImplementation((file, text) => {
+    if (file === 2) written.push(String(text));
+    return String(text).length;
   });
-  onTestFinished(() => void vi.restoreAllMocks());
+  onTestFinished(() => stderr.mockRestore());
   const apps = await embed({ nats: serversOf("wrong") });
   expect(apps.states()).toEqual([]);
   const [line = ""] = written;

@@ -1,6 +1,7 @@
 import { resolve } from "node:path";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { checkName } from "../../api/request.js";
+import type { LogLevel } from "../../base-node/log.js";
 import { type Labels, labelsSchema } from "../../contracts/instance.js";
 import type { ChaosPlayer } from "../../simulator/chaos/chaos.js";
 import type { Player } from "../../simulator/rehearsal.js";
@@ -8,7 +9,6 @@ import { type Cli, withExamples } from "../cli.js";
 import type { CliIo } from "../cli-io.js";
 import type { ExitCode } from "../exit-codes.js";
 import { logLevelOf } from "../global-options.js";
-import type { LogLevel } from "../log.js";
 import { findTarget, type Target } from "../target.js";
 import { usageError } from "../usage-error.js";
 import { collect, parseDuration } from "../values.js";

@@ -8,6 +8,7 @@ import { createAgent } from "../../agent/agent.js";
 import { processKey } from "../../agent/journal.js";
 import { refuseTwin } from "../../agent/twin.js";
 import { lockFolder } from "../../base-node/folder-lock.js";
+import { createLog } from "../../base-node/log.js";
 import { createLateBus } from "../../bus/late-bus.js";
 import { connectNatsBus } from "../../bus/nats-bus.js";
 import { refusal } from "../../contracts/errors.js";
@@ -18,7 +19,6 @@ import { createActorHost } from "../../runtime/actor-host.js";
 import type { CliIo } from "../cli-io.js";
 import type { AgentOptions } from "../commands/long-running.js";
 import { type ExitCode, exitCodes } from "../exit-codes.js";
-import { createLog } from "../log.js";
 import { productVersion } from "../product-version.js";
 import { untilSignal } from "./until-signal.js";
 

@@ -1,8 +1,8 @@
+import { createLog } from "../../base-node/log.js";
 import { refusal } from "../../contracts/errors.js";
 import type { CliIo } from "../cli-io.js";
 import type { CoordinatorOptions } from "../commands/long-running.js";
 import { type ExitCode, exitCodes } from "../exit-codes.js";
-import { createLog } from "../log.js";
 import { startControlPlane } from "./control-plane.js";
 import { untilSignal } from "./until-signal.js";
 

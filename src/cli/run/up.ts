@@ -1,12 +1,12 @@
 import { mkdir, rm } from "node:fs/promises";
 import type { RollcallError } from "../../base/errors.js";
 import { lockFolder } from "../../base-node/folder-lock.js";
+import { createLog } from "../../base-node/log.js";
 import type { RunningNats } from "../../nats-server/running-nats.js";
 import type { CliIo } from "../cli-io.js";
 import type { UpOptions } from "../commands/long-running.js";
 import { contextPath, writeContext } from "../context.js";
 import { type ExitCode, exitCodes } from "../exit-codes.js";
-import { createLog } from "../log.js";
 import { startControlPlane } from "./control-plane.js";
 import { startNats } from "./folder-nats.js";
 import { untilSignal } from "./until-signal.js";
