@@ -95,6 +95,7 @@ export function unaskedRowOf(unasked: UnaskedApp, asked: AskedApps, nowMs: numbe
   const { one, state } = unasked;
   const isHeard = one.hearing === "heard";
   const isKept = unaskedStanding(unasked) === "kept";
+  const why = whyUnasked(unasked, nowMs);
   return {
     app: state.app,
     instanceId: one.instance,
@@ -110,7 +111,8 @@ export function unaskedRowOf(unasked: UnaskedApp, asked: AskedApps, nowMs: numbe
     nextAttemptAtMs: nextAttemptAtMs(one, state),
     reportAgeMs: one.reportAgeMs,
     alerted: Object.hasOwn(one.alertedAtMs, state.app),
-    why: whyUnasked(unasked, nowMs).sentence,
+    rule: why.rule,
+    why: why.sentence,
   };
 }
 

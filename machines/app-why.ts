@@ -188,6 +188,7 @@ export function appRowOf(asked: AskedApp, one: AppInstance, nowMs: number): AppR
     nextAttemptAtMs: nextAttemptAtMs(one, state),
     reportAgeMs: one.reportAgeMs,
     alerted: Object.hasOwn(one.alertedAtMs, app),
+    rule: whyRules[standing],
     why: whyOfPair(asked, one, nowMs).sentence,
   };
 }

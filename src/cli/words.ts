@@ -40,6 +40,12 @@ export function countText(count: number, one: string, many = `${one}s`): string 
   return `${count} ${count === 1 ? one : many}`;
 }
 
+/** `a, b, c`, or `a, b and 7 more`. */
+export function namesText(names: readonly string[], shownMax: number): string {
+  const shown = names.slice(0, shownMax).join(", ");
+  return names.length > shownMax ? `${shown} and ${names.length - shownMax} more` : shown;
+}
+
 /** What is to be said of a fleet's apps besides how many there are; nothing of those that are as asked. */
 export function oddAppsText({ alerts, unasked = 0 }: NonNullable<FleetStatus["apps"]>): string {
   const parts = [

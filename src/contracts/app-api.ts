@@ -64,8 +64,11 @@ export const appRowSchema = z.object({
   /** `null` if it was not heard of since this coordinator leads. */
   reportAgeMs: z.number().nullable(),
   alerted: z.boolean(),
-  /** One sentence. */
+  /** How it stands, as a stable word, and why in one sentence. */
+  rule: z.string(),
   why: z.string(),
+  /** In `apps.status`, of what is not as asked: what it is counted under, and on how many instances of the app it is so. */
+  cause: z.object({ name: z.string(), instances: z.number() }).optional(),
 });
 export type AppRow = z.infer<typeof appRowSchema>;
 
@@ -212,6 +215,13 @@ export const appEndpoints = {
         .nullable()
         .default(null)
         .meta({ description: "The `next` of the page before" }),
+      perCause: z
+        .int()
+        .min(1)
+        .optional()
+        .meta({
+          description: "At most so many instances of an app that are not as asked for the same cause",
+        }),
       limit: z.int().min(1).max(appRowsMax).default(appRowsMax),
     }),
     reply: listOf(appRowSchema).extend({

@@ -287,10 +287,10 @@ describe("what is shown of apps", () => {
     expect(asked).toMatchObject([{ app: null, instance: null, all: false }]);
     expect(stdout).toMatchInlineSnapshot(`
       "mail is to be enabled, generation 3
-      INSTANCE   IS                        NOT SO FOR   TRIES   NEXT
-      web-2      error_disabled            4m12s            3    12s
-      web-3      compiler_error_disabled   1h               1      -   alert
-      web-5      error_disabled            4m12s            3    12s
+      INSTANCE   IS                        NOT SO FOR   TRIES       NEXT
+      web-2      error_disabled            4m12s            3        12s
+      web-3      compiler_error_disabled   1h               1   if asked   alert
+      web-5      error_disabled            4m12s            3        12s
       web-2, web-5: APP_FAILED: App mail failed: it threw.
       web-3: APP_COMPILER_ERROR: App mail does not compile: Unexpected token.
 
@@ -315,20 +315,25 @@ describe("what is shown of apps", () => {
   });
 
   test("status of much that is not as asked stays readable, and says that there is more", async () => {
-    const pairs = Array.from({ length: 15 }, (_, app) =>
-      Array.from({ length: 30 }, (_, at) => {
+    const rows = Array.from({ length: 15 }, (_, app) =>
+      Array.from({ length: 5 }, (_, at) => {
         const one = on(`web-${at}`, appInstance([{ ...failed, app: `app-${app}` }]));
-        return appRowOf(askedApp("enabled", { app: `app-${app}` }), one, viewNowMs);
+        const row = appRowOf(askedApp("enabled", { app: `app-${app}` }), one, viewNowMs);
+        return { ...row, cause: { name: "APP_FAILED", instances: 200 } };
       }),
     );
-    const counts = { total: 450, inSync: 0, mismatched: 450, unheard: 0 };
-    const { stdout } = await asks("apps.status", { ...listed, items: pairs.flat(), counts }, "status");
-    expect(stdout.split("\n").length).toBeLessThan(300);
-    expect(stdout).toContain("and 10 more instances");
-    expect(stdout).toContain("web-0, web-1, web-2 and 27 more: APP_FAILED");
+    const counts = { total: 3_000, inSync: 0, mismatched: 3_000, unheard: 0 };
+    const reply = { ...listed, items: rows.flat(), counts };
+    const { stdout, asked } = await asks("apps.status", reply, "status");
+    expect(asked).toMatchObject([{ app: null, perCause: 5 }]);
+    expect(stdout.split("\n").length).toBeLessThan(120);
+    expect(stdout).toContain("and 195 more instances, APP_FAILED: rollcall apps status app-0 --all");
+    expect(stdout).toContain("web-0, web-1, web-2 and 2 more: APP_FAILED");
+    expect(stdout).toContain("Nor are these as asked: app-10, app-11, app-12, app-13, app-14.");
     expect(stdout).toContain("There are more than are shown");
-    const one = await asks("apps.status", { ...listed, items: pairs[0], counts }, "status", "app-0");
-    expect(one.stdout).toContain("web-29");
+    const one = await asks("apps.status", { ...listed, items: rows[0], counts }, "status", "app-0");
+    expect(one.asked).toMatchObject([{ app: "app-0", perCause: 20 }]);
+    expect(one.stdout).not.toContain("Nor are");
   });
 
   test("status and ls show what instances have though nobody asked for it, with the two ways out", async () => {

@@ -332,6 +332,21 @@ describe("what fails on one instance", () => {
     expect(seen).toEqual(["chat", "mail"].flatMap((app) => [1, 2, 3].map((n) => `${app} web-${n}`)));
   });
 
+  test("with the same cause on many instances leaves room for other causes and other apps", async () => {
+    for (const { engine } of world.instances.values())
+      engine.fates.set("chat enable", new AppError("compiler", "unexpected token"));
+    world.instance("web-3").engine.fates.set("chat initialize", new AppError("settings", "no host"));
+    await world.addApp("chat");
+    await world.advance(1_000);
+    const { items, counts, next } = await world.call("apps.status", { perCause: 1 });
+    expect(items.map(({ app, instanceId, cause }) => [app, instanceId, cause])).toEqual([
+      ["chat", "web-1", { name: "APP_COMPILER_ERROR", instances: 2 }],
+      ["chat", "web-3", { name: "APP_SETTINGS_INVALID", instances: 1 }],
+      ["mail", "web-2", { name: "APP_LICENSE_INVALID", instances: 1 }],
+    ]);
+    expect([counts.mismatched, next]).toEqual([4, null]);
+  });
+
   test("is tried again when somebody asks, and counted by its cause", async () => {
     world.instance("web-2").engine.fates.delete("mail enable");
     await world.advance(60_000);

@@ -2,17 +2,18 @@ import type { AppHistoryItem, AppReconciled, AppRow, AppView } from "../../contr
 import { durationText } from "../../contracts/duration.js";
 import type { Paint } from "../paint.js";
 import { factsText, tableText } from "../table.js";
-import { agoText, countText, plainText } from "../words.js";
+import { agoText, countText, namesText, plainText } from "../words.js";
 
 /** The words of `rollcall apps …`. */
 
-/** Apps that are shown, and of each, where there are several, so many instances. */
+/** Apps that are shown with their instances, and others by name. */
 const appsShownMax = 10;
-const rowsShownMax = 20;
+const othersShownMax = 50;
 /** Reasons under the table of one app; `apps why` has each. */
 const reasonsShownMax = 10;
 /** Instances that share a reason, by name. */
 const namesShownMax = 3;
+const secondMs = 1_000;
 /** Changes of a long settings text are not for a terminal. */
 const settingsCharactersMax = 200;
 
@@ -26,9 +27,8 @@ export function appsText(
   const none = "There are no apps yet: rollcall apps add APP VERSION";
   const table = apps.length === 0 ? none : appsTable(apps, asOf, paint);
   if (unasked.length === 0) return table;
-  const names = unasked.slice(0, appsShownMax).join(", ");
-  const others = unasked.length > appsShownMax ? ` and ${unasked.length - appsShownMax} more` : "";
-  return `${table}\n\n${paint("yellow", `Nobody asked for ${names}${others}, yet there are instances that have it: rollcall apps status`)}`;
+  const names = namesText(unasked, appsShownMax);
+  return `${table}\n\n${paint("yellow", `Nobody asked for ${names}, yet there are instances that have it: rollcall apps status`)}`;
 }
 
 function appsTable(apps: readonly AppView[], asOf: number, paint: Paint): string {
@@ -108,22 +108,19 @@ export function statusText(
 ): string {
   if (counts.total + items.length === 0)
     return "There is nothing to show: no app, or no instance with apps yet.";
-  const byApp = new Map<string, AppRow[]>();
-  for (const row of items) byApp.set(row.app, [...(byApp.get(row.app) ?? []), row]);
+  const byApp = grouped(items, ({ app }) => app);
   const apps = [...byApp.values()];
-  const isOne = apps.length === 1;
-  const tables = apps
-    .slice(0, appsShownMax)
-    .map((rows) => appStatusText(rows, isOne ? rows.length : rowsShownMax, asOf, paint));
+  const tables = apps.slice(0, appsShownMax).map((rows) => appStatusText(rows, asOf, paint));
+  const others = [...byApp.keys()].slice(appsShownMax);
+  const also = others.length === 0 ? [] : [`Nor are these as asked: ${namesText(others, othersShownMax)}.`];
   const sum = `${countText(counts.total, "pair")} of app and instance: ${counts.inSync} as asked, ${counts.mismatched} not, ${counts.unheard} not heard.${unaskedText(unasked)}`;
-  const isCut =
-    more || apps.length > appsShownMax || (!isOne && apps.some((rows) => rows.length > rowsShownMax));
-  const left = isCut
-    ? " There are more than are shown: narrow it by APP or --instance, or take --json."
-    : !all && counts.total + unasked > items.length
-      ? " --all shows all."
-      : "";
-  return [...tables, `${sum}${left}`].join("\n\n");
+  const left =
+    more || others.length > 0
+      ? " There are more than are shown: narrow it by APP or --instance, or take --json."
+      : !all && counts.total + unasked > items.length
+        ? " --all shows all."
+        : "";
+  return [...tables, ...also, `${sum}${left}`].join("\n\n");
 }
 
 function unaskedText(unasked: number): string {
@@ -131,10 +128,9 @@ function unaskedText(unasked: number): string {
   return ` Besides, ${countText(unasked, "pair")} that nobody asked for.`;
 }
 
-function appStatusText(all: readonly AppRow[], rowsMax: number, asOf: number, paint: Paint): string {
-  const [first] = all;
+function appStatusText(rows: readonly AppRow[], asOf: number, paint: Paint): string {
+  const [first] = rows;
   if (first === undefined) return "";
-  const rows = all.slice(0, rowsMax);
   const lead =
     first.desiredStatus === null
       ? `${first.app}: nobody asked for it`
@@ -159,38 +155,58 @@ function appStatusText(all: readonly AppRow[], rowsMax: number, asOf: number, pa
     ],
     paint,
   );
-  const more = all.length > rowsMax ? [`and ${countText(all.length - rowsMax, "more instance")}`] : [];
-  return [paint("bold", lead), table, ...more, ...reasonLines(all)].join("\n");
+  return [paint("bold", lead), table, ...leftOutLines(rows), ...reasonLines(rows)].join("\n");
 }
 
-function nextText({ nextAttemptAtMs }: AppRow, asOf: number): string {
+/** What comes next where something is to come: what has stopped goes on when somebody asks or changes it. */
+function nextText({ nextAttemptAtMs, rule }: AppRow, asOf: number): string {
+  if (rule === "working") return "at it";
+  if (rule === "stopped") return "if asked";
   if (nextAttemptAtMs === null) return "-";
-  return nextAttemptAtMs <= asOf ? "now" : durationText(nextAttemptAtMs - asOf);
+  const inMs = nextAttemptAtMs - asOf;
+  return inMs < secondMs ? "now" : durationText(inMs);
+}
+
+/** Of each cause, how many more there are than have a line. */
+function leftOutLines(rows: readonly AppRow[]): string[] {
+  return [...grouped(rows, ({ cause }) => cause?.name ?? "").values()].flatMap((alike) => {
+    const [{ app, cause } = { app: "", cause: undefined }] = alike;
+    const left = (cause?.instances ?? 0) - alike.length;
+    if (cause === undefined || left <= 0) return [];
+    return [`and ${countText(left, "more instance")}, ${cause.name}: rollcall apps status ${app} --all`];
+  });
 }
 
 /** Each reason once, with who has it. */
 function reasonLines(rows: readonly AppRow[]): string[] {
-  const by = new Map<string, string[]>();
-  for (const row of rows) {
-    if (row.inSync === true) continue;
-    const text =
-      row.inSync === false && row.reason !== null ? `${row.reason.code}: ${row.reason.message}` : "";
+  const odd = rows.filter(({ inSync }) => inSync !== true);
+  const reasons = grouped(odd, ({ inSync, reason, why }) =>
     // What has no reason is told as it is there, with its own name.
-    const key = text === "" ? row.why : text;
-    by.set(key, [...(by.get(key) ?? []), ...(text === "" ? [] : [row.instanceId])]);
-  }
-  const lines = [...by].map(([text, names]) => {
-    const shown = names.slice(0, namesShownMax).join(", ");
-    const others = names.length > namesShownMax ? ` and ${names.length - namesShownMax} more` : "";
-    return plainText(names.length === 0 ? text : `${shown}${others}: ${text}`);
-  });
+    inSync === false && reason !== null ? `${reason.code}: ${reason.message}` : why,
+  );
+  const lines = [...reasons]
+    .sort(([, one], [, other]) => other.length - one.length)
+    .map(([text, alike]) => {
+      const names = alike.map(({ instanceId }) => instanceId);
+      return plainText(alike[0]?.why === text ? text : `${namesText(names, namesShownMax)}: ${text}`);
+    });
   const left = lines.length - reasonsShownMax;
-  return left > 0
-    ? [
-        ...lines.slice(0, reasonsShownMax),
-        `and ${countText(left, "other reason")}: rollcall apps why has each`,
-      ]
-    : lines;
+  if (left <= 0) return lines;
+  return [
+    ...lines.slice(0, reasonsShownMax),
+    `and ${countText(left, "other reason")}: rollcall apps why has each`,
+  ];
+}
+
+function grouped<T>(all: readonly T[], keyOf: (one: T) => string): Map<string, T[]> {
+  const groups = new Map<string, T[]>();
+  for (const one of all) {
+    const key = keyOf(one);
+    const group = groups.get(key);
+    if (group === undefined) groups.set(key, [one]);
+    else group.push(one);
+  }
+  return groups;
 }
 
 export function historyLine(item: AppHistoryItem, paint: Paint): string {

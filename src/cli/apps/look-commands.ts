@@ -59,6 +59,10 @@ function addShow(group: Command, cli: Cli): void {
   withExamples(command, "rollcall apps show mail");
 }
 
+/** Instances of an app that are shown with the same cause: of all apps, of one. */
+const perCauseOfAll = 5;
+const perCauseOfOne = 20;
+
 interface StatusFlags {
   readonly instance?: string;
   readonly all?: boolean;
@@ -84,7 +88,8 @@ function addStatus(group: Command, cli: Cli): void {
           cli.show(command, await allRows(client, { ...scope, all }), () => "");
           return;
         }
-        const page = await client.apps.status({ ...scope, all });
+        const perCause = app === undefined ? perCauseOfAll : perCauseOfOne;
+        const page = await client.apps.status({ ...scope, all, ...(!all && { perCause }) });
         cli.show(command, page, (found) =>
           statusText({ ...found, more: found.next !== null }, all, cli.paint),
         );

@@ -12,7 +12,7 @@ import { productVersion } from "../product-version.js";
 import { progressBar } from "../progress-bar.js";
 import type { Session } from "../session.js";
 import { usageError } from "../usage-error.js";
-import { countText, plainText } from "../words.js";
+import { countText, namesText, plainText } from "../words.js";
 import { legacyRows } from "./legacy-file.js";
 import { LegacyTable, type MigratedApp, type Migration } from "./legacy-table.js";
 import { allApps } from "./look-commands.js";
@@ -174,10 +174,17 @@ function migratedText({ dryRun, rows, backup, added, there, unmapped }: Migrated
     `${countText(rows, "row")} in ${from}: ${countText(added.length, "app")} ${lead}, ${enabled} to be enabled and ${added.length - enabled} to be disabled.`,
     ...(there.length === 0
       ? []
-      : [`${namesText(there.map(({ app }) => app))} were there already and stay as they are.`]),
+      : [
+          `${namesText(
+            there.map(({ app }) => app),
+            rowsShownMax,
+          )} were there already and stay as they are.`,
+        ]),
     ...(assumed.length === 0
       ? []
-      : [`Assumed to be unwanted, since nobody is known to have enabled them: ${namesText(assumed)}.`]),
+      : [
+          `Assumed to be unwanted, since nobody is known to have enabled them: ${namesText(assumed, rowsShownMax)}.`,
+        ]),
     ...(unmapped.length === 0 ? [] : [`${countText(unmapped.length, "row")} could not be mapped:`]),
     ...unmapped.slice(0, rowsShownMax).map(({ row, app, why }) => {
       const name = app === null ? "" : ` (${app})`;
@@ -186,9 +193,4 @@ function migratedText({ dryRun, rows, backup, added, there, unmapped }: Migrated
   ];
   const left = unmapped.length - rowsShownMax;
   return [...lines, ...(left > 0 ? [`  and ${left} more: --json lists all`] : [])].join("\n");
-}
-
-function namesText(names: readonly string[]): string {
-  const shown = names.slice(0, rowsShownMax).join(", ");
-  return names.length > rowsShownMax ? `${shown} and ${names.length - rowsShownMax} more` : shown;
 }

@@ -1,9 +1,11 @@
+import { causeOf } from "../../../machines/app-look.js";
 import { type AppInstance, type AskedApp, isMismatch, standingOf } from "../../../machines/app-standing.js";
 import {
   type UnaskedApp,
   unaskedApp,
   unaskedOn,
   unaskedRowOf,
+  unaskedStanding,
   unknownApp,
 } from "../../../machines/app-unasked.js";
 import { appRowOf } from "../../../machines/app-why.js";
@@ -25,7 +27,7 @@ export function matrixOf(known: KnownApps, request: StatusRequest, nowMs: number
   for (const name of app === null ? namesOf(known, instances) : [app]) {
     const record = known.catalog.records.get(name);
     if (record !== undefined) matrix.add(known.askedOf(record), instances);
-    else matrix.addUnasked(unaskedApp(name, instances));
+    else matrix.addUnasked(name, unaskedApp(name, instances));
   }
   return matrix.reply;
 }
@@ -39,6 +41,14 @@ export function unaskedNames(known: KnownApps, instances: readonly AppInstance[]
 
 function namesOf(known: KnownApps, instances: readonly AppInstance[]): string[] {
   return [...known.catalog.records.keys(), ...unaskedNames(known, instances)].sort(byName);
+}
+
+/** An app on an instance, and what is to be said of it. */
+interface Cell {
+  readonly one: AppInstance;
+  /** Why it is not as asked; `null` if it is, or is not heard. */
+  readonly cause: string | null;
+  row(): AppRow;
 }
 
 class Matrix {
@@ -57,24 +67,29 @@ class Matrix {
   }
 
   add(asked: AskedApp, instances: readonly AppInstance[]): void {
+    const cells: Cell[] = [];
     for (const one of instances) {
       const standing = standingOf(asked, one);
-      const isWrong = isMismatch(standing);
+      const cause = isMismatch(standing) ? causeOf(asked, one, standing) : null;
       this.#counts.total++;
-      if (isWrong) this.#counts.mismatched++;
+      if (cause !== null) this.#counts.mismatched++;
       else if (standing === "inSync") this.#counts.inSync++;
       else this.#counts.unheard++;
-      this.#show(isWrong, asked.record.app, one, () => appRowOf(asked, one, this.#nowMs));
+      if (cause !== null || this.#request.all)
+        cells.push({ one, cause, row: () => appRowOf(asked, one, this.#nowMs) });
     }
+    this.#show(asked.record.app, cells);
   }
 
-  addUnasked(found: readonly UnaskedApp[]): void {
+  addUnasked(app: string, found: readonly UnaskedApp[]): void {
     const asked = this.#known.askedApps();
-    for (const each of found) {
-      const isWrong = each.one.hearing === "heard";
-      if (isWrong) this.#unasked++;
-      this.#show(isWrong, each.state.app, each.one, () => unaskedRowOf(each, asked, this.#nowMs));
-    }
+    const cells = found.map((each): Cell => {
+      const cause = each.one.hearing === "heard" ? unaskedStanding(each) : null;
+      return { one: each.one, cause, row: () => unaskedRowOf(each, asked, this.#nowMs) };
+    });
+    const wrong = cells.filter(({ cause }) => cause !== null);
+    this.#unasked += wrong.length;
+    this.#show(app, this.#request.all ? cells : wrong);
   }
 
   get reply(): Pick<ReplyOf<"apps.status">, "items" | "counts" | "unasked" | "next"> {
@@ -84,10 +99,22 @@ class Matrix {
     return { items, counts: this.#counts, unasked: this.#unasked, next };
   }
 
-  #show(isWrong: boolean, app: string, { instance }: AppInstance, rowOf: () => AppRow): void {
-    const { all, after } = this.#request;
-    if (!(all || isWrong)) return;
-    const isAfter = after === null || (byName(app, after.app) || byName(instance, after.instance)) > 0;
-    if (isAfter) this.#page.take(rowOf);
+  #show(app: string, cells: readonly Cell[]): void {
+    const { after, perCause = cells.length } = this.#request;
+    const counts = new Map<string, number>();
+    for (const { cause } of cells) if (cause !== null) counts.set(cause, (counts.get(cause) ?? 0) + 1);
+    const shown = new Map<string, number>();
+    for (const { one, cause, row } of cells) {
+      const isAfter = after === null || (byName(app, after.app) || byName(one.instance, after.instance)) > 0;
+      if (!isAfter) continue;
+      if (cause === null) {
+        this.#page.take(row);
+        continue;
+      }
+      const before = shown.get(cause) ?? 0;
+      shown.set(cause, before + 1);
+      const instances = counts.get(cause) ?? 1;
+      if (before < perCause) this.#page.take(() => ({ ...row(), cause: { name: cause, instances } }));
+    }
   }
 }
