@@ -332,7 +332,7 @@ describe("what is shown of apps", () => {
     expect(stdout).toContain("Nor are these as asked: app-10, app-11, app-12, app-13, app-14.");
     expect(stdout).toContain("There are more than are shown");
     const one = await asks("apps.status", { ...listed, items: rows[0], counts }, "status", "app-0");
-    expect(one.asked).toMatchObject([{ app: "app-0", perCause: 20 }]);
+    expect(one.asked).toMatchObject([{ app: "app-0", perCause: 10 }]);
     expect(one.stdout).not.toContain("Nor are");
   });
 

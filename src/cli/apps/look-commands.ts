@@ -61,7 +61,7 @@ function addShow(group: Command, cli: Cli): void {
 
 /** Instances of an app that are shown with the same cause: of all apps, of one. */
 const perCauseOfAll = 5;
-const perCauseOfOne = 20;
+const perCauseOfOne = 10;
 
 interface StatusFlags {
   readonly instance?: string;
