@@ -24,8 +24,10 @@ export class RollcallError extends Error {
   }
 }
 
-/** The sentence of anything that was thrown, with its causes, for a log line or a report. */
+/** The sentence of anything that was thrown, with its causes as far as it does not name them itself, for a log line or a report. */
 export function messageOf(thrown: unknown): string {
   if (!(thrown instanceof Error)) return String(thrown);
-  return thrown.cause === undefined ? thrown.message : `${thrown.message}: ${messageOf(thrown.cause)}`;
+  if (thrown.cause === undefined) return thrown.message;
+  const cause = messageOf(thrown.cause);
+  return thrown.message.includes(cause) ? thrown.message : `${thrown.message}: ${cause}`;
 }

@@ -7,15 +7,17 @@ export type ErrorCode = keyof typeof errorCodes;
 
 /** Fills a sentence's `{name}` places in; a place without a detail reads as `?`, and `{…Ms}` as people say a duration. */
 function fillIn(sentence: string, details: Readonly<Record<string, unknown>>): string {
-  return sentence.replace(/\{(\w+)\}/g, (_, name: string) => {
-    const value = details[name];
-    if (typeof value === "number" && name.endsWith("Ms")) return durationText(value);
-    return value === undefined || value === ""
-      ? "?"
-      : typeof value === "string"
-        ? value
-        : JSON.stringify(value);
+  return sentence.replace(/\{(\w+)\}(\.?)/g, (_, name: string, end: string) => {
+    const text = textOf(name, details[name]);
+    // Often it is a whole sentence.
+    return /[.…]$/.test(text) ? text : text + end;
   });
+}
+
+function textOf(name: string, value: unknown): string {
+  if (typeof value === "number" && name.endsWith("Ms")) return durationText(value);
+  if (value === undefined || value === "") return "?";
+  return typeof value === "string" ? value : JSON.stringify(value);
 }
 
 /**

@@ -124,7 +124,7 @@ export class AppRunner {
     const { turns } = this.#parts;
     switch (command.type) {
       case "askTurn":
-        turns.ask(this.app, command.repeat, () => this.#actor.send({ type: "turn" }));
+        turns.ask(this.app, command.repeat, () => this.#turn());
         break;
       case "endTurn":
         turns.end(this.app);
@@ -135,6 +135,11 @@ export class AppRunner {
       case "call":
         void this.#call(command);
     }
+  }
+
+  /** It may be over meanwhile: what gives the turn back is told once that is written. */
+  #turn(): void {
+    if (this.snapshot.status === "active") this.#actor.send({ type: "turn" });
   }
 
   async #call({ number, verb, content }: Called): Promise<void> {
