@@ -28,6 +28,8 @@ import {
 
 /** Names in a list that stands for more. */
 const namesMax = 20;
+/** Causes of one app's alerts that are named. */
+const causesMax = 3;
 
 /** What an app comes to on all instances. */
 export interface AppTally {
@@ -36,8 +38,6 @@ export interface AppTally {
   readonly enabled: number;
   /** Init statuses of those that are heard and have the app. */
   readonly statuses: ReadonlySet<InitStatus>;
-  /** Mismatches by the code of their reason; those without one by how they stand. */
-  readonly byCause: ReadonlyMap<string, number>;
   /** The first of the mismatched ones. */
   readonly mismatched: readonly string[];
   /** How many of those that are not heard have not confirmed that it is uninstalled, and the first of them. */
@@ -51,10 +51,9 @@ export interface AppTally {
 }
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
-type Growing = Mutable<Omit<AppTally, "counts" | "statuses" | "byCause" | "mismatched" | "absent">> & {
+type Growing = Mutable<Omit<AppTally, "counts" | "statuses" | "mismatched" | "absent">> & {
   readonly counts: Record<AppStanding, number>;
   readonly statuses: Set<InitStatus>;
-  readonly byCause: Map<string, number>;
   readonly mismatched: string[];
   readonly absent: string[];
 };
@@ -97,7 +96,6 @@ function tallied(
     },
     enabled: 0,
     statuses: new Set(),
-    byCause: new Map(),
     mismatched: [],
     unconfirmed: 0,
     absent: [],
@@ -137,15 +135,13 @@ function tallied(
 
 function noteMismatch(tally: Growing, asked: AskedApp, one: AppInstance, standing: Mismatch): void {
   if (tally.mismatched.length < namesMax) tally.mismatched.push(one.instance);
-  const cause = causeOf(asked, one, standing);
-  tally.byCause.set(cause, (tally.byCause.get(cause) ?? 0) + 1);
   tally.mismatchSinceMs = earlier(tally.mismatchSinceMs, mismatchSinceMs(asked, one, standing));
   if (standing !== "retrying") return;
   const nextMs = one.states.get(asked.record.app)?.nextAttemptAtMs ?? null;
   tally.nextAttemptAtMs = earlier(tally.nextAttemptAtMs, nextMs === null ? null : nextMs + one.clockOffsetMs);
 }
 
-/** What a mismatch is counted under. */
+/** What a mismatch is counted under: the code of its reason; without one, how it stands. */
 export function causeOf({ record }: AskedApp, { states }: AppInstance, standing: Mismatch): string {
   if (standing === "untold" || standing === "unobserved") return standing;
   return states.get(record.app)?.reason?.code ?? standing;
@@ -242,6 +238,32 @@ export function lookForUnasked(
     }
   }
   return { apps: [...apps], begin };
+}
+
+/** An app that is alerted, on how many instances, and why: the codes of their reasons, the most frequent first. */
+export interface AlertedApp {
+  readonly app: string;
+  readonly instances: number;
+  readonly causes: string[];
+}
+
+/** Apps that are alerted, those on most instances first. It costs what there are alerts. */
+export function alertedApps(instances: Iterable<AppInstance>): AlertedApp[] {
+  const found = new Map<string, { instances: number; readonly causes: Map<string, number> }>();
+  for (const { alertedAtMs, states } of instances)
+    for (const app of Object.keys(alertedAtMs)) {
+      const of = found.get(app) ?? { instances: 0, causes: new Map<string, number>() };
+      found.set(app, of);
+      of.instances++;
+      const code = states.get(app)?.reason?.code;
+      if (code !== undefined) of.causes.set(code, (of.causes.get(code) ?? 0) + 1);
+    }
+  return [...found]
+    .map(([app, { instances: count, causes }]) => {
+      const byCount = [...causes].sort(([, one], [, other]) => other - one);
+      return { app, instances: count, causes: byCount.slice(0, causesMax).map(([code]) => code) };
+    })
+    .sort((one, other) => other.instances - one.instances);
 }
 
 /** Alerts that are over. It costs what there are alerts. @param apps all of them, by name */

@@ -1,4 +1,4 @@
-import { type AppTally, causeOf } from "./app-look.js";
+import { causeOf } from "./app-look.js";
 import { type AppInstance, type AskedApp, isMismatch, type Mismatch, standingOf } from "./app-standing.js";
 
 /** What `apps.reconcile` does: who is told to try what again, and what is told anew. Pure; the control plane asks and counts. */
@@ -14,7 +14,7 @@ export interface AppRetries {
   readonly read: readonly string[];
   /** Pairs that are at it anyway. */
   readonly left: number;
-  /** Mismatches by their cause, as in {@link AppTally.byCause}. */
+  /** Mismatches by their cause. */
   readonly byCause: ReadonlyMap<string, number>;
 }
 

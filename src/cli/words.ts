@@ -47,10 +47,16 @@ export function namesText(names: readonly string[], shownMax: number): string {
 }
 
 /** What is to be said of a fleet's apps besides how many there are; nothing of those that are as asked. */
-export function oddAppsText({ alerts, unasked = 0 }: NonNullable<FleetStatus["apps"]>): string {
+export function oddAppsText({ alerts, alerted = [], unasked = 0 }: NonNullable<FleetStatus["apps"]>): string {
+  const named = alerted.map(({ app, instances, causes }, at) => {
+    const where = at === 0 ? countText(instances, "instance") : String(instances);
+    return `${app} on ${where}${causes.length === 0 ? "" : ` (${causes.join(", ")})`}`;
+  });
+  const left = alerts - alerted.reduce((sum, { instances }) => sum + instances, 0);
+  const what = [...named, ...(left === 0 ? [] : [alerted.length === 0 ? String(left) : `${left} more`])];
   const parts = [
     ...(unasked === 0 ? [] : [`${unasked} more that nobody asked for`]),
-    ...(alerts === 0 ? [] : [`not as asked for too long: ${alerts}`]),
+    ...(alerts === 0 ? [] : [`not as asked for too long: ${what.join(", ")}`]),
   ];
   return parts.join("; ");
 }

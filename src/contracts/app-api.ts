@@ -215,13 +215,9 @@ export const appEndpoints = {
         .nullable()
         .default(null)
         .meta({ description: "The `next` of the page before" }),
-      perCause: z
-        .int()
-        .min(1)
-        .optional()
-        .meta({
-          description: "At most so many instances of an app that are not as asked for the same cause",
-        }),
+      perCause: z.int().min(1).optional().meta({
+        description: "At most so many instances of an app that are not as asked for the same cause",
+      }),
       limit: z.int().min(1).max(appRowsMax).default(appRowsMax),
     }),
     reply: listOf(appRowSchema).extend({

@@ -228,6 +228,10 @@ export const fleetStatusSchema = z.object({
       instances: z.number(),
       /** Pairs of both of which it is alerted that one is not as asked. */
       alerts: z.number(),
+      /** The apps of most of them: on how many instances, and the codes of their reasons, the most frequent first. Coordinators of earlier versions do not say. */
+      alerted: z
+        .array(z.object({ app: idSchema, instances: z.number(), causes: z.array(z.string()) }))
+        .optional(),
       /** Apps that instances have and nobody asked for, as of the newest look. Coordinators of earlier versions do not say. */
       unasked: z.number().optional(),
     })

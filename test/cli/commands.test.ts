@@ -165,6 +165,13 @@ describe("in words", () => {
     expect((await said({ apps: { apps: 2, instances: 20, alerts: 3, unasked: 1 } }))[1]).toBe(
       "2 apps on 20 instances, 1 more that nobody asked for; not as asked for too long: 3, see rollcall apps status",
     );
+    const alerted = [
+      { app: "mail", instances: 1_000, causes: ["APP_LICENSE_INVALID", "APP_FAILED"] },
+      { app: "chat", instances: 2, causes: [] },
+    ];
+    expect((await said({ apps: { apps: 9, instances: 1_000, alerts: 1_007, alerted } }))[1]).toBe(
+      "9 apps on 1000 instances, not as asked for too long: mail on 1000 instances (APP_LICENSE_INVALID, APP_FAILED), chat on 2, 5 more, see rollcall apps status",
+    );
     expect(await said({ instances: nobody, apps: { apps: 1, instances: 1, alerts: 3 } })).toEqual([
       "1 app on 1 instance, not as asked for too long: 3, see rollcall apps status",
       "",

@@ -395,6 +395,13 @@ describe("alerts", () => {
         },
       },
     ]);
+    expect((await world.call("status.get", {})).apps).toEqual({
+      apps: 1,
+      instances: 3,
+      alerts: 1,
+      alerted: [{ app: "mail", instances: 1, causes: ["APP_COMPILER_ERROR"] }],
+      unasked: 0,
+    });
     await world.startCoordinator("c2");
     await world.stopCoordinator("c1");
     await world.untilLed();

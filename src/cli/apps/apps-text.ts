@@ -1,3 +1,4 @@
+import { grouped } from "../../base/grouped.js";
 import type { AppHistoryItem, AppReconciled, AppRow, AppView } from "../../contracts/app-api.js";
 import { durationText } from "../../contracts/duration.js";
 import type { Paint } from "../paint.js";
@@ -196,17 +197,6 @@ function reasonLines(rows: readonly AppRow[]): string[] {
     ...lines.slice(0, reasonsShownMax),
     `and ${countText(left, "other reason")}: rollcall apps why has each`,
   ];
-}
-
-function grouped<T>(all: readonly T[], keyOf: (one: T) => string): Map<string, T[]> {
-  const groups = new Map<string, T[]>();
-  for (const one of all) {
-    const key = keyOf(one);
-    const group = groups.get(key);
-    if (group === undefined) groups.set(key, [one]);
-    else group.push(one);
-  }
-  return groups;
 }
 
 export function historyLine(item: AppHistoryItem, paint: Paint): string {

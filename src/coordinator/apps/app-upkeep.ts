@@ -1,5 +1,6 @@
 import { type AlertBegins, alertsThatEnd, type UnaskedAlert } from "../../../machines/app-look.js";
 import { messageOf } from "../../base/errors.js";
+import { grouped } from "../../base/grouped.js";
 import { shortReasonMax } from "../../contracts/app-report.js";
 import { appMismatchCode, appUnaskedCode } from "../../contracts/app-status.js";
 import type { Term } from "../term.js";
@@ -64,31 +65,47 @@ export class AppUpkeep {
   }
 
   #raiseAll(begin: readonly (AlertBegins | UnaskedAlert)[]): void {
-    for (const [instance, alerts] of grouped(begin)) this.#raise(instance, alerts);
+    const { instances, term } = this.#parts;
+    const raised = begin.map((alert) => this.#inWords(alert));
+    term.counters.appAlerts += raised.length;
+    for (const [instance, alerts] of grouped(raised, (alert) => alert.instance))
+      instances.alert(instance, alerts, []);
+    for (const alike of grouped(raised, ({ app, reason }) => `${app} ${reason.code}`).values())
+      this.#log(alike);
   }
 
-  #raise(instance: string, alerts: readonly (AlertBegins | UnaskedAlert)[]): void {
-    const { instances, term } = this.#parts;
-    const raised = alerts.map((alert) => this.#inWords(alert));
-    for (const { app, reason } of raised)
-      term.log.warn({ code: appMismatchCode, app, instance, reason: reason.code }, reason.message);
-    term.counters.appAlerts += raised.length;
-    instances.alert(instance, raised, []);
+  /** One line for all instances on which an app has the same cause. */
+  #log(alike: readonly RaisedAlert[]): void {
+    const [first] = alike;
+    if (first === undefined) return;
+    const { app, instance, reason } = first;
+    const where = alike.length === 1 ? instance : `${alike.length} instances, ${instance} among them`;
+    this.#parts.term.log.warn(
+      { code: appMismatchCode, app, instances: alike.length, reason: reason.code },
+      `${app} is not as asked on ${where}: ${reason.message}`,
+    );
   }
 
   #endAlerts(): void {
     const { known, instances } = this.#parts;
     const asked = new Map([...known.asked()].map((one) => [one.record.app, one]));
-    for (const [instance, over] of grouped(alertsThatEnd(asked, known.instances())))
+    for (const [instance, over] of grouped(
+      alertsThatEnd(asked, known.instances()),
+      (alert) => alert.instance,
+    ))
       instances.alert(instance, [], over);
   }
 
   #inWords(alert: AlertBegins | UnaskedAlert): RaisedAlert {
     const { known, term } = this.#parts;
     const one = known.instance(alert.instance);
-    const { sentence } = whyOnInstance(known, alert.app, one, term.nowMs());
     const isAsked = known.catalog.records.has(alert.app);
-    const code = isAsked ? (one.states.get(alert.app)?.reason?.code ?? appMismatchCode) : appUnaskedCode;
+    const reason = isAsked ? one.states.get(alert.app)?.reason : undefined;
+    // What failed says why; when it is tried next is of no matter by the time that somebody reads it.
+    if (reason && (alert.standing === "retrying" || alert.standing === "stopped"))
+      return { ...alert, reason: { ...reason, message: reason.message.replace(/\.$/, "") } };
+    const { sentence } = whyOnInstance(known, alert.app, one, term.nowMs());
+    const code = isAsked ? (reason?.code ?? appMismatchCode) : appUnaskedCode;
     return { ...alert, reason: { code, message: sentence.slice(0, 4 * shortReasonMax) } };
   }
 
@@ -101,14 +118,4 @@ export class AppUpkeep {
       // The term ends with a write that failed.
       .catch((error: unknown) => term.log.debug({ error: messageOf(error) }, "tombstones were not cleared"));
   }
-}
-
-function grouped<T extends { readonly instance: string }>(all: readonly T[]): Map<string, T[]> {
-  const groups = new Map<string, T[]>();
-  for (const one of all) {
-    const group = groups.get(one.instance);
-    if (group === undefined) groups.set(one.instance, [one]);
-    else group.push(one);
-  }
-  return groups;
 }

@@ -1,13 +1,16 @@
-import type { AppTally } from "../../../machines/app-look.js";
+import { type AppTally, alertedApps } from "../../../machines/app-look.js";
 import type { AppInstance, AskedApp } from "../../../machines/app-standing.js";
 import { type AskedApps, type UnaskedApp, unaskedApp, unknownApp } from "../../../machines/app-unasked.js";
 import { type ConditionTimes, conditionTimes } from "../../../machines/app-view.js";
 import { mintedAtMsOf } from "../../base/ledger-id.js";
-import type { AppRecord } from "../../contracts/app.js";
+import type { AppInstanceRecord, AppRecord } from "../../contracts/app.js";
 import { refusal } from "../../contracts/errors.js";
 import type { FleetStatus } from "../../contracts/views.js";
 import { AppCatalog } from "./app-catalog.js";
 import type { AppIntake } from "./app-intake.js";
+
+/** Apps whose alerts a summary names. */
+const alertedMax = 5;
 
 /** Where the knowledge is, and of when. */
 export interface AppsPlace {
@@ -72,7 +75,9 @@ export class KnownApps {
   summary(): NonNullable<FleetStatus["apps"]> {
     const { records } = this.catalog;
     const unasked = [...this.#unasked].filter((app) => !records.has(app)).length;
-    return { ...this.catalog.summary(), unasked };
+    const alerts = [...this.catalog.instances.values()].filter(isAlerted);
+    const alerted = alertedApps(alerts.map((record) => this.#intake().viewOf(record)));
+    return { ...this.catalog.summary(), alerted: alerted.slice(0, alertedMax), unasked };
   }
 
   get #ledgerSinceMs(): number {
@@ -115,4 +120,8 @@ export class KnownApps {
   get listensSinceMs(): number {
     return this.#listensSinceMs ?? this.#place.nowMs();
   }
+}
+
+function isAlerted({ alertedAtMs }: AppInstanceRecord): boolean {
+  return Object.keys(alertedAtMs).length > 0;
 }
