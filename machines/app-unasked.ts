@@ -1,4 +1,5 @@
 import type { RollcallError } from "../src/base/errors.js";
+import { byName } from "../src/base/name-order.js";
 import type { AppContent, AppRecord } from "../src/contracts/app.js";
 import type { AppRow } from "../src/contracts/app-api.js";
 import type { AppState } from "../src/contracts/app-report.js";
@@ -51,14 +52,14 @@ export function unaskedOn(one: AppInstance, { records }: Pick<AskedApps, "record
   return found;
 }
 
-/** One app of which no record knows, wherever it is. */
+/** One app of which no record knows, wherever it is, by the names of instances. */
 export function unaskedApp(app: string, instances: Iterable<AppInstance>): UnaskedApp[] {
   const found: UnaskedApp[] = [];
   for (const one of instances) {
     const state = one.states.get(app);
     if (isThere(one, state)) found.push({ one, state });
   }
-  return found;
+  return found.sort((one, other) => byName(one.one.instance, other.one.instance));
 }
 
 export function unaskedStanding({ one, state }: UnaskedApp): UnaskedStanding {

@@ -73,6 +73,11 @@ describe("why an app is there that nobody asked for", () => {
     });
   });
 
+  test("it is told of by the first that has it, by name", () => {
+    const instances = ["web-2", "web-10", "web-1"].map((instance) => appInstance([appState()], { instance }));
+    expect(unknownApp("mail", unaskedApp("mail", instances)).message).toContain("it is on web-1 and 2 more:");
+  });
+
   test("of which nothing is there, or of whom not all is known yet, is not spoken", () => {
     const gone = appInstance([appState({ installed: false })]);
     const unheard = appInstance([appState()], { hearing: "unheard" });
