@@ -23,13 +23,19 @@ export class BackupDraft {
     this.#folder = folder;
   }
 
-  /** @param file where the backup is to be. @throws RollcallError `BAD_REQUEST` if something is there already */
+  /** @param file where the backup is to be. @throws RollcallError `BAD_REQUEST` if something is there already, or nothing can be written there */
   static async begin(file: string): Promise<BackupDraft> {
+    const another = "name another file for the backup";
     if (await isThere(file))
-      throw refusal("BAD_REQUEST", { problem: `${file} is there already: name another file for the backup` });
+      throw refusal("BAD_REQUEST", { problem: `${file} is there already: ${another}` });
     const folder = `${join(dirname(file), `.${basename(file)}`)}.${process.pid}.tmp`;
-    await rm(folder, { recursive: true, force: true });
-    await mkdir(join(folder, "files"), { recursive: true, mode: 0o700 });
+    try {
+      await rm(folder, { recursive: true, force: true });
+      await mkdir(join(folder, "files"), { recursive: true, mode: 0o700 });
+    } catch (thrown) {
+      const problem = `${file} cannot be written (${messageOf(thrown)}): ${another}`;
+      throw refusal("BAD_REQUEST", { problem }, thrown);
+    }
     return new BackupDraft(file, folder);
   }
 

@@ -1,9 +1,10 @@
-import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { tallyOf } from "../../machines/app-look.js";
 import { appViewOf, conditionTimes } from "../../machines/app-view.js";
 import { connectNatsBus } from "../../src/bus/nats-bus.js";
+import { countText } from "../../src/cli/words.js";
 import type { ControlPlane, ParsedRequestOf } from "../../src/contracts/api.js";
 import type { DesiredStatus } from "../../src/contracts/app.js";
 import type { AppView } from "../../src/contracts/app-api.js";
@@ -17,7 +18,7 @@ import { makeTempDir } from "../kit/temp-dir.js";
 import { askedApp, viewNowMs } from "../machines/app-samples.js";
 import { startFakeFleet } from "./fake-fleet.js";
 import { envOf } from "./run-cli.js";
-import { runHere } from "./run-here.js";
+import { runHere, startHere } from "./run-here.js";
 
 const nats = withNats({ storeBytesMax: 16 * 1_024 ** 3 });
 const sizes = { keysBytes: 8 * 1_048_576, eventsBytes: 8 * 1_048_576, filesBytes: 8 * 1_048_576 };
@@ -35,6 +36,7 @@ class Fleet {
   readonly name = `m${++fleets}`;
   readonly apps = new Map<string, AppView>();
   readonly added: ParsedRequestOf<"apps.add">[] = [];
+  #onAdded: () => void = () => undefined;
 
   static async made(): Promise<Fleet> {
     const fleet = new Fleet();
@@ -50,6 +52,7 @@ class Fleet {
         const { app, desiredStatus } = request;
         if (fleet.apps.has(app)) throw refusal("APP_EXISTS", { app, desiredStatus });
         fleet.added.push(request);
+        fleet.#onAdded();
         fleet.apps.set(app, viewOf(app, desiredStatus));
         return viewOf(app, desiredStatus);
       },
@@ -66,6 +69,16 @@ class Fleet {
   async migrate(from: string, ...flags: string[]) {
     const env = envOf(nats(), { ROLLCALL_FLEET: this.name, ROLLCALL_USER: "ann" });
     return await runHere(["apps", "migrate", "--from", from, ...flags], { env, cwd: this.dir });
+  }
+
+  /** Ctrl-C comes when so many apps are added. */
+  async migrateUntilAdded(from: string, count: number) {
+    const env = envOf(nats(), { ROLLCALL_FLEET: this.name, ROLLCALL_USER: "ann" });
+    const run = startHere(["apps", "migrate", "--from", from], { env, cwd: this.dir });
+    this.#onAdded = () => {
+      if (this.added.length === count) run.interrupt();
+    };
+    return await run.ended;
   }
 
   get backups(): string[] {
@@ -141,6 +154,7 @@ describe("rollcall apps migrate", () => {
         { app: "mail", desiredStatus: "uninstalled" },
       ],
       unmapped: [],
+      left: 0,
     });
     expect(fleet.added).toHaveLength(2);
     expect(fleet.backups).toHaveLength(1);
@@ -157,11 +171,40 @@ describe("rollcall apps migrate", () => {
     expect([fleet.added, fleet.backups]).toEqual([[], []]);
   });
 
+  test("after Ctrl-C it adds no more and says what is left, which the next run adds", async () => {
+    const fleet = await Fleet.made();
+    const rows = Array.from({ length: 60 }, (_, at) => row(`app-${at}`, "disabled"));
+    const from = fleet.write("legacy.ndjson", lines(...rows));
+    const { code, stdout } = await fleet.migrateUntilAdded(from, 1);
+    expect(code).toBe(130);
+    const { length: added } = fleet.added;
+    expect(added).toBeLessThan(60);
+    expect(stdout).toContain(`60 rows in legacy.ndjson: ${countText(added, "app")}`);
+    expect(stdout).toContain(`Interrupted: ${60 - added} apps are not added yet; the same command goes on`);
+    const again = await fleet.migrate(from);
+    expect(again.code).toBe(0);
+    expect(again.stdout).toContain("There already, and left as they are: app-");
+    expect(fleet.added).toHaveLength(60);
+  });
+
+  test("a file that another program has begun with a byte order mark is read", async () => {
+    const fleet = await Fleet.made();
+    const rows = [row("mail", "auto_enabled"), row("chat", "disabled")];
+    for (const text of [JSON.stringify(rows), lines(...rows)]) {
+      const from = fleet.write("legacy.json", `\uFEFF${text}`);
+      const { code, stdout } = await fleet.migrate(from, "--dry-run");
+      expect([code, stdout]).toEqual([0, expect.stringContaining("2 rows in legacy.json: 2 apps")]);
+    }
+  });
+
   test("where the backup cannot be written nothing is added", async () => {
     const fleet = await Fleet.made();
     const from = fleet.write("legacy.json", JSON.stringify([row("mail", "auto_enabled")]));
     const file = fleet.write("there.tar.gz", "");
     expect((await fleet.migrate(from, "--backup", file)).code).toBe(3);
+    const { code, stderr } = await fleet.migrate(from, "--backup", `${file}/backup.tar.gz`);
+    expect(code).toBe(3);
+    expect(stderr).toContain("backup.tar.gz cannot be written (ENOTDIR");
     expect(fleet.added).toEqual([]);
     expect(readFileSync(join(fleet.dir, file), "utf8")).toBe("");
   });
@@ -193,12 +236,13 @@ describe("rollcall apps migrate", () => {
   test.each([
     ["missing.json", undefined, "missing.json cannot be read"],
     ["legacy.json", "[1,", "legacy.json cannot be read: it is no JSON"],
+    [".", undefined, "cannot be read: it is no file"],
   ])("%s with %s ends with 2", async (name, text, problem) => {
     const fleet = await Fleet.made();
     if (text !== undefined) fleet.write(name, text);
     const { code, stderr } = await fleet.migrate(name);
     expect(code).toBe(2);
     expect(stderr).toContain(problem);
-    expect(existsSync(join(fleet.dir, name))).toBe(text !== undefined);
+    expect(fleet.backups).toEqual([]);
   });
 });

@@ -21,7 +21,9 @@ export async function* legacyRows(
 ): AsyncGenerator<LegacyRow> {
   const file = await openFile(path);
   try {
-    const { size } = await file.stat();
+    const stat = await file.stat();
+    if (!stat.isFile()) throw usageError(`${path} cannot be read: it is no file.`);
+    const { size } = stat;
     const rows = (await beginsArray(file)) ? arrayIn(path, file, size) : linesIn(file, size, onProgress);
     let count = 0;
     for await (const row of rows) {
@@ -71,7 +73,8 @@ async function* linesIn(
 
 function contentOf(text: string): LegacyRow {
   try {
-    return { content: JSON.parse(text) };
+    // Other programs begin a file with a byte order mark, which counts as a blank.
+    return { content: JSON.parse(text.trim()) };
   } catch (thrown) {
     return { problem: `it is no JSON: ${messageOf(thrown)}` };
   }

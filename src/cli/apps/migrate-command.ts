@@ -46,7 +46,8 @@ export function addMigrateCommand(group: Command, cli: Cli): void {
       await cli.session(command, async (session) => {
         const migrated = await migrate(cli, session, migration, flags);
         cli.show(command, migrated, (done) => migratedText(done, basename(flags.from)));
-        if (migration.unmapped.length > 0) cli.endWith(exitCodes.unmapped);
+        if (migrated.left > 0) cli.endWith(exitCodes.interrupted);
+        else if (migration.unmapped.length > 0) cli.endWith(exitCodes.unmapped);
       });
     });
   withExamples(
@@ -59,7 +60,8 @@ export function addMigrateCommand(group: Command, cli: Cli): void {
     `
 A row: {"app": "mail", "status": "auto_enabled", "version": "1.0.0", "settings": {}, "source": "…"}; appId or id for app, and info.version, do as well.
 Several rows of one app, as of its instances, have to agree. The rules are in docs/apps.md, "Migration".
-Ends with 8 when rows could not be mapped; the others are migrated all the same.`,
+Ends with 8 when rows could not be mapped; the others are migrated all the same.
+Ctrl-C ends the adding; what is added stays, and the next run adds the rest.`,
   );
 }
 
@@ -93,6 +95,8 @@ interface Migrated {
   /** There already, and left as they are, whatever the table says of them. */
   readonly there: readonly { readonly app: string; readonly desiredStatus: string }[];
   readonly unmapped: Migration["unmapped"];
+  /** Not added yet, since somebody has pressed Ctrl-C. */
+  readonly left: number;
 }
 
 async function migrate(
@@ -113,10 +117,21 @@ async function migrate(
       "TOO_MANY_APPS",
       `The table has ${missing.length} apps that the fleet has not, and the fleet has ${known.size}: it can have ${appsMax}. Nothing was added; divide the table among fleets.`,
     );
-  const migrated = { dryRun, rows, there, unmapped };
+  const migrated = { dryRun, rows, there, unmapped, left: 0 };
   if (dryRun || missing.length === 0) return { ...migrated, backup: null, added: missing };
-  const saved = await saveFirst(cli, session, backup);
-  return { ...migrated, backup: saved, added: await addAll(cli, client, missing, basename(from)) };
+  const halt = new AbortController();
+  // The second Ctrl-C ends the process.
+  const interruption = cli.io.onInterrupt(() => {
+    halt.abort();
+    interruption.unsubscribe();
+  });
+  try {
+    const saved = await saveFirst(cli, session, backup);
+    const done = await addAll(cli, client, missing, { from: basename(from), halt: halt.signal });
+    return { ...migrated, backup: saved, ...done };
+  } finally {
+    interruption.unsubscribe();
+  }
 }
 
 async function saveFirst(cli: Cli, session: Session, file: string | undefined) {
@@ -128,19 +143,21 @@ async function saveFirst(cli: Cli, session: Session, file: string | undefined) {
   return backupSummaryOf(await takeBackup(await ledgerSourceOf(session, fleet, cli), path, options));
 }
 
-/** @returns those that nobody else has added meanwhile */
+/** @returns those that nobody else has added meanwhile, and how many have not had their turn */
 async function addAll(
   cli: Cli,
   client: Client,
   apps: readonly MigratedApp[],
-  from: string,
-): Promise<readonly MigratedApp[]> {
+  { from, halt }: { readonly from: string; readonly halt: AbortSignal },
+): Promise<Pick<Migrated, "added" | "left">> {
   const bar = progressBar(cli.io, "adding");
   const added = new Set<MigratedApp>();
   const waiting = apps.values();
   let done = 0;
   const worker = async () => {
-    for (const app of waiting) {
+    while (!halt.aborted) {
+      const { value: app } = waiting.next();
+      if (app === undefined) return;
       if (await addOne(cli, client, app, from)) added.add(app);
       bar.show(++done, apps.length);
     }
@@ -150,7 +167,7 @@ async function addAll(
   } finally {
     bar.end();
   }
-  return apps.filter((app) => added.has(app));
+  return { added: apps.filter((app) => added.has(app)), left: apps.length - done };
 }
 
 async function addOne(cli: Cli, client: Client, one: MigratedApp, from: string): Promise<boolean> {
@@ -165,20 +182,26 @@ async function addOne(cli: Cli, client: Client, one: MigratedApp, from: string):
   }
 }
 
-function migratedText({ dryRun, rows, backup, added, there, unmapped }: Migrated, from: string): string {
+function migratedText(
+  { dryRun, rows, backup, added, there, unmapped, left }: Migrated,
+  from: string,
+): string {
   const enabled = added.filter(({ desiredStatus }) => desiredStatus === "enabled").length;
+  const split =
+    added.length === 0 ? "" : `, ${enabled} to be enabled and ${added.length - enabled} to be disabled`;
+  const known = there.map(({ app }) => app);
   const assumed = added.filter(({ assumed }) => assumed).map(({ app }) => app);
   const lead = dryRun ? "would be added" : added.length === 1 ? "was added" : "were added";
   const lines = [
     ...(backup === null ? [] : [`The ledger as it was before is in ${backup.file}.`]),
-    `${countText(rows, "row")} in ${from}: ${countText(added.length, "app")} ${lead}, ${enabled} to be enabled and ${added.length - enabled} to be disabled.`,
+    `${countText(rows, "row")} in ${from}: ${countText(added.length, "app")} ${lead}${split}.`,
     ...(there.length === 0
       ? []
+      : [`There already, and left as they are: ${namesText(known, rowsShownMax)}.`]),
+    ...(left === 0
+      ? []
       : [
-          `${namesText(
-            there.map(({ app }) => app),
-            rowsShownMax,
-          )} were there already and stay as they are.`,
+          `Interrupted: ${countText(left, "app is", "apps are")} not added yet; the same command goes on with the rest.`,
         ]),
     ...(assumed.length === 0
       ? []
@@ -191,6 +214,6 @@ function migratedText({ dryRun, rows, backup, added, there, unmapped }: Migrated
       return plainText(`  row ${row}${name}: ${why}`);
     }),
   ];
-  const left = unmapped.length - rowsShownMax;
-  return [...lines, ...(left > 0 ? [`  and ${left} more: --json lists all`] : [])].join("\n");
+  const more = unmapped.length - rowsShownMax;
+  return [...lines, ...(more > 0 ? [`  and ${more} more: --json lists all`] : [])].join("\n");
 }
