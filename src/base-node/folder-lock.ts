@@ -1,5 +1,6 @@
 import { link, mkdir, readdir, readFile, rm } from "node:fs/promises";
 import { resolve } from "node:path";
+import { messageOf } from "../base/errors.js";
 import { refusal } from "../contracts/errors.js";
 import { syncFolder, writeFileAtomic } from "./atomic-file.js";
 import type { ProcessIdentity } from "./process-identity.js";
@@ -28,14 +29,11 @@ let taken = 0;
  * removing a dead holder's file first would let the slower of the two remove the lock of the faster.
  * Works between processes of one host (and one process-number space), not over a network file system.
  *
- * @throws RollcallError `FOLDER_LOCKED` with the living holder's `pid`
+ * @throws RollcallError `FOLDER_LOCKED` with the living holder's `pid`, `FOLDER_UNUSABLE`
  */
 export async function lockFolder(folder: string): Promise<FolderLock> {
   const path = resolve(folder);
-  await mkdir(path, { recursive: true });
-  const self = identifySelf();
-  const draft = `${path}/.lock.${process.pid}.${taken++}.tmp`;
-  await writeFileAtomic(draft, JSON.stringify(self));
+  const draft = await draftIn(path);
   try {
     for (let tries = 0; tries < triesMax; tries++) {
       const highest = await highestLock(path);
@@ -51,6 +49,18 @@ export async function lockFolder(folder: string): Promise<FolderLock> {
     await rm(draft, { force: true });
   }
   throw new Error(`the lock of ${path} changed hands ${triesMax} times while it was being taken`);
+}
+
+/** A file that names this process as the holder. */
+async function draftIn(folder: string): Promise<string> {
+  const draft = `${folder}/.lock.${process.pid}.${taken++}.tmp`;
+  try {
+    await mkdir(folder, { recursive: true });
+    await writeFileAtomic(draft, JSON.stringify(identifySelf()));
+    return draft;
+  } catch (thrown) {
+    throw refusal("FOLDER_UNUSABLE", { folder, problem: messageOf(thrown) }, thrown);
+  }
 }
 
 async function held(folder: string, number: number): Promise<FolderLock> {

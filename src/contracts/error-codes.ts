@@ -378,6 +378,12 @@ export const errorCodes = {
     sentence:
       "The folder {folder} is in use by process {pid}: stop that one, or give another folder by --data.",
   },
+  FOLDER_UNUSABLE: {
+    retry: "never",
+    status: 422,
+    sentence:
+      "The folder {folder} cannot be used: {problem}. Give one by --data in which this user may make files.",
+  },
   NOT_ALLOWED: {
     retry: "never",
     status: 403,

@@ -18,7 +18,7 @@ export type EmbeddedApps = Pick<AppAgent, "stateOf" | "states" | "stats" | "stop
  * Runs the apps of an instance inside this process, as administrators want them, and says what they come to. Where NATS cannot be reached, be it
  * for wrong credentials, it resolves all the same once the first try has failed, after 5 s at most, runs what was asked last, and tries for ever: the log says why.
  *
- * @throws RollcallError `BAD_NAME`, `BAD_OPTION`, `FOLDER_LOCKED` another process uses `data`, `LEDGER_NEWER` a newer Rollcall wrote it
+ * @throws RollcallError `BAD_NAME`, `BAD_OPTION`, `FOLDER_LOCKED` another process uses `data`, `FOLDER_UNUSABLE`, `LEDGER_NEWER` a newer Rollcall wrote it
  * @example
  * const apps = await embedApps({ nats: "nats://127.0.0.1:4222", instance: "web-1", engine: createModuleEngine({ folder: "apps" }) });
  * console.log(apps.states());

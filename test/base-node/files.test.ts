@@ -55,6 +55,15 @@ describe("a file written atomically", () => {
 });
 
 describe("the lock of a folder", () => {
+  test("is refused where no folder can be", async () => {
+    await writeFile(join(folder, "file"), "");
+    for (const place of ["file", "file/below"])
+      await expect(lockFolder(join(folder, place))).rejects.toMatchObject({
+        code: "FOLDER_UNUSABLE",
+        message: expect.stringMatching(/EEXIST|ENOTDIR/),
+      });
+  });
+
   test("is had by one, told by pid to the others, and free after its release", async () => {
     const lock = await lockFolder(join(folder, "data"));
     await expect(lockFolder(join(folder, "data"))).rejects.toMatchObject({
