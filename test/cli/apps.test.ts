@@ -430,6 +430,47 @@ describe("what is shown of apps", () => {
     expect(all.stdout).toBe(`${viewOf().why.sentence}\n`);
   });
 
+  test("history says in one line what many instances came to alike, between one wish and the next", async () => {
+    const none = { instanceAtMs: null, generation: 3, reason: null, from: null, cause: "told", by: null };
+    const wish = (to: string, atMs: number) => ({
+      ...none,
+      atMs,
+      instance: null,
+      what: "desired",
+      to,
+      by: "user:ann",
+      sentence: `is to be ${to}`,
+    });
+    const many = (to: string, atMs: number) =>
+      Array.from({ length: 450 }, (_, at) => {
+        const is = at === 7 ? "error_disabled" : to;
+        const instance = `web-${at + 1}`;
+        const sentence = `is ${is} on ${instance}; it was unknown (told)`;
+        return { ...none, atMs: atMs + at, instance, what: "init", to: is, sentence };
+      });
+    const pages = [
+      [wish("disabled", viewNowMs + 5_000), ...many("manually_disabled", viewNowMs + 6_000)],
+      [wish("enabled", viewNowMs), ...many("manually_enabled", viewNowMs + 1_000)],
+    ];
+    const { stdout } = await run(
+      {
+        "apps.history": async ({ before }) =>
+          ({ items: pages[before ?? 0], before: before === null ? 1 : null }) as ReplyOf<"apps.history">,
+      },
+      "history",
+      "mail",
+    );
+    expect(stdout).toMatchInlineSnapshot(`
+      "2030-01-01T00:00:00.000Z  fleet          is to be enabled  by user:ann
+      2030-01-01T00:00:01.000Z  449 instances  is manually_enabled on web-1, web-2, web-3 and 446 more; it was unknown (told)
+      2030-01-01T00:00:01.007Z  web-8          is error_disabled on web-8; it was unknown (told)
+      2030-01-01T00:00:05.000Z  fleet          is to be disabled  by user:ann
+      2030-01-01T00:00:06.000Z  449 instances  is manually_disabled on web-1, web-2, web-3 and 446 more; it was unknown (told)
+      2030-01-01T00:00:06.007Z  web-8          is error_disabled on web-8; it was unknown (told)
+      "
+    `);
+  });
+
   test("history tells who wanted what, and what each instance came to", async () => {
     const none = { instanceAtMs: null, generation: 3, reason: null, from: null };
     const items = [
@@ -468,13 +509,13 @@ describe("what is shown of apps", () => {
       "mail",
     );
     expect(asked).toEqual([
-      [null, 100],
-      [12, 99],
+      [null, appRowsMax],
+      [12, appRowsMax],
     ]);
     expect(stdout).toBe(
       [
-        "2029-12-31T23:59:00.000Z  fleet         is to be enabled; it was disabled  by ann",
-        "2030-01-01T00:00:00.000Z  web-2         is error_disabled on web-2; it was initialized (told)",
+        "2029-12-31T23:59:00.000Z  fleet          is to be enabled; it was disabled  by ann",
+        "2030-01-01T00:00:00.000Z  web-2          is error_disabled on web-2; it was initialized (told)",
         "",
       ].join("\n"),
     );

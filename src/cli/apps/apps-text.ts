@@ -1,6 +1,7 @@
 import { grouped } from "../../base/grouped.js";
 import type { AppHistoryItem, AppReconciled, AppRow, AppView } from "../../contracts/app-api.js";
 import { durationText } from "../../contracts/duration.js";
+import { type Alike, alikeTogether } from "../alike.js";
 import type { Paint } from "../paint.js";
 import { factsText, tableText } from "../table.js";
 import { agoText, countText, namesText, plainText } from "../words.js";
@@ -199,10 +200,20 @@ function reasonLines(rows: readonly AppRow[]): string[] {
   ];
 }
 
-export function historyLine(item: AppHistoryItem, paint: Paint): string {
-  const where = item.instance ?? "fleet";
-  const by = item.by === null ? "" : paint("dim", plainText(`  by ${item.by}`));
-  return `${paint("dim", timeText(item.atMs))}  ${where.padEnd(12)}  ${plainText(item.sentence)}${by}`;
+/** The newest so many lines; what many instances came to alike is one. */
+export function historyText(items: readonly AppHistoryItem[], linesMax: number, paint: Paint): string {
+  return historyLines(items)
+    .slice(-linesMax)
+    .map(({ first, count, sentence }) => {
+      const where = count > 1 ? countText(count, "instance") : (first.instance ?? "fleet");
+      const by = count > 1 || first.by === null ? "" : paint("dim", plainText(`  by ${first.by}`));
+      return `${paint("dim", timeText(first.atMs))}  ${where.padEnd(13)}  ${plainText(sentence)}${by}`;
+    })
+    .join("\n");
+}
+
+export function historyLines(items: readonly AppHistoryItem[]): Alike<AppHistoryItem>[] {
+  return alikeTogether(items, (item) => ({ ...item, object: "" }));
 }
 
 export function reconciledText({ found, told, retried, left, unreachable, byCause }: AppReconciled): string {

@@ -4,7 +4,7 @@ import type { ReplyOf } from "../../contracts/api.js";
 import { type AppHistoryItem, type AppRow, appRowsMax } from "../../contracts/app-api.js";
 import { type Cli, withExamples } from "../cli.js";
 import { parseCount } from "../values.js";
-import { appsText, appText, historyLine, statusText } from "./apps-text.js";
+import { appsText, appText, historyLines, historyText, statusText } from "./apps-text.js";
 
 /** What shows apps, and changes nothing. */
 
@@ -59,6 +59,8 @@ function addShow(group: Command, cli: Cli): void {
   withExamples(command, "rollcall apps show mail");
 }
 
+/** Changes that are looked through for as many lines as were asked for. */
+const historyMax = 5_000;
 /** Instances of an app that are shown with the same cause: of all apps, of one. */
 const perCauseOfAll = 5;
 const perCauseOfOne = 10;
@@ -188,11 +190,17 @@ function addHistory(group: Command, cli: Cli): void {
         command: Command,
       ) => {
         await cli.session(command, async ({ client }) => {
-          const items = await newestOf(client, app, flags.instance ?? null, flags.limit);
-          cli.show(command, { items }, () =>
+          const { instance = null, limit } = flags;
+          const json = cli.isJson(command);
+          const isEnough = json
+            ? (items: readonly AppHistoryItem[]) => items.length >= limit
+            : (items: readonly AppHistoryItem[]) =>
+                items.length >= historyMax || historyLines(items).length >= limit;
+          const items = await newestOf(client, { app, instance, limit: json ? limit : appRowsMax }, isEnough);
+          cli.show(command, { items: items.slice(-limit) }, () =>
             items.length === 0
               ? `Nothing is known of ${app} in the audit log.`
-              : items.map((item) => historyLine(item, cli.paint)).join("\n"),
+              : historyText(items, limit, cli.paint),
           );
         });
       },
@@ -200,19 +208,18 @@ function addHistory(group: Command, cli: Cli): void {
   withExamples(command, "rollcall apps history mail", "rollcall apps history mail --instance web-1");
 }
 
-/** So many changes, the newest last; a page may hold fewer than were asked for. */
+/** Changes until there are enough, the newest last. */
 async function newestOf(
   client: Client,
-  app: string,
-  instance: string | null,
-  limit: number,
+  request: { readonly app: string; readonly instance: string | null; readonly limit: number },
+  isEnough: (items: readonly AppHistoryItem[]) => boolean,
 ): Promise<AppHistoryItem[]> {
+  const limit = Math.min(appRowsMax, request.limit);
   let items: AppHistoryItem[] = [];
   for (let before: number | null = null; ; ) {
-    const room = Math.min(appRowsMax, limit - items.length);
-    const page: ReplyOf<"apps.history"> = await client.apps.history({ app, instance, before, limit: room });
+    const page: ReplyOf<"apps.history"> = await client.apps.history({ ...request, before, limit });
     items = [...page.items, ...items];
-    if (page.before === null || items.length >= limit) return items;
+    if (page.before === null || isEnough(items)) return items;
     before = page.before;
   }
 }

@@ -10,7 +10,7 @@ import type { AuditEvent } from "../../ledger/event-chain.js";
 import { openLedgerReader } from "../../ledger/ledger-reader.js";
 import { type AuditVerdict, AuditVerifier, verifyAudit } from "../../ledger/verify-audit.js";
 import { type Cli, withExamples } from "../cli.js";
-import { eventLine } from "../event-lines.js";
+import { eventLines } from "../event-lines.js";
 import { exitCodes } from "../exit-codes.js";
 import type { Session } from "../session.js";
 import { usageError } from "../usage-error.js";
@@ -100,13 +100,17 @@ async function show(cli: Cli, command: Command, { bus, target }: Session, flags:
   const sinceMs = flags.since?.(clock.nowMs()) ?? null;
   const end = await log.end();
   const { entries } = await log.page({ ...filter, limit: limitOf(flags), sinceMs, before: end + 1 });
-  for (const { event } of entries) write(cli, command, event);
+  const writeAll = (found: typeof entries) =>
+    write(
+      cli,
+      command,
+      found.map(({ event }) => event),
+    );
+  writeAll(entries);
   if (flags.follow !== true) return;
   await new Promise<void>((resolve, reject) => {
     const following = log.follow(entries.at(-1)?.position ?? end, filter, {
-      handle: (news) => {
-        for (const { event } of news) write(cli, command, event);
-      },
+      handle: writeAll,
       onProblem: (problem) => {
         if (!(problem instanceof RollcallError) || problem.retry === "never") reject(problem);
       },
@@ -131,7 +135,7 @@ async function showFile(cli: Cli, command: Command, file: string, flags: EventsF
     newest.push(event);
     if (newest.length > limitOf(flags)) newest.shift();
   });
-  for (const event of newest) write(cli, command, event);
+  write(cli, command, newest);
 }
 
 async function verifyFile(path: string): Promise<AuditVerdict> {
@@ -149,8 +153,8 @@ async function overFile(path: string, take: (event: AuditEvent) => void): Promis
   }
 }
 
-function write(cli: Cli, command: Command, event: AuditEvent): void {
-  cli.write(eventLine(event, cli.isJson(command), cli.paint));
+function write(cli: Cli, command: Command, events: readonly AuditEvent[]): void {
+  for (const line of eventLines(events, cli.isJson(command), cli.paint)) cli.write(line);
 }
 
 function pathOf(cli: Cli, file: string): string {
