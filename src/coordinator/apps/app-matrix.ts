@@ -68,6 +68,9 @@ class Matrix {
 
   add(asked: AskedApp, instances: readonly AppInstance[]): void {
     const cells: Cell[] = [];
+    const { all, after } = this.#request;
+    // What is on no page costs no more than being counted.
+    const isShown = !this.#page.isFull && (after === null || byName(asked.record.app, after.app) >= 0);
     for (const one of instances) {
       const standing = standingOf(asked, one);
       const cause = isMismatch(standing) ? causeOf(asked, one, standing) : null;
@@ -75,7 +78,7 @@ class Matrix {
       if (cause !== null) this.#counts.mismatched++;
       else if (standing === "inSync") this.#counts.inSync++;
       else this.#counts.unheard++;
-      if (cause !== null || this.#request.all)
+      if (isShown && (cause !== null || all))
         cells.push({ one, cause, row: () => appRowOf(asked, one, this.#nowMs) });
     }
     this.#show(asked.record.app, cells);

@@ -102,7 +102,7 @@ export class AppUpkeep {
     const isAsked = known.catalog.records.has(alert.app);
     const reason = isAsked ? one.states.get(alert.app)?.reason : undefined;
     // What failed says why; when it is tried next is of no matter by the time that somebody reads it.
-    if (reason && (alert.standing === "retrying" || alert.standing === "stopped"))
+    if (reason && alert.standing !== "unobserved")
       return { ...alert, reason: { ...reason, message: reason.message.replace(/\.$/, "") } };
     const { sentence } = whyOnInstance(known, alert.app, one, term.nowMs());
     const code = isAsked ? (reason?.code ?? appMismatchCode) : appUnaskedCode;
