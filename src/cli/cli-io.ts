@@ -25,7 +25,8 @@ export function processIo(): CliIo {
     random: createRealRandom(),
     onInterrupt(handle) {
       process.on("SIGINT", handle);
-      return { unsubscribe: () => void process.off("SIGINT", handle) };
+      // Not before its turn is over: what restores the cursor ends the process if nobody else listens, and is called next.
+      return { unsubscribe: () => void setImmediate(() => process.off("SIGINT", handle)) };
     },
   };
 }

@@ -140,7 +140,13 @@ async function saveFirst(cli: Cli, session: Session, file: string | undefined) {
   const stamp = new Date(clock.nowMs()).toISOString().replaceAll(/[:.]/g, "-");
   const path = file === undefined ? join(cwd, `${fleet}-before-apps-${stamp}.tar.gz`) : resolve(cwd, file);
   const options = { clock, rollcall: productVersion(), withFiles: true };
-  return backupSummaryOf(await takeBackup(await ledgerSourceOf(session, fleet, cli), path, options));
+  const bar = progressBar(cli.io, "first");
+  bar.show(0, 1, "the ledger is backed up");
+  try {
+    return backupSummaryOf(await takeBackup(await ledgerSourceOf(session, fleet, cli), path, options));
+  } finally {
+    bar.end();
+  }
 }
 
 /** @returns those that nobody else has added meanwhile, and how many have not had their turn */
