@@ -1,7 +1,7 @@
 import type { DesiredInstance } from "../src/contracts/instance.js";
 import type { Config, Release } from "../src/contracts/release.js";
 import type { VersionPair } from "../src/contracts/version.js";
-import { type Accepted, accept } from "./accepted.js";
+import { type Accepted, accept, type HeardEpoch, laterEpoch } from "./accepted.js";
 import type { Fault, Launch, ProcessStatus } from "./process.js";
 
 /** What the instance machine knows, hears and asks for, and what follows from it; the machine itself is in instance.ts. */
@@ -61,6 +61,8 @@ export interface InstanceContext extends Accepted {
   readonly instance: string;
   /** The highest epoch heard of. */
   readonly epoch: number;
+  /** The ledger that counts it; `null` before one was named. */
+  readonly epochLedgerId: string | null;
   readonly wanted: DesiredInstance | null;
   /** What is, or was last, acted on. */
   readonly target: Target | null;
@@ -105,7 +107,7 @@ export type InstanceEvent =
       readonly epoch: number;
     }
   /** A coordinator of this epoch has made a request. */
-  | { readonly type: "epoch"; readonly epoch: number }
+  | { readonly type: "epoch"; readonly epoch: number; readonly ledgerId: string | null }
   /** The agent has started, or started again. */
   | { readonly type: "resume" }
   | { readonly type: "reconnected" }
@@ -200,6 +202,7 @@ export function freshInstance(instance: string): InstanceContext {
     accepted: null,
     retired: [],
     epoch: 0,
+    epochLedgerId: null,
     wanted: null,
     target: null,
     active: null,
@@ -232,10 +235,15 @@ export function isVersion(one: Run, other: Run): boolean {
 /** What is remembered of a desired state by whoever it is for. */
 export function acceptedOf(context: InstanceContext, ledgerId: string, revision: number, epoch: number) {
   const isLeft = context.accepted !== null && context.accepted.ledgerId !== ledgerId;
-  return {
-    ...accept(context, ledgerId, revision),
-    epoch: isLeft ? epoch : Math.max(context.epoch, epoch),
-  };
+  const accepted = accept(context, ledgerId, revision);
+  if (isLeft && context.epochLedgerId !== ledgerId) return { ...accepted, epoch, epochLedgerId: ledgerId };
+  return { ...accepted, ...epochSeen(context, { ledgerId, epoch }) };
+}
+
+/** The same of an epoch. */
+export function epochSeen({ epoch, epochLedgerId }: InstanceContext, heard: HeardEpoch) {
+  const later = laterEpoch({ ledgerId: epochLedgerId, epoch }, heard);
+  return { epoch: later.epoch, epochLedgerId: later.ledgerId };
 }
 
 /** Something else is asked for than what is acted on. */

@@ -4,6 +4,7 @@ import { isNewer } from "./accepted.js";
 import { backoffMs, phaseBackoff } from "./backoff.js";
 import {
   acceptedOf,
+  epochSeen,
   freeSlot,
   freshChecks,
   hasEnded,
@@ -158,9 +159,7 @@ export const instanceSetup = setup({
       const { state, revision } = event;
       return { ...acceptedOf(context, state.ledgerId, revision, state.epoch), wanted: state, takenBy: null };
     }),
-    seeEpoch: assign(({ context, event }) =>
-      event.type === "epoch" ? { epoch: Math.max(context.epoch, event.epoch) } : {},
-    ),
+    seeEpoch: assign(({ context, event }) => (event.type === "epoch" ? epochSeen(context, event) : {})),
     know: assign({ known: true }),
     doubt: assign({ known: false }),
     nextRead: assign(({ context }) => ({ read: context.read + 1 })),

@@ -73,6 +73,7 @@ function journalFrom(instance: string, processes: readonly ProcessJournal[]): In
     accepted: null,
     retired: [],
     epoch: 0,
+    epochLedgerId: null,
     wanted: null,
     target: { ledgerId, generation, run: { release, config }, minHealthyMs: release.manifest.minHealthyMs },
     stage: "ACTIVE",

@@ -1,5 +1,5 @@
+import type { HeardEpoch } from "../../machines/accepted.js";
 import type { RollcallError } from "../base/errors.js";
-import { isNewerLedger } from "../base/ledger-id.js";
 import type { BusMessage } from "../base/ports.js";
 import { statusOf } from "../contracts/errors.js";
 
@@ -27,13 +27,13 @@ export function verbOf({ subject }: BusMessage): string {
   return subject.slice(subject.lastIndexOf(".") + 1).slice(0, 64);
 }
 
-/** Of which epoch a request is, where that compares with the epochs that are known: a newer ledger counts its epochs anew. */
-export function comparableEpoch(
-  request: { readonly epoch?: number | undefined; readonly ledgerId?: string | undefined },
-  knownLedgerId: string | null,
-): number | undefined {
-  const { epoch, ledgerId } = request;
-  const isOfNewer =
-    ledgerId !== undefined && knownLedgerId !== null && isNewerLedger(ledgerId, knownLedgerId) === true;
-  return isOfNewer ? undefined : epoch;
+/** The epoch that a request names, with its ledger; `undefined`: a person asks. */
+export function epochIn({
+  epoch,
+  ledgerId = null,
+}: {
+  readonly epoch?: number | undefined;
+  readonly ledgerId?: string | null | undefined;
+}): HeardEpoch | undefined {
+  return epoch === undefined ? undefined : { epoch, ledgerId };
 }

@@ -1,10 +1,11 @@
 import { z } from "zod";
+import { type HeardEpoch, isOver } from "../../machines/accepted.js";
 import { messageOf } from "../base/errors.js";
 import type { Subscription } from "../base/ports.js";
 import { refusal } from "../contracts/errors.js";
 import { type Inventory, inventoryAskSchema, type Mended, mendAskSchema } from "../contracts/inventory.js";
 import { subjectsOf } from "../contracts/subjects.js";
-import { bodyOf, comparableEpoch, refuse, verbOf } from "./answering.js";
+import { bodyOf, epochIn, refuse, verbOf } from "./answering.js";
 import type { AgentParts } from "./parts.js";
 
 /** `ask.<instance>.report`: report now, and from now on in this interval. What a newer control plane adds is left out. */
@@ -23,11 +24,9 @@ export type ReportAsk = z.infer<typeof reportAskSchema>;
 
 /** What a request comes to. */
 export interface AskedInstance {
-  /** The highest epoch that it has heard of. */
-  readonly epoch: number;
-  /** The ledger whose word it has accepted last. */
-  readonly ledgerId: string | null;
-  seeEpoch(epoch: number): void;
+  /** The highest epoch that it has heard of, in the newest ledger. */
+  readonly known: HeardEpoch;
+  seeEpoch(heard: HeardEpoch): void;
   /** Reports, and returns the report as it was sent. */
   report(ask: ReportAsk): unknown;
   /** What of it, and with `host` of what belongs to no instance here, is not as it should be. */
@@ -61,7 +60,7 @@ function answering(verb: string, body: unknown, asked: AskedInstance) {
 
 /**
  * Answers what coordinators ask of an instance. A request may name the epoch of its sender; one of an epoch that is over is
- * answered `STALE_EPOCH`, one of no epoch (a person's) is taken, and so is one of a newer ledger: that counts its epochs anew.
+ * answered `STALE_EPOCH`, one of no epoch (a person's) is taken, and so is one of a newer ledger: that counts its epochs anew. One of an older ledger is over.
  */
 export function answerAsks(parts: AgentParts, instance: string, asked: AskedInstance): Subscription {
   const subjects = subjectsOf(parts.fleet);
@@ -73,18 +72,20 @@ export function answerAsks(parts: AgentParts, instance: string, asked: AskedInst
       refuse(message, refusal("BAD_REQUEST", { problem: request.problem }));
       return;
     }
-    const epoch = comparableEpoch(request, asked.ledgerId);
-    if (epoch !== undefined && epoch < asked.epoch) {
+    const heard = epochIn(request);
+    const { known } = asked;
+    if (heard !== undefined && isOver(known, heard)) {
       parts.complaints.add(
         "askStale",
         instance,
-        { epoch, known: asked.epoch },
+        { epoch: heard.epoch, known: known.epoch },
         "a coordinator that leads no longer has asked",
       );
-      refuse(message, refusal("STALE_EPOCH", { given: epoch, known: asked.epoch }));
+      refuse(message, refusal("STALE_EPOCH", { given: heard.epoch, known: known.epoch }));
       return;
     }
-    if (epoch !== undefined && epoch > asked.epoch) asked.seeEpoch(epoch);
+    if (heard !== undefined && (heard.epoch !== known.epoch || heard.ledgerId !== known.ledgerId))
+      asked.seeEpoch(heard);
     request.answer().then(
       (answer) => message.respond(JSON.stringify(answer)),
       (error: unknown) => refuse(message, refusal("INTERNAL", { problem: messageOf(error) }, error)),

@@ -1,4 +1,5 @@
 import type { SnapshotFrom } from "xstate";
+import type { HeardEpoch } from "../../machines/accepted.js";
 import { instanceMachine } from "../../machines/instance.js";
 import { type InstanceCommand, type Slot, slots } from "../../machines/instance-facts.js";
 import type { Launch } from "../../machines/process.js";
@@ -124,8 +125,8 @@ export class InstanceRunner {
     this.#actor.send({ type: "reconnected" });
   }
 
-  seeEpoch(epoch: number): void {
-    this.#actor.send({ type: "epoch", epoch });
+  seeEpoch({ epoch, ledgerId }: HeardEpoch): void {
+    this.#actor.send({ type: "epoch", epoch, ledgerId });
   }
 
   /** Does nothing more for the instance but to end its processes; the agent is going. */

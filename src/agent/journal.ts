@@ -45,6 +45,7 @@ const instanceJournalSchema = z.strictObject({
   accepted: z.strictObject({ ledgerId, revision: z.int().min(0) }).nullable(),
   retired: z.array(ledgerId).max(8),
   epoch: z.int().min(0),
+  epochLedgerId: ledgerId.nullable().default(null),
   /** The newest desired state that was accepted. */
   wanted: desiredInstanceSchema.nullable(),
   /** What is acted on. */
@@ -111,6 +112,7 @@ export function instanceJournalOf(snapshot: SnapshotFrom<typeof instanceMachine>
     accepted,
     retired,
     epoch,
+    epochLedgerId,
     wanted,
     target,
     active,
@@ -125,6 +127,7 @@ export function instanceJournalOf(snapshot: SnapshotFrom<typeof instanceMachine>
     accepted,
     retired: [...retired],
     epoch,
+    epochLedgerId,
     wanted,
     target,
     stage: stageOf(snapshot.value as InstanceStanding),

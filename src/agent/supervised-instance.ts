@@ -1,3 +1,4 @@
+import { type HeardEpoch, laterEpoch } from "../../machines/accepted.js";
 import { type BackoffRule, backoffMs } from "../../machines/backoff.js";
 import { messageOf } from "../base/errors.js";
 import type { Subscription, Timer } from "../base/ports.js";
@@ -30,8 +31,8 @@ export class SupervisedInstance {
   #runner: InstanceRunner;
   #asks: Subscription | undefined;
   #again: Timer | undefined;
-  /** The epoch whose request was heeded last, and under which ledger: what is written of it may lag. */
-  #heeded: { readonly ledgerId: string | null; readonly epoch: number } = { ledgerId: null, epoch: 0 };
+  /** The epoch whose request was heeded last: what is written of it may lag. */
+  #heeded: HeardEpoch = { ledgerId: null, epoch: 0 };
   #losses = 0;
   #beganAtMs: number;
   #closed = false;
@@ -128,21 +129,17 @@ export class SupervisedInstance {
   }
 
   #asked() {
-    const ledgerId = () => this.#runner.snapshot.context.accepted?.ledgerId ?? null;
-    const epoch = () => {
-      const known = this.#runner.snapshot.context.epoch;
-      return this.#heeded.ledgerId === ledgerId() ? Math.max(known, this.#heeded.epoch) : known;
+    const known = () => {
+      const { epoch, epochLedgerId, accepted } = this.#runner.snapshot.context;
+      return laterEpoch({ epoch, ledgerId: epochLedgerId ?? accepted?.ledgerId ?? null }, this.#heeded);
     };
     return {
-      get epoch(): number {
-        return epoch();
+      get known(): HeardEpoch {
+        return known();
       },
-      get ledgerId(): string | null {
-        return ledgerId();
-      },
-      seeEpoch: (newer: number) => {
-        this.#heeded = { ledgerId: ledgerId(), epoch: newer };
-        this.#runner.seeEpoch(newer);
+      seeEpoch: (heard: HeardEpoch) => {
+        this.#heeded = laterEpoch(known(), heard);
+        this.#runner.seeEpoch(heard);
       },
       report: ({ intervalMs, reportFormat, generation }: ReportAsk) => {
         if (generation !== undefined && generation > this.view.observedGeneration) this.#runner.readAgain();

@@ -1,5 +1,6 @@
 import { beforeEach, expect, test } from "vitest";
 import type { Log } from "../../src/base/ports.js";
+import { subjectsOf } from "../../src/contracts/subjects.js";
 import { createMemoryObjects, type MemoryObjects } from "../../src/ledger/memory-objects.js";
 import { fleetOfAgents } from "../kit/agent-fleet.js";
 import { fleet } from "../kit/coordinators-world.js";
@@ -107,6 +108,42 @@ test("a roll-out of a version that nobody knows is refused, and the one that run
   // They run it already; from now on this ledger's word is what they act on.
   expect(world.agent("web-1").told.length).toBe(told + 1);
   expect((await world.instance("web-1")).stable).toMatchObject({ release: "v2" });
+});
+
+test("agents that were never told anything answer the leaders of a new ledger too, and those of a lost one no more", async () => {
+  const { world: real } = await fleetOfAgents(1);
+  for (const name of ["c2", "c3"]) {
+    await real.stopCoordinator(name === "c2" ? "c1" : "c2");
+    await real.startCoordinator(name);
+    await real.untilLed();
+    await real.advance(5_000);
+  }
+  const asks: string[] = [];
+  real.hub.tap({
+    sent: ({ from, subject, data }) => {
+      if (from === "c3" && subject.includes(".ask.web-1.")) asks.push(new TextDecoder().decode(data));
+    },
+  });
+  await real.call("reconciliations.run", { by: "ann" });
+  await real.stopCoordinator("c3");
+  real.store.lose(fleet);
+  await real.startCoordinator("c1");
+  await real.untilLed();
+  await real.advance(15_000);
+  const staleOf = async () => {
+    const { items } = await real.call("reconciliations.run", { by: "ann", dryRun: true });
+    return items.filter(({ why }) => why.includes("STALE_EPOCH"));
+  };
+  expect(await staleOf()).toEqual([]);
+  // One that still believes to lead the lost one: it changes nothing.
+  const late = real.hub.connect("late");
+  const refused = late.request(subjectsOf(fleet).ask("web-1", "inventory"), asks[0] ?? "", {
+    timeoutMs: 1_000,
+  });
+  expect(JSON.parse(new TextDecoder().decode((await real.during(refused)).data))).toMatchObject({
+    error: { code: "STALE_EPOCH" },
+  });
+  expect(await staleOf()).toEqual([]);
 });
 
 test("agents of whom an earlier ledger's leaders have asked answer the new one, whose epochs begin again", async () => {

@@ -74,7 +74,7 @@ function asides({ context }: Snapshot): InstanceEvent[] {
     { type: "desired", state: desiredOf(context, v2), revision },
     { type: "taken", owner: "a2", ledgerId: "l1", revision: revision + 1, epoch: 1 },
     { type: "taken", owner: "a2", ledgerId: "l1", revision, epoch: 1 },
-    { type: "epoch", epoch: 2 },
+    { type: "epoch", epoch: 2, ledgerId: null },
     { type: "poll" },
   ];
 }

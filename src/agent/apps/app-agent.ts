@@ -1,3 +1,4 @@
+import type { HeardEpoch } from "../../../machines/accepted.js";
 import { type CallLimits, defaultLimitsMs, type HowHeard } from "../../../machines/app-facts.js";
 import { messageOf } from "../../base/errors.js";
 import { byName } from "../../base/name-order.js";
@@ -281,13 +282,10 @@ class InstanceApps implements AppAgent {
   #asked() {
     const feed = this.#feed;
     return {
-      get epoch(): number {
+      get known(): HeardEpoch {
         return feed.epoch;
       },
-      get ledgerId(): string | null {
-        return feed.ledgerId;
-      },
-      seeEpoch: (epoch: number) => feed.seeEpoch(epoch),
+      seeEpoch: (heard: HeardEpoch) => feed.seeEpoch(heard),
       report: (ask: AppReportAsk) => this.#reportAsked(ask),
       retry: (apps: readonly string[] | null) => this.#retry(apps),
       explain: (app: string) => this.#explain(app),

@@ -1,3 +1,4 @@
+import { type HeardEpoch, isOver } from "../../../machines/accepted.js";
 import type { Subscription } from "../../base/ports.js";
 import {
   type AppExplanation,
@@ -9,15 +10,14 @@ import {
 } from "../../contracts/app-report.js";
 import { refusal } from "../../contracts/errors.js";
 import { subjectsOf } from "../../contracts/subjects.js";
-import { bodyOf, comparableEpoch, refuse, verbOf } from "../answering.js";
+import { bodyOf, epochIn, refuse, verbOf } from "../answering.js";
 import type { AppParts } from "./app-parts.js";
 
 /** What a request comes to. */
 export interface AskedApps {
-  /** The highest epoch that was heard of, in the ledger whose word was accepted last. */
-  readonly epoch: number;
-  readonly ledgerId: string | null;
-  seeEpoch(epoch: number): void;
+  /** The highest epoch that was heard of, in the newest ledger. */
+  readonly known: HeardEpoch;
+  seeEpoch(heard: HeardEpoch): void;
   /** Reports, and returns the report as it was sent. */
   report(ask: AppReportAsk): unknown;
   retry(apps: readonly string[] | null): AppRetryAnswer;
@@ -56,14 +56,15 @@ export function answerAppAsks(parts: AppParts, asked: AskedApps): Subscription {
       refuse(message, refusal("BAD_REQUEST", { problem: request.problem }));
       return;
     }
-    const epoch = comparableEpoch(request, asked.ledgerId);
-    if (epoch !== undefined && epoch < asked.epoch) {
-      const facts = { epoch, known: asked.epoch };
+    const heard = epochIn(request);
+    const { known } = asked;
+    if (heard !== undefined && isOver(known, heard)) {
+      const facts = { epoch: heard.epoch, known: known.epoch };
       complaints.add("askStale", instance, facts, "a coordinator that leads no longer has asked");
-      refuse(message, refusal("STALE_EPOCH", { given: epoch, known: asked.epoch }));
+      refuse(message, refusal("STALE_EPOCH", { given: heard.epoch, known: known.epoch }));
       return;
     }
-    if (epoch !== undefined) asked.seeEpoch(epoch);
+    if (heard !== undefined) asked.seeEpoch(heard);
     message.respond(JSON.stringify(request.answer()));
   });
 }

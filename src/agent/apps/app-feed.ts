@@ -1,3 +1,4 @@
+import { type HeardEpoch, laterEpoch } from "../../../machines/accepted.js";
 import type { HowHeard } from "../../../machines/app-facts.js";
 import {
   type HeardApps,
@@ -44,7 +45,7 @@ export class AppFeed {
   readonly #parts: AppParts;
   readonly #listener: AppFeedListener;
   #heard: HeardApps = nothingHeard;
-  #epoch = 0;
+  #epoch: HeardEpoch = { ledgerId: null, epoch: 0 };
   #isReady = false;
   #reading = false;
   #again = false;
@@ -67,13 +68,13 @@ export class AppFeed {
     return this.#heard.generation;
   }
 
-  /** The highest epoch heard of. */
-  get epoch(): number {
+  /** The highest epoch heard of, in the newest ledger. */
+  get epoch(): HeardEpoch {
     return this.#epoch;
   }
 
-  seeEpoch(epoch: number): void {
-    this.#epoch = Math.max(this.#epoch, epoch);
+  seeEpoch(heard: HeardEpoch): void {
+    this.#epoch = laterEpoch(this.#epoch, heard);
   }
 
   /** Listens, before the first reading: what is written in between is not missed then. */
@@ -160,7 +161,7 @@ export class AppFeed {
     // Meanwhile more may have been heard.
     const after = hearList(this.#heard, list, entry.revision, this.#listener.known());
     if (after === undefined || this.#closed) return false;
-    this.#epoch = this.ledgerId === list.ledgerId ? Math.max(this.#epoch, list.epoch) : list.epoch;
+    this.seeEpoch(list);
     this.#heard = after.heard;
     for (const app of after.missing) this.#listener.missing(app, list.ledgerId, entry.revision);
     this.#listener.moved();
