@@ -475,6 +475,26 @@ describe("a tombstone", () => {
     ]);
   });
 
+  test("that was cleared is uninstalled by an instance that stops before it could be, once it is back", async () => {
+    await world.addApp();
+    await world.settled();
+    world.killInstance("web-3");
+    await world.call("apps.uninstall", { app: "mail" });
+    await world.call("apps.forget", { instance: "web-3" });
+    await world.advance(60_000);
+    const { engine } = world.instance("web-3");
+    engine.fates.set("mail uninstall", [new AppError("error", "a file is in use")]);
+    await world.startInstance("web-3");
+    await world.advance(500);
+    expect(engine.calls.at(-1)).toBe("uninstall mail");
+    await world.stopInstance("web-3");
+    engine.calls.length = 0;
+    await world.startInstance("web-3");
+    await world.advance(10_000);
+    expect(engine.calls).toEqual(["uninstall mail"]);
+    expect(world.instance("web-3").agent.states()).toEqual([]);
+  });
+
   test("that was cleared is not run by an instance that comes back after it was given up", async () => {
     await world.addApp();
     await world.settled();

@@ -253,7 +253,9 @@ class InstanceApps implements AppAgent {
     this.#runners.delete(app);
     this.#heard.delete(app);
     if (this.#runners.size === 0) this.#whenEmpty?.();
-    if (!runner.snapshot.context.dropped) return;
+    const { dropped, mayBeHere } = runner.snapshot.context;
+    // One that could not be uninstalled before this process ends still is, by the next.
+    if (!dropped || mayBeHere) return;
     this.#book.forget(app);
     this.#reporter.changed(app);
     try {
