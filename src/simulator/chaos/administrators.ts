@@ -26,6 +26,13 @@ export class Administrators {
     if (instance !== undefined) this.#ask("apps.forget", { instance, by });
   }
 
+  /** Has instances told of what they were told in an earlier ledger only. */
+  tellAnew(): void {
+    const { records, told } = this.#ledger.apps;
+    if ([...records.keys()].every((app) => told.has(app))) return;
+    this.#ask("apps.reconcile", { app: null, by: "anna", requestKey: `app-wish-${++this.#requests}` });
+  }
+
   wish({ verb, app: nth, version, careful, by }: HappeningOf<"app">): void {
     const { apps } = this.#plan;
     const app = apps[nth % Math.max(1, apps.length)]?.app;

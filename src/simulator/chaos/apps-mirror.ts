@@ -29,6 +29,13 @@ export class AppsMirror {
     else this.instances.add(id);
   }
 
+  clear(): void {
+    this.records.clear();
+    this.told.clear();
+    this.instances.clear();
+    this.#all.clear();
+  }
+
   /** An app as it was asked in a generation. */
   at(app: string, generation: number): AppRecord | undefined {
     return this.#all.get(`${app} ${generation}`);

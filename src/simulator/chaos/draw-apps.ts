@@ -21,6 +21,8 @@ export interface LifeAround {
 interface Apps extends Pick<LifePlan, "apps" | "appInstances" | "happenings"> {
   /** All coordinators are of the next version from the beginning: newer formats are written after minutes in which all read them. */
   readonly areNext: boolean;
+  /** The ledger is lost or restored: nothing is deployed in such a life. */
+  readonly isReplaced: boolean;
 }
 
 /** Apps, the processes that they run in, who asks something of them, and what goes wrong with those processes: in half of the lives. */
@@ -30,7 +32,8 @@ export function drawApps(random: SeededRandom, around: LifeAround): Apps {
   const dice = new Dice(random.fork("apps"));
   const leavers = new Dice(random.fork("apps/later"));
   const versions = new Dice(random.fork("apps/versions"));
-  if (dice.chance(0.5)) return { apps: [], appInstances: [], happenings: [], areNext: false };
+  if (dice.chance(0.5))
+    return { apps: [], appInstances: [], happenings: [], areNext: false, isReplaced: false };
   const apps = Array.from({ length: dice.int(1, 3) }, (_, at) => temper(dice, `app${at + 1}`));
   const areNext = upgrades && versions.chance(0.5);
   const nextShare = upgrades ? versions.pick(areNext ? [0.5, 1, 1] : [0, 0.5, 1]) : 0;
@@ -43,16 +46,20 @@ export function drawApps(random: SeededRandom, around: LifeAround): Apps {
       startsAtMs: isLate ? versions.int(1, faultsMs) : 0,
     };
   });
+  const keepers = new Dice(random.fork("apps/ledger"));
+  const replacing = keepers.chance(0.25) ? replacements(keepers, faultsMs) : [];
   const added = apps.map((_, at) => ({ ...wish(dice, dice.int(500, 5_000)), verb: "add" as const, app: at }));
   return {
     apps,
     appInstances,
     areNext,
+    isReplaced: replacing.length > 0,
     happenings: [
       ...added,
       ...series(dice, faultsMs, wish),
       ...series(dice, faultsMs, fault),
       ...(leavers.chance(0.5) ? series(leavers, faultsMs, leaving) : []),
+      ...replacing,
       ...(upgrades ? appInstances.flatMap((_, at) => upgrade(versions, faultsMs, at)) : []),
     ],
   };
@@ -80,6 +87,23 @@ function wish(dice: Dice, atMs: number): HappeningOf<"app"> {
     careful: dice.chance(0.5),
     by: dice.pick(["anna", "bob"]),
   };
+}
+
+/** Backups now and then, and the ledger is lost or put back once or twice, early enough for what comes after. */
+function replacements(dice: Dice, faultsMs: number): Happening[] {
+  const backups = Array.from({ length: dice.int(1, 6) }, () => dice.int(5_000, faultsMs - 1));
+  const times = Array.from({ length: dice.int(1, 2) }, () => dice.int(20_000, faultsMs - 1));
+  return [
+    ...backups.map((atMs) => ({ do: "backup" as const, atMs })),
+    ...times.map((atMs) => ({
+      do: "replaceLedger" as const,
+      atMs,
+      how: dice.weighted([
+        [2, "restored" as const],
+        [1, "lost" as const],
+      ]),
+    })),
+  ];
 }
 
 function upgrade(dice: Dice, faultsMs: number, which: number): Happening[] {

@@ -12,6 +12,21 @@ const thresholds = [1, 1, 2, 3, "20%", "100%"] as const;
 type OfFleet = Exclude<Family, "apps">;
 const ofFleet = families.filter((family): family is OfFleet => family !== "apps");
 
+/** What is deployed and who takes part in it: not where the ledger is lost or restored. */
+const ofDeployments: ReadonlySet<Happening["do"]> = new Set([
+  "deploy",
+  "act",
+  "reset",
+  "remove",
+  "relabel",
+  "newHost",
+  "double",
+  "join",
+  "leave",
+  "misuse",
+  "reconcile",
+]);
+
 /**
  * Draws the life that belongs to a seed. Swarm testing: which kinds of faults there are, and how many of each, is drawn first, so that
  * lives differ in kind and a fault that hides another is often missing.
@@ -60,8 +75,10 @@ export function drawPlan(seed: string, options: { readonly instancesMax?: number
     appInstances: apps.appInstances,
     happenings: [
       ...apps.happenings,
-      ...people(dice, faultsMs),
-      ...(swarm.size === 0 ? [] : faults(dice, [...swarm], faultsMs, leaseMs)),
+      ...[
+        ...people(dice, faultsMs),
+        ...(swarm.size === 0 ? [] : faults(dice, [...swarm], faultsMs, leaseMs)),
+      ].filter(({ do: kind }) => !apps.isReplaced || !ofDeployments.has(kind)),
     ].sort((a, b) => a.atMs - b.atMs),
   };
 }

@@ -29,6 +29,8 @@ function familyOf(happening: Happening): Family | undefined {
     case "messages":
     case "ledger":
       return happening.do;
+    case "replaceLedger":
+      return "ledger";
     case "agents":
       return "partitions";
     case "clockStep":

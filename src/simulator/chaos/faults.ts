@@ -6,7 +6,7 @@ import type { Fleet } from "./fleet.js";
 import type { Happening, HappeningOf } from "./life-plan.js";
 import type { Wish } from "./people.js";
 
-export type Fault = Exclude<Happening, Wish>;
+export type Fault = Exclude<Happening, Wish | { do: "backup" | "replaceLedger" }>;
 type Cut = HappeningOf<"agents">["how"];
 
 const roomBytes = 1_073_741_824;

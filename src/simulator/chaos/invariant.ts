@@ -74,6 +74,10 @@ export interface Invariant {
   done?(effect: Effect): void;
   /** People have got an answer. */
   answered?(asked: Asked): void;
+  /** A backup of the ledger is begun. @returns what is called once it is taken, and is the newest */
+  backsUp?(): () => void;
+  /** The ledger is empty, or what the newest backup holds. */
+  ledgerReplaced?(how: "lost" | "restored"): void;
   /** After each virtual event; must cost next to nothing. */
   each?(): void;
   /** All faults have just ended. */

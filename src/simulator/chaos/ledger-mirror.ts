@@ -51,6 +51,8 @@ export interface Commit {
   readonly events: readonly StoredEvent[];
   /** What the batch was conditional on. */
   readonly expected: readonly { readonly key: string; readonly revision: number }[];
+  /** It is a step of a restore, which explains itself and none of the records. */
+  readonly isOfRestore: boolean;
   /** Keys other than records and events: `lease`, `epoch`, `formats`, releases; `undefined` for a deletion. */
   readonly others: readonly { readonly key: string; readonly value: unknown; readonly revision: number }[];
 }
@@ -64,6 +66,18 @@ export class LedgerMirror {
   readonly desired = new Map<string, DesiredInstance>();
   readonly apps = new AppsMirror();
   epoch = 0;
+  /** Its identity. */
+  ledgerId: string | undefined;
+
+  /** All keys are gone. */
+  clear(): void {
+    this.deployments.clear();
+    this.instances.clear();
+    this.desired.clear();
+    this.apps.clear();
+    this.epoch = 0;
+    this.ledgerId = undefined;
+  }
 
   /** Takes a stored batch in. @param revision of its last message @returns what it changed */
   take(atMs: number, { from, batch }: SeenBatch, revision: number): Commit {
@@ -73,6 +87,7 @@ export class LedgerMirror {
     const others: Commit["others"][number][] = [];
     writes.forEach(({ key, body, deleted, headers }, at) => {
       const writtenAs = revision - writes.length + 1 + at;
+      if (key.startsWith("event.") && deleted) return;
       if (key.startsWith("event.")) {
         events.push(eventOf(key, body, headers));
         return;
@@ -85,10 +100,12 @@ export class LedgerMirror {
         this.apps.take(key, value);
         others.push({ key, value, revision: writtenAs });
       }
+      if (key === "ledger") this.ledgerId = (value as { ledgerId: string } | undefined)?.ledgerId;
       if (key === "epoch") this.epoch = (value as { epoch: number }).epoch;
     });
     const expected = writes.flatMap(({ expect }) => expect ?? []);
-    return { atMs, from, revision, changes, events, others, expected };
+    const isOfRestore = from.startsWith("tool-");
+    return { atMs, from, revision, changes, events, others, expected, isOfRestore };
   }
 
   #change(kind: Kind, id: string, key: string, value: unknown, revision: number): Change {

@@ -128,6 +128,12 @@ export const happeningSchema = z.discriminatedUnion("do", [
   }),
   /** One of the apps that run there ends by itself. */
   z.strictObject({ do: z.literal("appEnds"), atMs, which: nth, app: nth }),
+  z.strictObject({ do: z.literal("backup"), atMs }),
+  /**
+   * The coordinators are ended, and begin again over an empty ledger, or over the newest backup; without one it is lost. Of what is deployed
+   * the checks do not know what may be lost then: it is for lives of apps without deployments.
+   */
+  z.strictObject({ do: z.literal("replaceLedger"), atMs, how: z.enum(["lost", "restored"]) }),
   z.strictObject({
     do: z.literal("ledger"),
     atMs,

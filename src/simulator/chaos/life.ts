@@ -13,6 +13,7 @@ import { Faults } from "./faults.js";
 import { Fleet } from "./fleet.js";
 import { type Invariant, type MakeInvariant, Violation, type Witness } from "./invariant.js";
 import { makeInvariants } from "./invariants/all.js";
+import { LedgerKeeper } from "./ledger-keeper.js";
 import { LedgerMirror } from "./ledger-mirror.js";
 import type { Happening, LifePlan } from "./life-plan.js";
 import type { Mark } from "./marks.js";
@@ -41,6 +42,8 @@ const lookEveryMs = 1_000;
 const letGoEveryMs = 20_000;
 /** So many reconciliations pass in stillness before it is believed. */
 const stillReconciliations = 2;
+/** A lease that nobody gives back, and a restore, tried again now and then. */
+const restoreMaxMs = 120_000;
 /** What has happened on a host is in the ledger after so long: health checks that fail in a row, a report, a write. */
 const newsMs = 10_000;
 
@@ -61,6 +64,7 @@ class Life {
   readonly #world: SimulatedWorld;
   readonly #fleet: Fleet;
   readonly #faults: Faults;
+  readonly #keeper: LedgerKeeper;
   readonly #ledger = new LedgerMirror();
   readonly #people: People;
   readonly #heard: ReportLog;
@@ -86,6 +90,14 @@ class Life {
     this.#healthPrefix = `${root}.health.`;
     this.#appsPrefix = `${root}.apps.`;
     this.#fleet = new Fleet(this.#world, plan);
+    this.#keeper = new LedgerKeeper(this.#fleet, {
+      backsUp: () => this.#backsUp(),
+      lost: () => {
+        this.#ledger.clear();
+        this.#run((invariant) => invariant.ledgerReplaced?.("lost"));
+      },
+      restored: () => this.#run((invariant) => invariant.ledgerReplaced?.("restored")),
+    });
     this.#faults = new Faults(this.#fleet, () => this.#inFlight());
     this.#people = new People(this.#world, plan, this.#ledger);
     this.#people.onAnswered = (asked) => this.#run((invariant) => invariant.answered?.(asked));
@@ -134,6 +146,7 @@ class Life {
     this.#faults.endAll();
     this.#fleet.calm();
     this.#run((invariant) => invariant.faultsOver?.());
+    await this.#until(() => !this.#keeper.isAtWork, restoreMaxMs, "the ledger is not restored");
     this.#people.letGo(this.#fleet.agents);
     await this.#untilRest();
     // What was on its way to be heard, and what the first reconciliation finds, is put right once more.
@@ -180,6 +193,11 @@ class Life {
       case "appForget":
         this.#people.wish(happening);
         return [];
+      case "backup":
+        this.#keeper.backUp();
+        return [];
+      case "replaceLedger":
+        return this.#keeper.replace(happening);
       case "relabel":
         return this.#fleet.relabel(happening.instance, happening.labels);
       case "newHost":
@@ -284,6 +302,17 @@ class Life {
     const read = nextFormats["app-report"].read(JSON.parse(new TextDecoder().decode(data)));
     assert("record" in read, "an instance sends what is a report about apps");
     this.#run((invariant) => invariant.appReported?.(read.record, from));
+  }
+
+  #backsUp(): () => void {
+    const taken: (() => void)[] = [];
+    this.#run((invariant) => {
+      const done = invariant.backsUp?.();
+      if (done !== undefined) taken.push(done);
+    });
+    return () => {
+      for (const done of taken) done();
+    };
   }
 
   #stir(what: string | undefined): void {

@@ -31,6 +31,9 @@ export const marks = {
   appCleared: "an app that was uninstalled everywhere is forgotten",
   appInstanceForgotten: "an instance with apps is taken out of the fleet by somebody",
   appsToldInNewer: "instances with apps are told in a newer format",
+  appsLedgerLost: "the ledger of a fleet with apps is lost",
+  appsRestored: "a ledger with apps is restored",
+  appUnknown: "an instance keeps an app that the ledger does not know any more",
   formatsRaised: "a newer format is begun",
 } as const satisfies Readonly<Record<string, string>>;
 

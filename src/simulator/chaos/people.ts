@@ -117,6 +117,7 @@ export class People {
   /** Does what waits for people: because they have stopped it, too many instances are silent, or another machine has a name. */
   letGo(agents: ReadonlyMap<string, AgentNode>): void {
     this.takeOver(agents);
+    this.#administrators.tellAnew();
     for (const { id, paused, held, outcome } of this.#ledger.deployments.values())
       if (outcome === null && (paused !== null || held !== null))
         this.#later("deployments.resume", { deployment: id, force: true, by: "anna" });

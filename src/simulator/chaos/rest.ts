@@ -162,6 +162,9 @@ export class Rest {
     const { ledger, apps } = this.#witness;
     for (const id of apps.keys())
       if (!ledger.apps.instances.has(id)) return `${id} has apps and is not in the fleet`;
+    for (const [id, { agent }] of apps)
+      for (const { app, nextAttemptAtMs } of agent?.states() ?? [])
+        if (nextAttemptAtMs !== null) return `${app} is tried again on ${id}`;
     for (const record of ledger.apps.records.values()) {
       const { app, generation, desiredStatus } = record;
       const states = new Map([...apps].map(([id, { agent }]) => [id, agent?.stateOf(app)] as const));

@@ -162,13 +162,15 @@ test("an instance that is not as it should be at rest is noticed, unless it show
 test("an instance that enables an app whose tombstone it has seen is noticed", () => {
   const { fleet } = led(tombstones);
   const node = { id: "p1", busName: "apps-p1-1" } as AppNode;
-  const hear = (generation: number, status: DesiredStatus) =>
+  const hear = (generation: number, status: DesiredStatus, ledgerId?: string) =>
     fleet.invariant.taken?.(
       {
         from: "ledger-store",
         to: [],
         subject: "_INBOX.1",
-        data: new TextEncoder().encode(JSON.stringify(desiredApp(generation, status, { app: "mail" }))),
+        data: new TextEncoder().encode(
+          JSON.stringify(desiredApp(generation, status, { app: "mail", ...(ledgerId && { ledgerId }) })),
+        ),
       },
       "apps-p1-1",
     );
@@ -179,6 +181,15 @@ test("an instance that enables an app whose tombstone it has seen is noticed", (
   fleet.nowMs = 2_000;
   expect(enable).toThrow(/p1 enables mail 1.0.0, and has seen 2000 ms ago that it is uninstalled/);
   hear(3, "enabled");
+  expect(enable).not.toThrow();
+  hear(4, "uninstalled");
+  fleet.nowMs = 4_000;
+  expect(enable).toThrow(/seen 2000 ms ago/);
+  // A newer ledger asks for it again, under lower generations; an older one has nothing to say.
+  hear(1, "enabled", "m2000000000000-b");
+  expect(enable).not.toThrow();
+  hear(9, "uninstalled", "m0000000000001-c");
+  fleet.nowMs = 8_000;
   expect(enable).not.toThrow();
 });
 
@@ -218,4 +229,63 @@ test("an app that is forgotten while something of it is where that is known is n
   expect(clear).toThrow(/mail is forgotten, and 1.0.0 of it is on p1/);
   engine.installed.clear();
   expect(clear).not.toThrow();
+});
+
+test("what is lost with a ledger is no loss of what was granted; what was in the backup has to be there again", () => {
+  const restored = (generations: readonly number[]) => {
+    const { fleet, ask, grant } = led(appsAsked);
+    ask(1, "enabled");
+    grant(1, "enabled");
+    ask(2, "disabled");
+    grant(2, "disabled");
+    fleet.invariant.backsUp?.()();
+    ask(3, "enabled");
+    grant(3, "enabled");
+    fleet.ledger.clear();
+    for (const generation of generations)
+      fleet.ledger.apps.records.set("mail", recordOf(generation, "disabled"));
+    return { fleet, ask, replace: (how: "lost" | "restored") => fleet.invariant.ledgerReplaced?.(how) };
+  };
+  expect(() => restored([]).replace("lost")).not.toThrow();
+  expect(() => restored([2]).replace("restored")).not.toThrow();
+  expect(() => restored([1]).replace("restored")).toThrow(
+    /generation 2 before the backup, and is restored as 1/,
+  );
+  expect(() => restored([]).replace("restored")).toThrow(/restored as undefined/);
+  const { fleet, ask, replace } = restored([2]);
+  replace("restored");
+  expect(fleet.marks).toContain("appsRestored");
+  expect(() => fleet.invariant.atRest?.()).not.toThrow();
+  expect(() => ask(2, "enabled")).toThrow(/generation 2 after 2/);
+});
+
+test("an app of an earlier ledger that instances are told of without anybody who asks is noticed", () => {
+  const { fleet } = led(appsAsked);
+  fleet.invariant.ledgerReplaced?.("lost");
+  const tell = (actor: string) => () =>
+    fleet.write({
+      events: [{ ...eventOf("app.told"), actor }],
+      puts: { [keys.desiredApp("mail")]: desiredApp(1, "enabled", { app: "mail" }) },
+    });
+  expect(tell("agent:p1")).toThrow(/mail is told to instances, and nobody has asked for that/);
+  fleet.ledger.clear();
+  fleet.write({ events: [eventOf("app.cleared")], deletes: [keys.desiredApp("mail")] });
+  expect(tell("user:anna")).not.toThrow();
+  // It is told already: an instance that reads only older formats has it told once more.
+  expect(tell("agent:p1")).not.toThrow();
+});
+
+test("an app that the ledger does not know any more is kept as it is said to be, and one that was cleared is not", () => {
+  const { fleet } = led(appsReached);
+  const state = { generation: 0, initStatus: "auto_enabled" };
+  const running = new Map([["mail", "1.0.0"]]);
+  const node = { id: "p1", agent: { stateOf: () => state }, engine: { running, installed: running } };
+  fleet.apps.set("p1", node as unknown as AppNode);
+  const rest = () => fleet.invariant.atRest?.();
+  expect(rest).toThrow(/mail is forgotten, and on p1 it is still/);
+  fleet.invariant.ledgerReplaced?.("lost");
+  expect(rest).not.toThrow();
+  expect(fleet.marks).toContain("appUnknown");
+  state.initStatus = "disabled";
+  expect(rest).toThrow(/mail, which the ledger does not know, is said to be disabled on p1/);
 });

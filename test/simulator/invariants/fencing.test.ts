@@ -64,3 +64,12 @@ test("an agent that heeds an epoch which is over is noticed, one that refuses it
   askStale++;
   expect(() => take(2)).toThrow(/refused a request of epoch 2, which is the newest/);
 });
+
+test("the epochs of a ledger that was lost are not those of the next one", () => {
+  const fleet = led();
+  fleet.lead("c2");
+  fleet.invariant.ledgerReplaced?.("restored");
+  expect(() => fleet.lead("c3", 1)).toThrow(/epoch 1 after 2/);
+  fleet.invariant.ledgerReplaced?.("lost");
+  expect(() => fleet.lead("", 1)).not.toThrow();
+});

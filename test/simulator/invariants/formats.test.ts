@@ -67,3 +67,15 @@ test("apps that are told in a format that an instance of the fleet does not read
   fleet.write({ puts: { [keys.appInstance("p1")]: {} } });
   expect(tell(fleet, 2)).toThrow(/in format 2, which p1 does not read/);
 });
+
+test("what a restore writes is in the formats of the backup, and may be in older ones than were written since", () => {
+  const fleet = led();
+  raise(fleet, 2);
+  fleet.write({ puts: deployment(2) });
+  fleet.lead("tool-1");
+  expect(() => fleet.write({ puts: deployment(1), deletes: [keys.eventHead] })).not.toThrow();
+  fleet.lead("c2");
+  expect(() => fleet.write({ puts: deployment(2) })).toThrow(/in format 2, agreed is 1/);
+  fleet.invariant.ledgerReplaced?.("lost");
+  expect(() => fleet.write({ puts: deployment(1) })).not.toThrow();
+});

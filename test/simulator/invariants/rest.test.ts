@@ -82,7 +82,9 @@ test("what a silent instance was told by one deployment is not what another one 
 test("an app that is still tried is unrest, and so is a tombstone that all have confirmed", () => {
   const { fleet, rest } = calm();
   const state = { generation: 3, initStatus: "error_disabled", installed: true, stopped: false };
-  fleet.apps.set("p1", { id: "p1", agent: { stateOf: () => state } } as unknown as AppNode);
+  const unknown = { app: "news", nextAttemptAtMs: null as number | null };
+  const agent = { stateOf: () => state, states: () => [unknown] };
+  fleet.apps.set("p1", { id: "p1", agent } as unknown as AppNode);
   expect(rest.unrest()).toBe("p1 has apps and is not in the fleet");
   const p1 = { format: 1, instance: "p1", joinedAtMs: 0, audited: [], alertedAtMs: {} };
   fleet.write({ puts: { [keys.appInstance("p1")]: p1 } });
@@ -93,6 +95,9 @@ test("an app that is still tried is unrest, and so is a tombstone that all have 
   expect(ask("enabled")).toMatch(/mail on p1 is error_disabled at generation 3, it is to be enabled at 3/);
   state.stopped = true;
   expect(ask("enabled")).toBeUndefined();
+  unknown.nextAttemptAtMs = 60_000;
+  expect(rest.unrest()).toBe("news is tried again on p1");
+  unknown.nextAttemptAtMs = null;
   state.installed = false;
   expect(ask("uninstalled")).toMatch(/the tombstone of mail still stands/);
 });

@@ -130,6 +130,13 @@ export const mutants: readonly Mutant[] = [
     foundBy: ["L1", "A2"],
   },
   {
+    name: "an instance that hears that an app is uninstalled goes on as before",
+    file: "src/agent/apps/app-feed.js",
+    line: "this.#listener.desired(state, revision, heard);",
+    instead: 'if (state.desiredStatus !== "uninstalled") this.#listener.desired(state, revision, heard);',
+    foundBy: ["A3"],
+  },
+  {
     name: "an agent that comes back does not read what it is to run",
     file: "src/agent/desired-feed.js",
     line: "const well = await this.#read();",

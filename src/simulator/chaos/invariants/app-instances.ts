@@ -7,10 +7,15 @@ export const appInstances: MakeInvariant = (witness) => {
   const { apps } = witness.ledger;
   /** When each was last out of the fleet: a moment before it joined, or from when it left. */
   const outAtMs = new Map<string, number>();
+  let replacedAtMs = -1;
 
   return {
     id: "A4",
     says: "who is forgotten is out of the fleet until it is heard again, and no app is forgotten while something of it is where that is known",
+    ledgerReplaced() {
+      // Everybody was out of it for a moment.
+      replacedAtMs = witness.nowMs();
+    },
     committed({ atMs, events }) {
       for (const { type, id } of events) {
         if (comings.has(type)) outAtMs.set(id, atMs);
@@ -21,7 +26,8 @@ export const appInstances: MakeInvariant = (witness) => {
       if (endpoint !== "apps.forget" || answer === undefined || !("reply" in answer)) return;
       const { instance } = request as { readonly instance: string };
       witness.mark("appInstanceForgotten");
-      if (apps.instances.has(instance) && (outAtMs.get(instance) ?? -1) < atMs)
+      const lastAtMs = Math.max(outAtMs.get(instance) ?? -1, replacedAtMs);
+      if (apps.instances.has(instance) && lastAtMs < atMs)
         throw new Violation(`${instance} was acknowledged to be forgotten, and is in the ledger`);
     },
   };

@@ -21,6 +21,12 @@ export const appsAsked: MakeInvariant = (witness) => {
   const stored = new Map<string, number>();
   const granted = new Map<string, number>();
   const before = new Map<string, AppRecord>();
+  /** What of `granted` is in the newest backup. */
+  let backedUp: ReadonlyMap<string, number> = new Map();
+  let replacedAtMs = Number.NEGATIVE_INFINITY;
+  const clearedOnce = new Set<string>();
+  /** Those that instances of this ledger were told of. */
+  const told = new Set<string>();
   /** Generations by their events: of several in one batch the record is that of the last. */
   const said = new Set<string>();
 
@@ -34,6 +40,7 @@ export const appsAsked: MakeInvariant = (witness) => {
       if (event.type !== "app.cleared" || before.get(app)?.desiredStatus !== "uninstalled")
         throw new Violation(`${app} is gone, it was ${before.get(app)?.desiredStatus}`);
       before.delete(app);
+      clearedOnce.add(app);
       return;
     }
     const { generation } = record;
@@ -53,19 +60,62 @@ export const appsAsked: MakeInvariant = (witness) => {
       throw new Violation(`${app} was changed by ${made.key} twice`);
   };
 
+  /** Of what was not told in this ledger before, only somebody who asks for it may have that told. */
+  const checkTold = (commit: Commit, app: string): void => {
+    if (!apps.told.has(app)) told.delete(app);
+    else if (!told.has(app)) {
+      told.add(app);
+      const asks = ({ kind, id, type, audit }: Commit["events"][number]) =>
+        kind === "app" && id === app && !ofInstances.has(type) && audit.actor?.startsWith("user:");
+      if (!commit.events.some(asks))
+        throw new Violation(`${app} is told to instances, and nobody has asked for that`);
+    }
+  };
+
   return {
     id: "A1",
-    says: "what administrators were told an app is to be is in the ledger then and at the end, unless somebody changed it since",
+    says: "what administrators were told an app is to be is in the ledger then and at the end, unless somebody changed it since or it came after the backup that was restored; and a ledger that was replaced tells nobody anything by itself",
+    backsUp() {
+      const inBackup = new Map(granted);
+      return () => {
+        backedUp = inBackup;
+      };
+    },
+    ledgerReplaced(how) {
+      replacedAtMs = witness.nowMs();
+      for (const map of [stored, granted, before]) map.clear();
+      said.clear();
+      told.clear();
+      if (how === "lost") {
+        witness.mark("appsLedgerLost");
+        return;
+      }
+      for (const [app, record] of apps.records) {
+        stored.set(app, record.generation);
+        before.set(app, record);
+      }
+      for (const [app, generation] of backedUp) {
+        const found = apps.records.get(app)?.generation;
+        if (found === undefined ? !clearedOnce.has(app) : found < generation)
+          throw new Violation(
+            `${app} was granted as generation ${generation} before the backup, and is restored as ${found}`,
+          );
+        if (found !== undefined) granted.set(app, generation);
+      }
+      if (apps.records.size > 0) witness.mark("appsRestored");
+    },
     committed(commit) {
+      if (commit.isOfRestore) return;
       for (const { kind, id, audit } of commit.events)
         if (kind === "app" && audit.generation !== undefined) said.add(`${id} ${audit.generation}`);
       for (const { key } of commit.others) {
         const [kind, id] = parseKey(key) ?? [];
         if (kind === "app" && id !== undefined) checkChange(commit, id);
+        if (kind === "desired.app" && id !== undefined) checkTold(commit, id);
       }
       if (commit.events.some(({ type }) => type === "app.cleared")) witness.mark("appCleared");
     },
-    answered({ endpoint, request, answer }) {
+    answered({ endpoint, request, answer, atMs }) {
       if (!changes.has(endpoint) || answer === undefined) return;
       if ("code" in answer) {
         if (answer.code === "GENERATION_MISMATCH") witness.mark("appGenerationMismatch");
@@ -78,6 +128,8 @@ export const appsAsked: MakeInvariant = (witness) => {
       const record = apps.at(app, generation);
       const isOvertaken = (stored.get(app) ?? 0) > generation && said.has(`${app} ${generation}`);
       if (record === undefined && isOvertaken) return;
+      // It may have been granted in the ledger that there was.
+      if (atMs <= replacedAtMs && record?.desiredStatus !== desiredStatus) return;
       if (record?.desiredStatus !== desiredStatus)
         throw new Violation(
           `${endpoint} of ${app} was granted as generation ${generation}, ${desiredStatus}, and in the ledger that is ${record?.desiredStatus}: ${JSON.stringify(request)}`,

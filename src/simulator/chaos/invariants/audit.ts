@@ -48,13 +48,14 @@ export const audit: MakeInvariant = () => {
     committed(commit) {
       const { events, changes, others } = commit;
       for (const event of events) checkEvent(event);
+      checkHead(commit);
+      if (commit.isOfRestore) return;
       for (const change of changes) if (change.kind !== "desired.instance") explained(change, events);
       for (const change of changes) if (change.kind === "desired.instance") told(change, events);
       for (const { key } of others) {
         const [kind, id] = parseKey(key) ?? [];
         if ((kind === "release" || kind === "config") && id !== undefined) explained({ kind, id }, events);
       }
-      checkHead(commit);
     },
     reported({ instance, incarnation, seq }) {
       causes.noteReport(instance, incarnation, seq);

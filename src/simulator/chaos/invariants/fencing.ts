@@ -49,6 +49,14 @@ export const fencing: MakeInvariant = (witness) => {
           throw new Violation(`${from} has renewed the lease of ${owners.get(epoch)}`);
       }
     },
+    ledgerReplaced(how) {
+      // Epochs begin again in an empty one; agents go by the ledger that names them.
+      if (how === "restored") return;
+      owners.clear();
+      epoch = 0;
+      revision = 0;
+      for (const [by, before] of heard) heard.set(by, { ...before, epoch: 0 });
+    },
     refused({ batch }, kind) {
       const fence = batch.writes[0].expect;
       if (kind === "conflict" && fence?.key === "epoch" && fence.revision !== revision)

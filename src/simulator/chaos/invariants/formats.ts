@@ -48,7 +48,20 @@ export const formats: MakeInvariant = (witness) => {
   return {
     id: "S14f",
     says: "the formats that are written only rise, by agreement, and nothing is told in one that its agent does not read",
-    committed({ from, changes, others }) {
+    ledgerReplaced(how) {
+      if (how === "restored") return;
+      agreed = {};
+      written.clear();
+    },
+    committed({ from, changes, others, isOfRestore }) {
+      // What was agreed on is what the backup says, and everything is as it was then.
+      if (isOfRestore) {
+        if (others.some(({ key, value }) => key === "event-head" && value === undefined)) agreed = {};
+        for (const { key, value } of others)
+          if (key === "formats") agreed = (value as { readonly written: Agreed }).written;
+        written.clear();
+        return;
+      }
       for (const { key, value } of others) {
         if (key === "formats") raise((value as { readonly written: Agreed }).written);
         checkOfApps(from, key, formatOf(value));

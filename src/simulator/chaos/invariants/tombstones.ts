@@ -1,3 +1,4 @@
+import { isNewerLedger } from "../../../base/ledger-id.js";
 import { currentFormats } from "../../../contracts/record-formats.js";
 import { subjectsOf } from "../../../contracts/subjects.js";
 import { type MakeInvariant, Violation } from "../invariant.js";
@@ -8,6 +9,7 @@ const underWayMs = 1_000;
 
 /** What one life of a process has heard last of an app. */
 interface Heard {
+  readonly ledgerId: string;
   readonly generation: number;
   readonly isTombstone: boolean;
   readonly atMs: number;
@@ -29,10 +31,19 @@ export const tombstones: MakeInvariant = (witness) => {
       const formats = node?.isNext === false ? currentFormats : nextFormats;
       const read = formats["desired.app"].read(JSON.parse(decoder.decode(data)));
       if (!("record" in read)) return;
-      const { app, generation, desiredStatus } = read.record;
+      const { app, ledgerId, generation, desiredStatus } = read.record;
       const key = `${by} ${app}`;
-      if (generation <= (heard.get(key)?.generation ?? 0)) return;
-      heard.set(key, { generation, isTombstone: desiredStatus === "uninstalled", atMs: witness.nowMs() });
+      const last = heard.get(key);
+      const isNews =
+        last === undefined ||
+        (last.ledgerId === ledgerId ? generation > last.generation : isNewerLedger(ledgerId, last.ledgerId));
+      if (!isNews) return;
+      heard.set(key, {
+        ledgerId,
+        generation,
+        isTombstone: desiredStatus === "uninstalled",
+        atMs: witness.nowMs(),
+      });
     },
     appEnabled({ id, busName }, { app, version }) {
       const last = heard.get(`${busName} ${app}`);
