@@ -74,7 +74,7 @@ const sentences: Readonly<Record<AppStanding, (pair: Pair) => string>> = {
   retrying: (pair) => `${failedText(pair)} ${triesText(pair)}${linkText(pair.state)}`,
   stopped: (pair) => {
     const { app } = pair.asked.record;
-    return `${failedText(pair)} It is not tried again by itself: change it by rollcall apps set ${app}, or take the cause away and run rollcall apps reconcile --app ${app} --instance ${pair.one.instance}.${linkText(pair.state)}`;
+    return `${failedText(pair)} It is tried again only when ${app} is changed, or by rollcall apps reconcile --app ${app} --instance ${pair.one.instance}.${linkText(pair.state)}`;
   },
 };
 

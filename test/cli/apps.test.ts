@@ -275,7 +275,7 @@ describe("what is shown of apps", () => {
       status of old  compiler_error_disabled
       added          2029-12-31T23:59:00.000Z by ann
       changed        2029-12-31T23:59:00.000Z by ann
-      why            Not as asked on 3 of 4 heard. web-3 has not enabled mail: App mail does not compile: Unexpected token. It is not tried again by itself: change it by rollcall apps set mail, or take the cause away and run rollcall apps reconcile --app mail --instance web-3. See docs/troubleshooting.md#app_compiler_error. And 2 more: rollcall apps status mail.
+      why            Not as asked on 3 of 4 heard. web-3 has not enabled mail: App mail does not compile: Unexpected token. It is tried again only when mail is changed, or by rollcall apps reconcile --app mail --instance web-3. See docs/troubleshooting.md#app_compiler_error. And 2 more: rollcall apps status mail.
       "
     `);
   });

@@ -41,6 +41,7 @@ const step = fc.oneof(
   }),
   fc.record({ what: fc.constant("double" as const), ms: fc.nat(2_000) }),
   fc.record({ what: fc.constantFrom("kill" as const, "handOver" as const, "cutOff" as const) }),
+  fc.record({ what: fc.constant("again" as const), back: fc.nat(4) }),
   fc.record({ what: fc.constant("reconcile" as const) }),
   fc.record({ what: fc.constant("wait" as const), ms: fc.nat(20_000) }),
 );
@@ -52,6 +53,11 @@ class Life {
   readonly acknowledged = new Map<string, AppView>();
   readonly #away = new Set<string>();
   readonly #requests: Promise<void>[] = [];
+  readonly #granted: {
+    readonly ask: () => Promise<AppView>;
+    readonly key: string;
+    readonly view: AppView;
+  }[] = [];
   readonly #client;
   #coordinators = 1;
 
@@ -69,6 +75,8 @@ class Life {
         if (next.waits) await world.during(asked, 120_000);
         return;
       }
+      case "again":
+        return this.#askAgain(next.back);
       case "fail":
         this.#fail(next);
         return;
@@ -140,19 +148,45 @@ class Life {
 
   async #ask(id: string, verb: string): Promise<void> {
     const { apps: asks } = this.#client;
-    const content = { app: id, version: `1.0.${this.#requests.length}` };
-    const answer: Promise<AppView> =
+    const key = `k${this.#requests.length}`;
+    const common = { app: id, requestKey: key };
+    const content = { ...common, version: `1.0.${this.#requests.length}` };
+    const ask = (): Promise<AppView> =>
       verb === "add"
         ? asks.add({ ...content, desiredStatus: "enabled" })
         : verb === "set"
           ? asks.set(content)
-          : asks[verb as "enable"]({ app: id });
+          : asks[verb as "enable"](common);
     await this.#settled(
-      answer.then((view) => {
+      ask().then((view) => {
+        this.#granted.push({ ask, key, view });
         const before = this.acknowledged.get(id);
         if (before === undefined || view.generation >= before.generation) this.acknowledged.set(id, view);
       }),
     );
+  }
+
+  /** What was granted and has changed an app is known again until the app is forgotten, whoever leads and whatever was asked since. */
+  async #askAgain(back: number): Promise<void> {
+    const { world } = this;
+    const granted = this.#granted.at(-1 - back);
+    if (granted === undefined) return;
+    const { app: id, generation, desiredStatus } = granted.view;
+    const made = () => {
+      const ofApp = world.events().filter(({ subject }) => subject === `app/${id}`);
+      const forgotten = ofApp.findLastIndex(({ type }) => type.includes("cleared"));
+      return ofApp.slice(forgotten + 1).filter(({ cause }) => cause === `request:${granted.key}`).length;
+    };
+    if (made() === 0) return;
+    const answer = await world.during(
+      granted.ask().catch((error: unknown) => error as Error),
+      120_000,
+    );
+    if (made() === 0) return;
+    expect(made()).toBe(1);
+    if (answer instanceof Error)
+      expect(answer).toMatchObject({ code: expect.not.stringMatching(/^(UNKNOWN_APP|APP_|GENERATION_)/) });
+    else expect(answer).toMatchObject({ generation, desiredStatus });
   }
 
   async #settled(answer: Promise<unknown>): Promise<void> {

@@ -94,7 +94,7 @@ describe("why an app is on an instance what it is", () => {
           reason: { code: "APP_COMPILER_ERROR", message: "App mail does not compile: Unexpected tok" },
         },
       ]),
-      "web-1 has not enabled mail: App mail does not compile: Unexpected tok… It is not tried again by itself: change it by rollcall apps set mail, or take the cause away and run rollcall apps reconcile --app mail --instance web-1. See docs/troubleshooting.md#app_compiler_error.",
+      "web-1 has not enabled mail: App mail does not compile: Unexpected tok… It is tried again only when mail is changed, or by rollcall apps reconcile --app mail --instance web-1. See docs/troubleshooting.md#app_compiler_error.",
     ],
     [
       "retrying",
