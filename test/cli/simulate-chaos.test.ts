@@ -104,7 +104,9 @@ describe("rollcall simulate --chaos", () => {
     expect(small?.happenings).toEqual([]);
     expect(drawn).toEqual(drawPlan("3"));
     expect(existsSync(join(cwd, "found/3-S4/trace.ndjson"))).toBe(false);
-    const shown = await runHere(["events", "--file", "found/2-S4/trace.ndjson"], { cwd });
+    const shown = await runHere(["events", "--type", "release", "--file", "found/2-S4/trace.ndjson"], {
+      cwd,
+    });
     expect(shown.stdout).toMatch(/release\/v1 +.*registered/);
   });
 
