@@ -163,10 +163,12 @@ describe("what is being written is said to be done only when the ledger has it, 
     "a release is removed": () => world.ask("releases.remove", { version: "v9" }),
     "a configuration is pushed": push,
     "a configuration is removed": () => world.ask("configs.remove", { version: "conf9" }),
+    "a deployment is resumed": () => world.ask("deployments.resume", { deployment: "d2" }),
   };
   test.each(Object.entries(asking))("%s", async (what, ask) => {
     await world.pushRelease("v9");
     if (what.endsWith("configuration is removed")) await world.during(push());
+    if (what.endsWith("resumed")) await world.call("deployments.pause", { deployment: await halfWay() });
     const arrive = world.store.holdNextCommit(fleet);
     let answered = 0;
     const note = () => {
