@@ -102,8 +102,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: "a request of an epoch that is over is refused, and done",
     file: "src/agent/asks.js",
-    line: 'refuse(message, refusal("STALE_EPOCH", { given: epoch, known: asked.epoch }));\n            return;',
-    instead: 'refuse(message, refusal("STALE_EPOCH", { given: epoch, known: asked.epoch }));',
+    line: 'refuse(message, refusal("STALE_EPOCH", { given: heard.epoch, known: known.epoch }));\n            return;',
+    instead: 'refuse(message, refusal("STALE_EPOCH", { given: heard.epoch, known: known.epoch }));',
     foundBy: ["S3"],
   },
   {
