@@ -1,5 +1,6 @@
 import type { Clock } from "../../base/ports.js";
 import type { Passing } from "../../bus/memory-bus.js";
+import type { InstanceRecord } from "../../contracts/deployment.js";
 import type { Report } from "../../contracts/instance.js";
 import type { AgentNode } from "./agent-node.js";
 
@@ -108,20 +109,23 @@ export class ReportLog {
 
   /**
    * The report by which a coordinator decided something about an instance: the one that the event names as its cause, else the newest
-   * that it had taken; with the state that it says or leaves as it was.
+   * that it had taken of the agent that has the instance; with the state that it says or leaves as it was.
    *
    * @param cause `report:<instance>/<incarnation>/<seq>`, or anything else
    */
-  behind(by: string, instance: string, cause: string): FoundReport | undefined {
+  behind(
+    by: string,
+    { id, agent }: Pick<InstanceRecord, "id" | "agent">,
+    cause: string,
+  ): FoundReport | undefined {
     const [, incarnation, seq] = /^report:[^/]+\/([^/]+)\/(\d+)$/.exec(cause) ?? [];
-    const newest = this.#heard.get(by)?.get(instance)?.seen;
     let found: FoundReport | undefined;
-    for (const seen of this.#kept.get(instance)?.toReversed() ?? []) {
+    for (const seen of this.#kept.get(id)?.toReversed() ?? []) {
       const { report } = seen;
       if (found === undefined) {
         const isIt =
           incarnation === undefined
-            ? seen === newest
+            ? report.agent === agent && seen.takenBy.includes(by)
             : report.incarnation === incarnation && report.seq === Number(seq);
         if (isIt) found = { seen, report };
       } else if (report.state !== undefined && report.digest === found.report.digest)

@@ -23,7 +23,7 @@ export const realSuccess: MakeInvariant = (witness) => {
     const { id, data } = event;
     const generation = Number(data.generation);
     const version = data.version as VersionPair | null;
-    const found = heard.behind(from, id, event.audit.cause ?? "");
+    const found = record && heard.behind(from, record, event.audit.cause ?? "");
     if (found === undefined) {
       if (isStranger(witness, id)) return;
       throw new Violation(`${id} has succeeded, and nothing of it was heard`);
@@ -131,7 +131,8 @@ export const realSuccess: MakeInvariant = (witness) => {
         if (event.type !== "instance.succeeded") continue;
         changed ??= instancesIn(changes);
         const own = changed.get(event.id);
-        checkSucceeded(from, event, letGo.has(event.id) ? own?.after : own?.before);
+        const unchanged = ledger.instances.get(event.id);
+        checkSucceeded(from, event, (letGo.has(event.id) ? own?.after : own?.before) ?? unchanged);
       }
       for (const change of changes) {
         if (change.kind === "desired.instance" && change.after !== undefined) {

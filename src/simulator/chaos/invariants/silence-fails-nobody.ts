@@ -24,7 +24,7 @@ export const silenceFailsNobody: MakeInvariant = (witness) => {
       checkDeadline(atMs, id, before);
       return;
     }
-    const found = heard.behind(from, id, event.audit.cause ?? "");
+    const found = before && heard.behind(from, before, event.audit.cause ?? "");
     if (found === undefined && isStranger(witness, id)) return;
     if (found === undefined)
       throw new Violation(`${id} has failed, ${reason.code}, and nothing of it was heard`);
