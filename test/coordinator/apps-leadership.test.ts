@@ -1,4 +1,4 @@
-import { describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { AppError } from "../../src/agent/app-engine.js";
 import { type AppReport, appReportSchema } from "../../src/contracts/app-report.js";
 import { subjectsOf } from "../../src/contracts/subjects.js";
@@ -161,6 +161,51 @@ describe("after a restore", () => {
     await world.call("apps.disable", { app: "mail" });
     await world.settled();
     expect(world.leader().view().problem).toBeNull();
+  });
+});
+
+describe("after the ledger was lost", () => {
+  let world: AppFleet;
+
+  /** Instances have heard more of the lost one than there is to hear of the new one. */
+  beforeEach(async () => {
+    world = await AppFleet.ready(2);
+    await world.addApp("mail");
+    for (const ask of ["apps.disable", "apps.enable", "apps.disable"] as const)
+      await world.call(ask, { app: "mail" });
+    await world.settled();
+    await world.stopCoordinator("c1");
+    world.store.lose(fleet);
+    await world.startCoordinator("c2");
+    await world.untilLed();
+    await world.advance(10_000);
+  });
+
+  test("an instance reads what is asked, also if it is told in the middle of a reading that fails", async () => {
+    const { name } = world.instance().bus;
+    const mute = world.hub.drop(({ from }) => from === name);
+    let isReading = false;
+    world.hub.tap({
+      sent: ({ from, subject }) => {
+        isReading ||= from === name && subject.endsWith("desired.apps");
+      },
+    });
+    await world.until(() => isReading);
+    await world.addApp("chat");
+    await world.advance(1_000);
+    mute.unsubscribe();
+    await world.advance(90_000);
+    expect((await world.call("apps.get", { app: "chat" })).counts).toMatchObject({ total: 2, inSync: 2 });
+  });
+
+  test("an instance that has missed what is asked is told to read it, whatever it had heard before", async () => {
+    const { name } = world.instance().bus;
+    const deaf = world.hub.drop(({ to, subject }) => to === name && subject.includes(".desired."));
+    await world.advance(60_000);
+    await world.addApp("chat");
+    await world.advance(10_000);
+    deaf.unsubscribe();
+    expect(world.statusesOf("chat")).toEqual(["manually_enabled", "manually_enabled"]);
   });
 });
 

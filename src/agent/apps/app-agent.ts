@@ -294,8 +294,8 @@ class InstanceApps implements AppAgent {
     };
   }
 
-  #reportAsked({ intervalMs, reportFormat, generation, changesAfter }: AppReportAsk): unknown {
-    if (generation !== undefined) this.#feed.told(generation);
+  #reportAsked({ intervalMs, reportFormat, generation, ledgerId, changesAfter }: AppReportAsk): unknown {
+    if (generation !== undefined) this.#feed.told(generation, ledgerId);
     if (intervalMs !== undefined) this.#reporter.reportEvery(intervalMs);
     if (reportFormat !== undefined) this.#reporter.speak(reportFormat);
     if (changesAfter === undefined) return this.#reporter.publish({ whole: true });

@@ -95,9 +95,9 @@ export class AppFeed {
     else void this.#read();
   }
 
-  /** Somebody says that the list is at this generation. */
-  told(generation: number): void {
-    if (isBehind(this.#heard, generation)) this.readAgain();
+  /** Somebody says that the list is at this generation, in the ledger of which they speak. */
+  told(generation: number, ledgerId = this.ledgerId): void {
+    if (ledgerId !== this.ledgerId || isBehind(this.#heard, generation)) this.readAgain();
   }
 
   #hear(entry: LedgerEntry): void {
@@ -194,7 +194,11 @@ export class AppFeed {
     const dueMs = clock.monotonicMs() + inMs;
     if (this.#next !== undefined && this.#next.dueMs <= dueMs) return;
     this.#next?.timer.cancel();
-    this.#next = { dueMs, timer: clock.setTimer(inMs, () => this.readAgain()) };
+    const read = (): void => {
+      this.#next = undefined;
+      this.readAgain();
+    };
+    this.#next = { dueMs, timer: clock.setTimer(inMs, read) };
   }
 
   #take({ key, value, revision }: LedgerEntry, heard: HowHeard): DesiredApp | undefined {
