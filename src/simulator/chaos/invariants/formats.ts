@@ -58,7 +58,7 @@ export const formats: MakeInvariant = (witness) => {
       if (isOfRestore) {
         if (others.some(({ key, value }) => key === "event-head" && value === undefined)) agreed = {};
         for (const { key, value } of others)
-          if (key === "formats") agreed = (value as { readonly written: Agreed }).written;
+          if (key === "formats") agreed = (value as { readonly written: Agreed } | undefined)?.written ?? {};
         written.clear();
         return;
       }
