@@ -81,7 +81,10 @@ export const exactWayBack: MakeInvariant = (witness) => {
     if (before === undefined || after === undefined || claim === null || after.claim !== null) return;
     const deployment = ledger.deployments.get(claim.deployment);
     const isMoved = before.agent !== after.agent;
-    const goesBack = after.last?.deployment === claim.deployment && after.last.result === "goingBack";
+    const isLast = after.last?.deployment === claim.deployment;
+    const goesBack = isLast && after.last?.result === "goingBack";
+    // By an earlier decision, which stands in the same batch.
+    const wasTold = isLast && claim.state === "waiting" && sameVersion(after.desired, claim.target);
     if (deployment !== undefined && mustGoBack(deployment, after, claim.deployment)) {
       if (!goesBack)
         throw new Violation(`${id} is let go by ${claim.deployment} on the way, and is not told to go back`);
@@ -90,8 +93,14 @@ export const exactWayBack: MakeInvariant = (witness) => {
           `${id} is to go back to ${versionText(after.desired)}, before ${claim.deployment} it had ${versionText(claim.before)}`,
         );
       if (deployment.ending?.outcome === "aborted" && isCutOff(id)) witness.mark("abortedWhileCut");
-    } else if (isTold && !goesBack && !isMoved && after.owed?.deployment !== after.last?.deployment)
       // What an earlier one owes it may be told in the same batch, and what it was told to the agent to which it is moved.
+    } else if (
+      isTold &&
+      !goesBack &&
+      !isMoved &&
+      !wasTold &&
+      after.owed?.deployment !== after.last?.deployment
+    )
       throw new Violation(`${id} is told something as ${claim.deployment} lets it go`);
   };
 

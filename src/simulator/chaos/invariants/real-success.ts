@@ -18,6 +18,8 @@ export const realSuccess: MakeInvariant = (witness) => {
   const { ledger, heard } = witness;
   /** When the newest generation of each instance was stored. */
   const told = new Map<string, { readonly generation: number; readonly atMs: number }>();
+  /** When an instance was moved to another agent, of which nothing was taken as its own before. */
+  const movedAtMs = new Map<string, number>();
 
   const checkSucceeded = (from: string, event: StoredEvent, record: InstanceRecord | undefined): void => {
     const { id, data } = event;
@@ -107,8 +109,9 @@ export const realSuccess: MakeInvariant = (witness) => {
       // Another machine has the name, until somebody moves the instance there.
       const agentId = witness.agents.get(instance.id)?.agentId;
       const isElsewhere = agentId !== undefined && agentId !== instance.agent;
-      if (isSilent || isBack || isElsewhere || witness.nowMs() - witness.disturbedAtMs() < heardLatelyMs)
-        continue;
+      const isNew = witness.nowMs() - (movedAtMs.get(instance.id) ?? 0) < heardLatelyMs;
+      const isDisturbed = witness.nowMs() - witness.disturbedAtMs() < heardLatelyMs;
+      if (isSilent || isBack || isElsewhere || isNew || isDisturbed) continue;
       if (state === "waiting" || (state === "told" && !claim.urgent))
         throw new Violation(`${record.id} is done, and ${instance.id}, which is there, is ${state}`);
     }
@@ -138,7 +141,12 @@ export const realSuccess: MakeInvariant = (witness) => {
         if (change.kind === "desired.instance" && change.after !== undefined) {
           told.set(change.id, { generation: change.after.generation, atMs });
         }
-        if (change.kind === "instance") checkStable(change);
+        if (change.kind === "instance") {
+          checkStable(change);
+          const { id, before, after } = change;
+          if (before !== undefined && after !== undefined && before.agent !== after.agent)
+            movedAtMs.set(id, atMs);
+        }
         if (change.kind !== "deployment" || change.after === undefined) continue;
         const { before, after } = change;
         const isDone = after.ending?.outcome === "completed" || after.ending?.outcome === "rolled_back";
