@@ -14,6 +14,9 @@ const wholeEvery = 10;
 const jitter = 0.1;
 const digestLength = 27;
 
+/** A regular report that is so late says that this process stood still: nobody has watched the instance meanwhile. */
+const stoodStillMs = 2_000;
+
 const reportIntervalMinMs = 100;
 const reportIntervalMaxMs = 600_000;
 
@@ -44,7 +47,9 @@ export class Reporter {
   #sentDigest: string | undefined;
   #movedAtMs: number;
   #seq = 0;
-  #regular: Timer | undefined;
+  #regular: { readonly timer: Timer; readonly dueMs: number } | undefined;
+  /** Without a gap since then, the instance is watched. */
+  #watchedSinceMs = Number.NEGATIVE_INFINITY;
   #soon: { readonly timer: Timer; readonly dueMs: number } | undefined;
   #soak: { readonly timer: Timer; readonly dueMs: number } | undefined;
   #running = false;
@@ -71,7 +76,7 @@ export class Reporter {
 
   stop(): void {
     this.#running = false;
-    this.#regular?.cancel();
+    this.#regular?.timer.cancel();
     this.#soon?.timer.cancel();
     this.#soak?.timer.cancel();
   }
@@ -108,10 +113,12 @@ export class Reporter {
     this.#soon?.timer.cancel();
     this.#soon = undefined;
     this.#options.bus.publish(this.#options.subject, JSON.stringify(report));
-    this.#regular?.cancel();
+    this.#regular?.timer.cancel();
     if (this.#running) {
-      const inMs = this.#intervalMs * (1 - jitter * this.#options.random.unit());
-      this.#regular = this.#options.clock.setTimer(inMs, () => this.publish({ whole: false }));
+      const { clock, random } = this.#options;
+      const inMs = this.#intervalMs * (1 - jitter * random.unit());
+      const timer = clock.setTimer(inMs, () => this.publish({ whole: false }));
+      this.#regular = { timer, dueMs: clock.monotonicMs() + inMs };
     }
     return report;
   }
@@ -120,6 +127,8 @@ export class Reporter {
     const { clock, instance, agent, incarnation } = this.#options;
     const { state, observedGeneration, ledgerId, goodSinceMs } = this.#view;
     const nowMs = clock.monotonicMs();
+    if (this.#regular !== undefined && nowMs - this.#regular.dueMs > stoodStillMs)
+      this.#watchedSinceMs = nowMs;
     const seq = this.#seq++;
     const withState = whole || this.#digest !== this.#sentDigest || seq % wholeEvery === 0;
     if (withState) this.#sentDigest = this.#digest;
@@ -132,10 +141,14 @@ export class Reporter {
       observedGeneration,
       ledgerId,
       digest: this.#digest,
-      healthyForMs: goodSinceMs === null ? 0 : Math.max(0, Math.floor(nowMs - goodSinceMs)),
+      healthyForMs: goodSinceMs === null ? 0 : this.#healthyForMs(goodSinceMs, nowMs),
       phaseAgeMs: Math.max(0, Math.floor(nowMs - this.#movedAtMs)),
       ...(withState && { state }),
     };
+  }
+
+  #healthyForMs(goodSinceMs: number, nowMs: number): number {
+    return Math.max(0, Math.floor(nowMs - Math.max(goodSinceMs, this.#watchedSinceMs)));
   }
 
   #publishSoon(inMs: number): void {

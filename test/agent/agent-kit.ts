@@ -99,6 +99,12 @@ export class AgentWorld {
     );
   }
 
+  /** Nothing happens in the agent for so long; what it runs goes on. */
+  async stall(forMs: number): Promise<void> {
+    this.#agentClock.stall(forMs);
+    await this.clock.advance(forMs - 1);
+  }
+
   get connection(): string {
     return `agent-${this.#connection}`;
   }

@@ -74,6 +74,18 @@ describe("reports", () => {
     expect(world.lastReport().healthyForMs).toBe(7_000);
   });
 
+  test("count the time of health anew when the agent has stood still: nobody has watched meanwhile", async () => {
+    const world = await active();
+    expect(world.lastReport().healthyForMs).toBeGreaterThan(8_000);
+    const from = world.reports.length;
+    await world.stall(60_000);
+    expect(world.reports).toHaveLength(from);
+    await world.clock.advance(100);
+    expect(world.reports[from]?.healthyForMs).toBeLessThan(10);
+    await world.clock.advance(10_000);
+    expect(world.lastReport().healthyForMs).toBeGreaterThan(8_000);
+  });
+
   test("number themselves, and say the same digest as long as nothing changes", async () => {
     const world = await active();
     const from = world.reports.length;
