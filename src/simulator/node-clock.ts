@@ -20,6 +20,7 @@ export class NodeClock implements Clock {
   #steppedMs = 0;
   /** When the newest timer was due: whoever it calls finds it to be that late at least, whatever was rounded. */
   #reachedMs = Number.NEGATIVE_INFINITY;
+  #stoodFromMs = 0;
   #standsUntilMs = 0;
   #dead = false;
 
@@ -73,7 +74,14 @@ export class NodeClock implements Clock {
 
   /** Nothing happens in the process for so long, by the time of the others; then all that was due happens at once. */
   stall(forMs: number): void {
-    this.#standsUntilMs = Math.max(this.#standsUntilMs, this.#clock.monotonicMs() + forMs);
+    const nowMs = this.#clock.monotonicMs();
+    if (nowMs >= this.#standsUntilMs) this.#stoodFromMs = nowMs;
+    this.#standsUntilMs = Math.max(this.#standsUntilMs, nowMs + forMs);
+  }
+
+  /** When it stood still last, by the monotonic time of the others. */
+  get stood(): { readonly fromMs: number; readonly untilMs: number } {
+    return { fromMs: this.#stoodFromMs, untilMs: this.#standsUntilMs };
   }
 
   #driftedMs(): number {

@@ -2,6 +2,7 @@ import type { Clock } from "../../base/ports.js";
 import type { Passing } from "../../bus/memory-bus.js";
 import type { InstanceRecord } from "../../contracts/deployment.js";
 import type { Report } from "../../contracts/instance.js";
+import type { NodeClock } from "../node-clock.js";
 import type { AgentNode } from "./agent-node.js";
 
 /** A process, as it ran when its instance reported. */
@@ -38,15 +39,21 @@ const keptMax = 128;
 
 /** So long it may take until an agent knows that a process has ended. */
 const noticedMs = 50;
+/** One that has stood still for longer knows that it has, by a report that should have gone out two seconds ago. */
+const unnoticedStallMs = 4_000;
+
+/** Since when an agent may not have noticed anything yet. */
+function unnoticedSinceMs({ stood }: Pick<NodeClock, "stood">, monotonicMs: number): number {
+  const { fromMs, untilMs } = stood;
+  const hasGoneOnNow = monotonicMs - untilMs <= noticedMs && untilMs - fromMs <= unnoticedStallMs;
+  return (hasGoneOnNow ? fromMs : monotonicMs) - noticedMs;
+}
 
 /** What runs, and what has ended so lately that its agent need not know. */
-function runningFor(
-  host: Pick<AgentNode, "host">["host"],
-  instance: string,
-  monotonicMs: number,
-): RunningThen[] {
+function runningFor({ host, clock }: Watching, instance: string, monotonicMs: number): RunningThen[] {
   const ended = host.processes.lastEnded(instance);
-  const unnoticed = ended !== undefined && monotonicMs - ended.atMs <= noticedMs ? [ended.process] : [];
+  const sinceMs = unnoticedSinceMs(clock, monotonicMs);
+  const unnoticed = ended !== undefined && ended.atMs >= sinceMs ? [ended.process] : [];
   const living = host.processes.livingOf(instance);
   return [...living, ...unnoticed].map((process) => ({
     release: process.release,
@@ -55,26 +62,29 @@ function runningFor(
   }));
 }
 
+/** What of an agent is looked at. */
+type Watching = Pick<AgentNode, "host"> & { readonly clock: Pick<NodeClock, "stood"> };
+
 /** Every report that was sent lately, and who heard whom when. */
 export class ReportLog {
   readonly #clock: Clock;
-  readonly #agents: ReadonlyMap<string, Pick<AgentNode, "host">>;
+  readonly #agents: ReadonlyMap<string, Watching>;
   readonly #kept = new Map<string, SeenReport[]>();
   readonly #bySending = new WeakMap<Passing, SeenReport>();
   /** The newest report that a coordinator has taken of an instance, and when it was taken: by both. */
   readonly #heard = new Map<string, Map<string, Heard>>();
 
-  constructor(clock: Clock, agents: ReadonlyMap<string, Pick<AgentNode, "host">>) {
+  constructor(clock: Clock, agents: ReadonlyMap<string, Watching>) {
     this.#clock = clock;
     this.#agents = agents;
   }
 
   sent(passing: Passing, report: Report): void {
     const { instance } = report;
-    const host = this.#agents.get(instance)?.host;
+    const agent = this.#agents.get(instance);
     const monotonicMs = this.#clock.monotonicMs();
-    const running = host === undefined ? [] : runningFor(host, instance, monotonicMs);
-    const current = host?.files.disk(instance).current ?? null;
+    const running = agent === undefined ? [] : runningFor(agent, instance, monotonicMs);
+    const current = agent?.host.files.disk(instance).current ?? null;
     const seen: SeenReport = { atMs: this.#clock.nowMs(), report, current, running, takenBy: [] };
     const kept = this.#kept.get(instance) ?? [];
     this.#kept.set(instance, kept);

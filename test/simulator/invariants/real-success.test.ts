@@ -38,6 +38,14 @@ test("a success on a version that the host does not run, or for less long, is no
     expect(() => reporting({}, host).store({ instances: [succeeded], events: [saysSo] })).toThrow(/it runs/);
 });
 
+test("a process that ended while its agent stood still is missed for a moment, but not by one that stood still for long", () => {
+  const ended = { release: "v2", upMs: 11_000, agoMs: 1_000 };
+  const store = { instances: [succeeded], events: [saysSo] };
+  const after = (stoodMs: number) => reporting({}, { current: "v2", running: [], ended, stoodMs });
+  expect(() => after(2_000).store(store)).not.toThrow();
+  for (const stoodMs of [0, 5_000]) expect(() => after(stoodMs).store(store)).toThrow(/it runs nothing/);
+});
+
 test("a success too early, or by the word about an older command, is noticed", () => {
   const store = { instances: [succeeded], events: [saysSo] };
   expect(() => reporting({ healthyForMs: 9_000 }).store(store)).toThrow(/after 9000 of 10000 ms/);

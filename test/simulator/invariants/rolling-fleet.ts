@@ -39,7 +39,16 @@ export class RollingFleet extends StagedFleet {
     {
       current,
       running,
-    }: { current: string | null; running: readonly (readonly [release: string, upMs: number])[] },
+      ended,
+      stoodMs = 0,
+    }: {
+      current: string | null;
+      running: readonly (readonly [release: string, upMs: number])[];
+      /** A process that was up for so long, and ended so long ago. */
+      ended?: { release: string; upMs: number; agoMs: number };
+      /** The agent stood still for so long until now. */
+      stoodMs?: number;
+    },
   ): void {
     const living = running.map(([release, upMs]) => ({
       instance,
@@ -47,6 +56,10 @@ export class RollingFleet extends StagedFleet {
       generation: 1,
       startedAtMs: this.nowMs - upMs,
     }));
+    const lastEnded = ended && {
+      atMs: this.nowMs - ended.agoMs,
+      process: { release: ended.release, startedAtMs: this.nowMs - ended.agoMs - ended.upMs },
+    };
     const state = {
       phase: "ACTIVE",
       health: "HEALTHY",
@@ -56,10 +69,11 @@ export class RollingFleet extends StagedFleet {
       busName: `agent-${instance}-1`,
       agent: { stateOf: () => state },
       host: {
-        processes: { living, livingOf: () => living, lastEnded: () => undefined },
+        processes: { living, livingOf: () => living, lastEnded: () => lastEnded },
         files: { disk: () => ({ current }) },
         records: { refused: 0 },
       },
+      clock: { stood: { fromMs: this.nowMs - stoodMs, untilMs: this.nowMs } },
     } as unknown as AgentNode);
   }
 }
