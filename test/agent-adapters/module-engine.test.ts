@@ -4,7 +4,7 @@ import { afterEach, describe, expect, test } from "vitest";
 import { createModuleEngine } from "../../src/agent/adapters/module-engine.js";
 import type { AppEngine, AppToRun } from "../../src/agent/app-engine.js";
 import { createRealClock } from "../../src/runtime/real-clock.js";
-import { eventually } from "../kit/eventually.js";
+import { eventuallyPasses } from "../kit/eventually.js";
 import { quietLog } from "../kit/quiet-log.js";
 import { makeTempDir } from "../kit/temp-dir.js";
 
@@ -155,7 +155,7 @@ describe("what an app does to itself it does to nobody else", () => {
     const isLoop = text.includes("for (;;); ");
     const made = engineOf({ [main]: `export function enable() { ${text}; }` }, {}, isLoop ? 500 : 60_000);
     await run(made);
-    await eventually(() => expect(made.ended).toEqual([expect.stringMatching(why)]));
+    await eventuallyPasses(() => expect(made.ended).toEqual([expect.stringMatching(why)]));
     // It can be started again.
     await made.engine.disable(made.app, never);
     await run(made);

@@ -6,7 +6,7 @@ import { createProcesses, type RealProcesses } from "../../src/agent/adapters/pr
 import type { AppToRun } from "../../src/agent/app-engine.js";
 import { createRealRandom } from "../../src/runtime/random.js";
 import { createRealClock } from "../../src/runtime/real-clock.js";
-import { eventually } from "../kit/eventually.js";
+import { eventually, eventuallyPasses } from "../kit/eventually.js";
 import { quietLog } from "../kit/quiet-log.js";
 import { makeTempDir } from "../kit/temp-dir.js";
 
@@ -55,7 +55,7 @@ test("an app that is a process gets its settings, runs, and is gone when it is d
   await engine.install(app, never);
   await engine.initialize(app, never);
   await engine.enable(app, never);
-  await eventually(() => expect(readFileSync(said, "utf8")).toBe("mail 1.0.0 red"));
+  await eventuallyPasses(() => expect(readFileSync(said, "utf8")).toBe("mail 1.0.0 red"));
   expect(await processes.owned()).toHaveLength(1);
   await engine.disable(app, never);
   expect(await processes.owned()).toEqual([]);
@@ -89,7 +89,7 @@ test("one that ends later is reported", async () => {
   const later = `setTimeout(() => { ${exits(1)} }, 600);`;
   const { engine, app, ended } = engineOf({ "mail/app.json": manifest, "mail/main.mjs": later });
   await engine.enable(app, never);
-  await eventually(() => expect(ended).toEqual([expect.stringContaining("exit code 1")]));
+  await eventuallyPasses(() => expect(ended).toEqual([expect.stringContaining("exit code 1")]));
 });
 
 test.each([

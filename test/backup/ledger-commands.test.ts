@@ -433,8 +433,8 @@ describe("verify finds in a living ledger", () => {
 
   test("a record that is no JSON", async () => {
     const fleet = await Fleet.made();
-    fleet.bus.connection.publish(subjectOfKey(fleet.name, keys.instance("i2")), "{");
-    await fleet.bus.flush();
+    // Asked for an answer, the server says when it is stored.
+    await fleet.bus.connection.request(subjectOfKey(fleet.name, keys.instance("i2")), "{");
     expect(await fleet.json("verify")).toMatchObject({
       code: 1,
       reply: { error: { code: "LEDGER_CORRUPT" } },

@@ -7,6 +7,7 @@ import { openNatsLedger } from "../../src/ledger/nats-ledger.js";
 import { openNatsObjects, openObjectsReader } from "../../src/ledger/nats-objects.js";
 import { createRealRandom } from "../../src/runtime/random.js";
 import { createRealClock } from "../../src/runtime/real-clock.js";
+import { eventuallyPasses } from "../kit/eventually.js";
 import { withNats } from "../kit/nats.js";
 import { quietLog } from "../kit/quiet-log.js";
 import { objectsSuite } from "./objects-suite.js";
@@ -89,21 +90,22 @@ objectsSuite("files in JetStream, read with an agent's rights", openWorld);
 test("an upload that ended in its middle is no file, and is left alone while it may still be under way", async () => {
   const { objects, manager, stream, bus, end } = await openWorld();
   const { files } = storesOf(fleet);
+  const messages = async () => (await manager.streams.info(stream)).state.messages;
   bus.publish(`$O.${files}.C.UPLOADUNDERWAY`, "chunk");
-  await bus.flush();
+  await eventuallyPasses(async () => expect(await messages()).toBe(1));
   expect(await objects.list()).toEqual([]);
   await objects.remove("other");
-  expect((await manager.streams.info(stream)).state.messages).toBe(1);
+  expect(await messages()).toBe(1);
   await end();
 });
 
 test("what half an upload left is counted, and removed once it is as old as is asked", async () => {
   const { objects, manager, stream, bus, end } = await openWorld();
-  const whole = await objects.put("a", pieces());
-  bus.publish(`$O.${storesOf(fleet).files}.C.HALFANUPLOAD`, "chunk");
-  await bus.flush();
   const messages = async () => (await manager.streams.info(stream)).state.messages;
-  const all = await messages();
+  const whole = await objects.put("a", pieces());
+  const all = (await messages()) + 1;
+  bus.publish(`$O.${storesOf(fleet).files}.C.HALFANUPLOAD`, "chunk");
+  await eventuallyPasses(async () => expect(await messages()).toBe(all));
   expect(await objects.sweep({ olderThanMs: 60_000, dryRun: false })).toBe(0);
   expect(await objects.sweep({ olderThanMs: -1, dryRun: true })).toBe(1);
   expect(await messages()).toBe(all);

@@ -2,7 +2,7 @@ import fs from "node:fs";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { createModuleEngine, type EmbedAppsOptions, type EmbeddedApps, embedApps } from "../../src/index.js";
 import { startClient, startPlane } from "../kit/control-plane.js";
-import { eventually } from "../kit/eventually.js";
+import { eventuallyPasses } from "../kit/eventually.js";
 import { withNats } from "../kit/nats.js";
 import { refusalOf } from "../kit/refusals.js";
 import { makeTempDir } from "../kit/temp-dir.js";
@@ -95,12 +95,12 @@ test("an app that was disabled while its instance was away is not enabled for a 
   const first = notingEngine();
   const before = await embedApps({ nats: serversOf(), instance: "web-1", engine: first.engine, data });
   await client.apps.add({ app: "mail", version: "1.0.0", desiredStatus: "enabled" });
-  await eventually(() => expect(before.stateOf("mail")?.initStatus).toBe("manually_enabled"));
+  await eventuallyPasses(() => expect(before.stateOf("mail")?.initStatus).toBe("manually_enabled"));
   await before.stop();
   await client.apps.disable({ app: "mail" });
   const second = notingEngine();
   const after = await embed({ data, engine: second.engine });
-  await eventually(() => expect(after.stateOf("mail")?.initStatus).toBe("disabled"));
+  await eventuallyPasses(() => expect(after.stateOf("mail")?.initStatus).toBe("disabled"));
   expect(second.calls).toEqual([]);
 });
 
