@@ -142,10 +142,9 @@ describe("setting up", () => {
   test("a ledger of a newer format is left alone, an unreadable one is named", async () => {
     const { bus, fleet, stream } = await world(nats());
     const { ledgerId } = await open(bus, fleet);
-    const write = async (key: string, body: string) => {
-      bus.publish(`$KV.${stream.slice(3)}.${key}`, body);
-      await bus.flush();
-    };
+    // Answered once it is stored.
+    const write = (key: string, body: string) =>
+      bus.request(`$KV.${stream.slice(3)}.${key}`, body, { timeoutMs: 10_000 });
     const old = await open(bus, fleet);
     await write("ledger", JSON.stringify({ format: 3, ledgerId }));
     await expect(open(bus, fleet)).rejects.toMatchObject({ code: "LEDGER_NEWER", details: { found: 3 } });

@@ -73,8 +73,11 @@ async function openWorld() {
         await manager.streams.purge(stream, { filter: `$O.${files}.C.${entry.nuid}`, keep: 1 });
       else {
         const digest = `SHA-256=${"A".repeat(43)}=`;
-        bus.publish(subject, JSON.stringify({ ...entry, digest }), { "Nats-Rollup": "sub" });
-        await bus.flush();
+        // Answered once it is stored.
+        await bus.request(subject, JSON.stringify({ ...entry, digest }), {
+          timeoutMs: 10_000,
+          headers: { "Nats-Rollup": "sub" },
+        });
       }
     },
     async end() {
